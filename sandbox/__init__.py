@@ -1,1 +1,1 @@
-"""Slack and Google Cloud on a laptop, speaking the real protocols; knows nothing of the bot or the pipeline."""
+"""Slack and Google Cloud on a laptop, speaking the real protocols; knows nothing of bot or pipeline."""

@@ -1,7 +1,8 @@
 """The sandbox's two clocks: the wall, and the domain time in which its world lives.
 
-Signatures, message timestamps, rate limits and time-outs run on the wall clock, as they would against the real
-services. What happens in the watched world (jobs, metrics, logs) runs on domain time, which may go faster.
+Signatures, message timestamps, rate limits and time-outs run on the wall clock, as they would against
+the real services. What happens in the watched world (jobs, metrics, logs) runs on domain time, which may
+go faster.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Clock:
         try:
             wall0, domain0, speed = (float(part) for part in text.split(","))
         except ValueError as error:
-            raise ClockError(f"{VARIABLE} must be '<wall epoch s>,<domain epoch s>,<speed>': {text!r}") from error
+            problem = f"{VARIABLE} must be '<wall epoch s>,<domain epoch s>,<speed>': {text!r}"
+            raise ClockError(problem) from error
         return cls(wall0, domain0, speed)
 
     @property
