@@ -1,0 +1,1 @@
+"""The only importer of ``google.*``: clients by address, and one module for each service."""
