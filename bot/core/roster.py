@@ -1,0 +1,177 @@
+"""The roster: who holds which level, and when.
+
+A place on the roster is given to a `Holder`, and every question takes an instant (an aware UTC datetime), so
+that what changes over time can take a person's place without a change for those who ask. Nothing here is
+frozen into an incident: who is paged is looked up when the page falls due ("Rules: Escalation", Who).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from bot.core.policy import Level
+
+CONTACTS: tuple[str, ...] = ("infrastructure", "network", "data", "business", "security", "compliance")
+"""The emergency contacts of the operations document, in its order."""
+
+_MENTION = re.compile(r"<@([A-Za-z0-9]+)(?:\|[^>]*)?>")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """One person and every way to reach them. `tz` is an IANA name; an absent way is None."""
+
+    name: str
+    slack: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    hook: str | None = None
+    tz: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneNumber:
+    """A number that a person dials, as it was written (it may hold letters: +1-555-DATA-ENG)."""
+
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """A place that one person holds at all times."""
+
+    person: str
+
+    def on_duty(self, at: datetime) -> str:
+        """The name of the person who holds the place at this instant."""
+        return self.person
+
+
+ContactKind = Literal["person", "group", "mailbox", "link"]
+
+Holder = Always
+"""Whatever can say who is on duty at an instant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """Whom to call about one subject: a person's name, a Slack user group, a mailbox, or a page to open."""
+
+    subject: str
+    kind: ContactKind
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstLevel:
+    """L1: who is paged first, who stands in, and the last resort."""
+
+    primary: Holder | None = None
+    backup: Holder | None = None
+    emergency: Holder | PhoneNumber | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roster:
+    """People by name, L1, the levels above it, and the contacts by subject."""
+
+    people: Mapping[str, Person]
+    first: FirstLevel
+    upper: Mapping[Level, tuple[Holder, ...]] = field(default_factory=dict)
+    contacts: Mapping[str, Contact] = field(default_factory=dict)
+
+
+def _person(roster: Roster, holder: Holder | None, at: datetime) -> Person | None:
+    return roster.people.get(holder.on_duty(at)) if holder is not None else None
+
+
+def primary(roster: Roster, at: datetime) -> Person | None:
+    """The on-call engineer at this instant, or None when nobody is."""
+    return _person(roster, roster.first.primary, at)
+
+
+def backup(roster: Roster, at: datetime) -> Person | None:
+    """L1's stand-in at this instant. It may be the primary: then the emergency step comes at once."""
+    return _person(roster, roster.first.backup, at)
+
+
+def emergency(roster: Roster, at: datetime) -> Person | PhoneNumber | None:
+    """L1's last resort: a person to page, or a number that somebody dials."""
+    last = roster.first.emergency
+    return last if isinstance(last, PhoneNumber) else _person(roster, last, at)
+
+
+def holders(roster: Roster, level: Level, at: datetime) -> tuple[Person, ...]:
+    """Everybody who holds the level at this instant, each once, first to be paged first; empty without any.
+
+    L1 is the primary, the backup and, where it is a person, the emergency place.
+    """
+    if level is Level.L1:
+        last = emergency(roster, at)
+        found = [primary(roster, at), backup(roster, at), last if isinstance(last, Person) else None]
+    else:
+        found = [_person(roster, place, at) for place in roster.upper.get(level, ())]
+    return tuple(dict.fromkeys(person for person in found if person is not None))
+
+
+def filled_level(roster: Roster, level: Level, at: datetime) -> Level | None:
+    """The level itself, or the next one up that somebody holds at this instant; None when there is none."""
+    for candidate in _from(level):
+        if holders(roster, candidate, at):
+            return candidate
+    return None
+
+
+def next_up(
+    roster: Roster, level: Level, at: datetime, without: Collection[str]
+) -> tuple[Level, Person] | None:
+    """The first person at this level or above who is not in `without` ("the next distinct person up")."""
+    for candidate in _from(level):
+        for person in holders(roster, candidate, at):
+            if person.name not in without:
+                return candidate, person
+    return None
+
+
+def _from(level: Level) -> Iterator[Level]:
+    candidate: Level | None = level
+    while candidate is not None:
+        yield candidate
+        candidate = candidate.up
+
+
+def level_of(roster: Roster, name: str, at: datetime) -> Level | None:
+    """The highest level that the person of this name holds at this instant, or None."""
+    held = [level for level in Level if any(person.name == name for person in holders(roster, level, at))]
+    return max(held, default=None)
+
+
+def everyone(roster: Roster) -> tuple[Person, ...]:
+    """All people of the roster, in the order of the file: whom to tell when no level is held by anybody."""
+    return tuple(roster.people.values())
+
+
+def numbers(roster: Roster) -> tuple[tuple[str, str], ...]:
+    """Every number there is to dial, as (who, number): the emergency number first, then people's own."""
+    last = roster.first.emergency
+    lines = [("Emergency", last.number)] if isinstance(last, PhoneNumber) else []
+    lines += [(person.name, person.phone) for person in roster.people.values() if person.phone is not None]
+    return tuple(lines)
+
+
+def by_slack(roster: Roster, who: str) -> Person | None:
+    """The person behind a Slack id (`U01ALICE`), a mention (`<@U01ALICE>`, `<@U01ALICE|alice>`) or a handle
+    (`@alice`, `alice`); None when the roster has no such person. Handles are the roster's names.
+    """
+    text = who.strip()
+    mention = _MENTION.fullmatch(text)
+    wanted = mention.group(1) if mention else text
+    for person in roster.people.values():
+        if person.slack is not None and person.slack == wanted:
+            return person
+    handle = wanted.removeprefix("@").casefold()
+    return next((person for person in roster.people.values() if person.name.casefold() == handle), None)

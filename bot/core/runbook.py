@@ -1,0 +1,160 @@
+"""Runbooks as data: a document that a person reads and the bot carries out.
+
+A heading is a step. A step with an operation runs it and lets the findings of its report choose what comes
+next; a step without one is a person's ("Outside interface: Files in runbooks").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+KINDS: tuple[str, ...] = ("health", "quality", "cost", "performance", "security", "other")
+"""The kinds of incident, each of which may have its runbook."""
+
+SEVERITIES: tuple[str, ...] = ("ok", "info", "warning", "critical", "unknown")
+"""What a report's severity can be, and so what a branch may ask for."""
+
+ELSE = "else"
+END = "end"
+
+_PROCEDURES: Mapping[str, str] = {
+    "health": "pipeline-health",
+    "quality": "data-quality",
+    "cost": "cost-spike",
+    "performance": "performance",
+    "security": "security",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """When the report has this finding (its id) or this severity, go to this step; `goto` None ends the run.
+
+    `when` is `else` for what no other branch caught.
+    """
+
+    when: str
+    goto: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One heading. `prose` is Markdown without the step's block; `line` is the heading's, counted from 1.
+
+    `run` names an operation, whose `risk` is `read`, `change` or `destructive`; a person's step has neither.
+    `following` is the id of the next heading, where a step without a matching branch goes.
+    """
+
+    id: str
+    title: str
+    prose: str
+    line: int
+    run: str | None = None
+    risk: str | None = None
+    params: Mapping[str, object] = field(default_factory=dict)
+    branches: tuple[Branch, ...] = ()
+    following: str | None = None
+
+    @property
+    def automatic(self) -> bool:
+        """Whether the bot may run the step without being asked: it only reads."""
+        return self.run is not None and self.risk == "read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runbook:
+    """One document. `name` is its file's stem; dates are calendar dates, None when the document has none."""
+
+    name: str
+    title: str
+    kind: str
+    steps: tuple[Step, ...]
+    intro: str = ""
+    triggers: tuple[str, ...] = ()
+    owner: str | None = None
+    last_reviewed: date | None = None
+    next_review: date | None = None
+
+    def step(self, step_id: str) -> Step | None:
+        """The step of this id, or None."""
+        return next((step for step in self.steps if step.id == step_id), None)
+
+
+def choose_next(step: Step, finding_ids: Collection[str], severity: str) -> str | None:
+    """The id of the step that comes after this one, or None at the end.
+
+    The first branch in the document's order whose finding or severity holds decides, then `else`, then the
+    next heading. For a person's step there is no report: pass no findings and the severity `unknown`.
+    """
+    for branch in step.branches:
+        if branch.when != ELSE and (branch.when in finding_ids or branch.when == severity):
+            return branch.goto
+    for branch in step.branches:
+        if branch.when == ELSE:
+            return branch.goto
+    return step.following
+
+
+def targets(step: Step) -> tuple[str, ...]:
+    """The ids of all steps that can come after this one, each once, in the order they are considered in."""
+    ways = [branch.goto for branch in step.branches]
+    if all(branch.when != ELSE for branch in step.branches):
+        ways.append(step.following)
+    return tuple(dict.fromkeys(way for way in ways if way is not None))
+
+
+def first_read_steps(runbook: Runbook) -> tuple[Step, ...]:
+    """The steps that the bot runs by itself when an incident opens, known before any finding is.
+
+    They begin at the first step and end before the first that a person decides, or with the first that branches:
+    what comes after that one is for `choose_next` to say.
+    """
+    found: list[Step] = []
+    seen: set[str] = set()
+    step = runbook.steps[0] if runbook.steps else None
+    while step is not None and step.automatic and step.id not in seen:
+        found.append(step)
+        seen.add(step.id)
+        ways = targets(step)
+        step = runbook.step(ways[0]) if len(ways) == 1 and len(step.branches) <= 1 else None
+    return tuple(found)
+
+
+def reachable(runbook: Runbook) -> frozenset[str]:
+    """The ids of all steps that a run can come to."""
+    waiting = [runbook.steps[0].id] if runbook.steps else []
+    seen: set[str] = set()
+    while waiting:
+        step = runbook.step(waiting.pop())
+        if step is not None and step.id not in seen:
+            seen.add(step.id)
+            waiting.extend(targets(step))
+    return frozenset(seen)
+
+
+def for_kind(runbooks: Iterable[Runbook], kind: str) -> Runbook | None:
+    """The runbook of an incident of this kind: the procedure of that name, else the first by name, or None."""
+    fitting = sorted(
+        (runbook for runbook in runbooks if runbook.kind == kind), key=lambda runbook: runbook.name
+    )
+    named = next((runbook for runbook in fitting if runbook.name == _PROCEDURES.get(kind)), None)
+    return named or next(iter(fitting), None)
+
+
+def by_name(runbooks: Iterable[Runbook], name: str) -> Runbook | None:
+    """The runbook of this name, with or without `.md`; `-` and `_` are equal ("Rules: From notification to
+    alert").
+    """
+    wanted = _plain(name)
+    return next((runbook for runbook in runbooks if _plain(runbook.name) == wanted), None)
+
+
+def kinds_by_name(runbooks: Iterable[Runbook]) -> dict[str, str]:
+    """The kind of each runbook by its name, for alerts that name a runbook instead of a kind."""
+    return {runbook.name: runbook.kind for runbook in runbooks}
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold().removesuffix(".md").replace("_", "-")
