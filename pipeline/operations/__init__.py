@@ -1,20 +1,120 @@
 """Everything that can be asked of, or done to, a pipeline.
 
 ``registry`` knows the operations, ``get`` finds one by name, ``parse`` reads flags: the same words
-and flags in the terminal and in Slack.
+and flags in the terminal and in Slack.  A module of an operation is imported when it is first
+asked for, so that the terminal starts quickly and knows only what it needs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Final
+
+from pipeline.errors import UsageError
 from pipeline.operations.base import (
+    COMMON,
+    COMMON_CHANGE,
     ChangeOperation,
     Context,
     Operation,
     Param,
     Plan,
     Progress,
+    ProgressSink,
     ReadOperation,
     Risk,
+    plan_id,
 )
+from pipeline.operations.words import complete_word, flags, own, parse, usage
 
-__all__ = ["ChangeOperation", "Context", "Operation", "Param", "Plan", "Progress", "ReadOperation", "Risk"]
+__all__ = [
+    "COMMON",
+    "COMMON_CHANGE",
+    "ChangeOperation",
+    "Context",
+    "Operation",
+    "Param",
+    "Plan",
+    "Progress",
+    "ProgressSink",
+    "ReadOperation",
+    "Risk",
+    "complete_word",
+    "flags",
+    "get",
+    "own",
+    "parse",
+    "plan_id",
+    "registry",
+    "usage",
+]
+
+# name -> module and class; the order is the order of help.
+_WHERE: Final[dict[str, tuple[str, str]]] = {
+    "pipeline.health": ("health", "Health"),
+    "pipeline.status": ("status", "Status"),
+    "pipeline.quality": ("quality", "Quality"),
+    "pipeline.jobs": ("jobs", "Jobs"),
+    "pipeline.logs": ("logs", "Logs"),
+    "pipeline.restart": ("restart", "Restart"),
+    "dlq.stats": ("dlq_stats", "DlqStats"),
+    "dlq.peek": ("dlq_peek", "DlqPeek"),
+    "dlq.replay": ("dlq_replay", "DlqReplay"),
+    "cost.report": ("cost_report", "CostReport"),
+}
+
+
+class _Registry(Mapping[str, Operation]):
+    """A mapping whose values are imported when they are first looked at."""
+
+    def __getitem__(self, name: str) -> Operation:
+        return _make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_WHERE)
+
+    def __len__(self) -> int:
+        return len(_WHERE)
+
+
+@cache
+def _make(name: str) -> Operation:
+    module, attribute = _WHERE[name]
+    operation = getattr(import_module(f"pipeline.operations.{module}"), attribute)()
+    assert isinstance(operation, Operation)
+    return operation
+
+
+def registry() -> Mapping[str, Operation]:
+    """Every operation by its name, e.g. "dlq.replay"; iterating over names imports nothing."""
+    return _Registry()
+
+
+def get(name: str) -> Operation:
+    """The operation of that name; UsageError with a suggestion when there is none.
+
+    "health" and "pipeline health" are understood as "pipeline.health".
+    """
+    wanted = ".".join(name.lower().split())
+    for candidate in (wanted, f"pipeline.{wanted}"):
+        if candidate in _WHERE:
+            return _make(candidate)
+    guess = complete_word(wanted, _WHERE) or complete_word(f"pipeline.{wanted}", _WHERE)
+    hint = f" Did you mean {guess}?" if guess else ""
+    raise UsageError(f"There is no operation {name!r}.{hint} There are: {', '.join(_WHERE)}.")
+
+
+def by_words(words: Sequence[str]) -> tuple[Operation, list[str]]:
+    """The operation that the terminal's words begin with, and the words that are left."""
+    for length in (2, 1):
+        for prefix in ("", "pipeline."):
+            name = prefix + ".".join(words[:length])
+            if len(words) >= length and name in _WHERE:
+                return _make(name), list(words[length:])
+    first = " ".join(words[:1])
+    known = sorted({name.removeprefix("pipeline.").replace(".", " ") for name in _WHERE})
+    guess = complete_word(first, known)
+    hint = f" Did you mean {guess}?" if guess else ""
+    raise UsageError(f"There is no operation {first!r}.{hint} There are: {', '.join(known)}.")

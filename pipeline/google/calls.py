@@ -1,0 +1,36 @@
+"""How calls are made: timeouts and retries, on purpose for each kind of call.
+
+Readings may be repeated: they retry while the service is unavailable, within a deadline.  What
+starts something is never repeated blindly: its answer may be lost although it happened.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_ATTEMPT_S: Final = 8.0
+
+
+def reading(deadline_s: float) -> dict[str, Any]:
+    """``retry`` and ``timeout`` arguments of a call that changes nothing."""
+    from google.api_core import exceptions as api
+    from google.api_core.retry import Retry, if_exception_type
+
+    retry = Retry(
+        predicate=if_exception_type(api.ServiceUnavailable, api.InternalServerError, api.DeadlineExceeded),
+        initial=0.1,
+        maximum=2.0,
+        multiplier=2.0,
+        timeout=deadline_s,
+    )
+    return {"retry": retry, "timeout": min(_ATTEMPT_S, deadline_s)}
+
+
+def once(deadline_s: float) -> dict[str, Any]:
+    """Arguments of a call that starts something: one attempt, one answer."""
+    return {"retry": None, "timeout": deadline_s}
+
+
+def repeatable(deadline_s: float) -> dict[str, Any]:
+    """Arguments of a change that does no harm twice: acknowledge, modify a deadline, publish with replay_of."""
+    return reading(deadline_s)

@@ -1,0 +1,185 @@
+"""Google's official clients, made when first used.
+
+The address decides what they talk to, nothing else: without settings the real Google Cloud with
+application default credentials; with GOOGLE_API_ENDPOINT one server that speaks every service in
+clear text (the sandbox); with PUBSUB_EMULATOR_HOST Google's Pub/Sub emulator for Pub/Sub.  Google's
+``client_options.api_endpoint`` alone would speak TLS to it, hence the injected channel.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from threading import RLock
+from typing import Any, Final
+
+from pipeline.errors import ConfigError
+
+_OPTIONS: Final = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.enable_http_proxy", 0),  # a proxy for the internet must not see loopback calls
+    # One channel each: the default, a pool shared by the whole process, outlives close().
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoogleSettings:
+    """Where Google Cloud is; empty addresses mean the real one."""
+
+    project: str = ""
+    region: str = ""
+    endpoint: str = ""
+    pubsub_emulator: str = ""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> GoogleSettings:
+        """From the environment; ConfigError with all mistakes."""
+        env = os.environ if env is None else env
+        found = cls(
+            project=env.get("GOOGLE_CLOUD_PROJECT", ""),
+            region=env.get("REGION", ""),
+            endpoint=env.get("GOOGLE_API_ENDPOINT", ""),
+            pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST", ""),
+        )
+        mistakes = [
+            f"{name} is an address like 127.0.0.1:8401, not {value!r}"
+            for name, value in (
+                ("GOOGLE_API_ENDPOINT", found.endpoint),
+                ("PUBSUB_EMULATOR_HOST", found.pubsub_emulator),
+            )
+            if value and not _is_address(value)
+        ]
+        if mistakes:
+            raise ConfigError(mistakes)
+        return found
+
+
+class Clients:
+    """One object that holds every client; threads may share it.  ``close`` ends its channels."""
+
+    def __init__(self, settings: GoogleSettings | None = None) -> None:
+        self.settings = settings or GoogleSettings.from_env()
+        self._lock = RLock()
+        self._channels: dict[str, Any] = {}
+        self._made: list[Any] = []
+
+    def __enter__(self) -> Clients:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @cached_property
+    def jobs(self) -> Any:
+        """Dataflow's jobs: list, get, update."""
+        from google.cloud.dataflow_v1beta3.services import jobs_v1_beta3 as service
+
+        return self._make(service.JobsV1Beta3Client, self.settings.endpoint)
+
+    @cached_property
+    def metrics(self) -> Any:
+        """Dataflow's job metrics."""
+        from google.cloud.dataflow_v1beta3.services import metrics_v1_beta3 as service
+
+        return self._make(service.MetricsV1Beta3Client, self.settings.endpoint)
+
+    @cached_property
+    def messages(self) -> Any:
+        """Dataflow's job messages."""
+        from google.cloud.dataflow_v1beta3.services import messages_v1_beta3 as service
+
+        return self._make(service.MessagesV1Beta3Client, self.settings.endpoint)
+
+    @cached_property
+    def flex(self) -> Any:
+        """Dataflow's flex templates: launch."""
+        from google.cloud.dataflow_v1beta3.services import flex_templates_service as service
+
+        return self._make(service.FlexTemplatesServiceClient, self.settings.endpoint)
+
+    @cached_property
+    def monitoring(self) -> Any:
+        """Cloud Monitoring's time series."""
+        from google.cloud.monitoring_v3.services.metric_service import MetricServiceClient
+
+        return self._make(MetricServiceClient, self.settings.endpoint)
+
+    @cached_property
+    def logging(self) -> Any:
+        """Cloud Logging: the client of google-cloud-logging, over gRPC."""
+        import google.cloud.logging as cloud_logging
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud.logging_v2 import _gapic
+        from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+
+        if not self.settings.endpoint:
+            return self._keep(cloud_logging.Client(project=self.settings.project or None, _use_grpc=True))
+        client = cloud_logging.Client(
+            project=self.settings.project or "local", credentials=AnonymousCredentials(), _use_grpc=True
+        )
+        # The hand-written client takes no transport; its inner one does.
+        client._logging_api = _gapic._LoggingAPI(
+            self._make(LoggingServiceV2Client, self.settings.endpoint), client
+        )
+        return client
+
+    @cached_property
+    def billing(self) -> Any:
+        """Cloud Billing: which account a project has, and whether billing is on.  It knows no spend."""
+        from google.cloud.billing_v1.services.cloud_billing import CloudBillingClient
+
+        return self._make(CloudBillingClient, self.settings.endpoint)
+
+    @cached_property
+    def publisher(self) -> Any:
+        """Pub/Sub topics: publish with an answer for each call (no background batching)."""
+        from google.pubsub_v1.services.publisher import PublisherClient
+
+        return self._make(PublisherClient, self.settings.pubsub_emulator or self.settings.endpoint)
+
+    @cached_property
+    def subscriber(self) -> Any:
+        """Pub/Sub subscriptions: unary pull, acknowledge, modify a deadline."""
+        from google.pubsub_v1.services.subscriber import SubscriberClient
+
+        return self._make(SubscriberClient, self.settings.pubsub_emulator or self.settings.endpoint)
+
+    def close(self) -> None:
+        """Ends every channel; the clients cannot be used afterwards."""
+        with self._lock:
+            for client in self._made:
+                transport = getattr(client, "transport", None)
+                if transport is not None:
+                    transport.close()
+            for channel in self._channels.values():
+                channel.close()
+            self._made.clear()
+            self._channels.clear()
+
+    def _make(self, client: Any, address: str) -> Any:
+        if not address:
+            return self._keep(client())
+        transport = client.get_transport_class("grpc")
+        return client(transport=transport(channel=self._channel(address)))
+
+    def _keep(self, client: Any) -> Any:
+        with self._lock:
+            self._made.append(client)
+        return client
+
+    def _channel(self, address: str) -> Any:
+        import grpc
+
+        with self._lock:
+            if address not in self._channels:
+                self._channels[address] = grpc.insecure_channel(address, options=_OPTIONS)
+            return self._channels[address]
+
+
+def _is_address(text: str) -> bool:
+    host, colon, port = text.rpartition(":")
+    return bool(host and colon and port.isdigit() and 0 < int(port) < 65536 and "/" not in host)

@@ -1,0 +1,158 @@
+"""Dataflow: jobs by name, launch, update, drain.  Times are aware UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final
+
+from pipeline.catalogue import Pipeline
+from pipeline.google.calls import once, reading
+from pipeline.google.clients import Clients
+from pipeline.google.errors import explained
+
+STARTING: Final = frozenset({"QUEUED", "PENDING", "STOPPED"})
+TERMINAL: Final = frozenset({"DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED"})
+ENDING: Final = frozenset({"DRAINING", "CANCELLING", "RESOURCE_CLEANING_UP"})
+_MOST: Final = 400  # jobs of one name that are looked at; the newest come first
+_LAUNCH_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One Dataflow job.  ``state`` is Google's without its prefix, e.g. "RUNNING"."""
+
+    id: str
+    name: str
+    state: str
+    since: datetime | None = None  # when it entered this state
+    created: datetime | None = None
+    streaming: bool = True
+    replaced_by: str = ""
+
+    @property
+    def running(self) -> bool:
+        return self.state == "RUNNING"
+
+    @property
+    def starting(self) -> bool:
+        return self.state in STARTING
+
+    @property
+    def ended(self) -> bool:
+        return self.state in TERMINAL
+
+
+def jobs_of(clients: Clients, pipeline: Pipeline, deadline_s: float = 20.0) -> tuple[Job, ...]:
+    """All jobs of the pipeline's name, newest first."""
+    return _list(clients, pipeline, "ALL", pipeline.job_name, deadline_s)
+
+
+def active_jobs(
+    clients: Clients, pipeline: Pipeline, *, named: bool, deadline_s: float = 20.0
+) -> tuple[Job, ...]:
+    """The living jobs of the pipeline's project and region; ``named``: only those of its name."""
+    found = _list(clients, pipeline, "ACTIVE", pipeline.job_name if named else "", deadline_s)
+    return tuple(job for job in found if not job.ended)
+
+
+def get_job(clients: Clients, pipeline: Pipeline, job_id: str, deadline_s: float = 20.0) -> Job:
+    """One job as it is now."""
+    from google.cloud import dataflow_v1beta3 as dataflow
+
+    request = dataflow.GetJobRequest(project_id=pipeline.project, job_id=job_id, location=pipeline.region)
+    with explained("Dataflow", f"reading job {job_id}"):
+        return _job(clients.jobs.get_job(request=request, **reading(deadline_s)))
+
+
+def launch(clients: Clients, pipeline: Pipeline, *, update: bool, labels: dict[str, str]) -> Job:
+    """Launches the flex template under the pipeline's fixed name, once, without any retry.
+
+    It returns before the pipeline exists (QUEUED); wait for RUNNING.  ``update`` replaces the
+    living job of that name compatibly.
+    """
+    from google.cloud import dataflow_v1beta3 as dataflow
+
+    parameter = dataflow.LaunchFlexTemplateParameter(
+        job_name=pipeline.job_name,
+        container_spec_gcs_path=pipeline.template,
+        update=update,
+        environment=dataflow.FlexTemplateRuntimeEnvironment(additional_user_labels=labels),
+    )
+    request = dataflow.LaunchFlexTemplateRequest(
+        project_id=pipeline.project, location=pipeline.region, launch_parameter=parameter
+    )
+    with explained("Dataflow", f"launching {pipeline.job_name}"):
+        return _job(clients.flex.launch_flex_template(request=request, **once(_LAUNCH_S)).job)
+
+
+def drain(clients: Clients, pipeline: Pipeline, job_id: str) -> Job:
+    """Asks a running job to drain; it goes to DRAINING first."""
+    from google.cloud import dataflow_v1beta3 as dataflow
+
+    request = dataflow.UpdateJobRequest(
+        project_id=pipeline.project,
+        job_id=job_id,
+        location=pipeline.region,
+        job=dataflow.Job(requested_state=dataflow.JobState.JOB_STATE_DRAINED),
+    )
+    with explained("Dataflow", f"draining job {job_id}"):
+        return _job(clients.jobs.update_job(request=request, **once(_LAUNCH_S)))
+
+
+def job_messages(
+    clients: Clients, pipeline: Pipeline, job_id: str, deadline_s: float = 20.0
+) -> tuple[str, ...]:
+    """The service's own error messages about a job, newest last; free of Logging quota."""
+    from google.cloud import dataflow_v1beta3 as dataflow
+
+    request = dataflow.ListJobMessagesRequest(
+        project_id=pipeline.project,
+        job_id=job_id,
+        location=pipeline.region,
+        minimum_importance=dataflow.JobMessageImportance.JOB_MESSAGE_ERROR,
+        page_size=50,
+    )
+    with explained("Dataflow", f"reading messages of job {job_id}"):
+        pager = clients.messages.list_job_messages(request=request, **reading(deadline_s))
+        return tuple(message.message_text for message in islice(pager, 100))
+
+
+def _list(clients: Clients, pipeline: Pipeline, which: str, name: str, deadline_s: float) -> tuple[Job, ...]:
+    from google.cloud import dataflow_v1beta3 as dataflow
+
+    request = dataflow.ListJobsRequest(
+        project_id=pipeline.project,
+        location=pipeline.region,
+        filter=dataflow.ListJobsRequest.Filter[which],
+        page_size=100,
+    )
+    if name:
+        request.name = name
+    with explained("Dataflow", f"listing jobs in {pipeline.region}"):
+        pager = clients.jobs.list_jobs(request=request, **reading(deadline_s))
+        found = [_job(raw) for raw in islice(pager, _MOST)]
+    oldest = datetime.min.replace(tzinfo=UTC)
+    found.sort(key=lambda job: job.created or oldest, reverse=True)
+    return tuple(job for job in found if not name or job.name == name)
+
+
+def _job(raw: Any) -> Job:
+    state = raw.current_state.name.removeprefix("JOB_STATE_")
+    return Job(
+        id=raw.id,
+        name=raw.name,
+        state=state,
+        since=_time(raw.current_state_time),
+        created=_time(raw.create_time),
+        streaming=raw.type_.name != "JOB_TYPE_BATCH",
+        replaced_by=raw.replaced_by_job_id,
+    )
+
+
+def _time(raw: Any) -> datetime | None:
+    """proto-plus gives an aware datetime of its own type, or None when unset."""
+    if raw is None or raw.timestamp() == 0:
+        return None
+    return datetime.fromtimestamp(raw.timestamp(), UTC)
