@@ -63,7 +63,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """When a measured value becomes a fact ("Rules: Facts"). Numbers with a point are ratios: 0.25 is 25 %."""
+    """When a measured value becomes a fact ("Rules: Facts"). Floats are ratios: 0.25 is 25 %."""
 
     error_rate_warning: float = 0.10
     error_rate_critical: float = 0.50

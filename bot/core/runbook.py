@@ -108,8 +108,8 @@ def targets(step: Step) -> tuple[str, ...]:
 def first_read_steps(runbook: Runbook) -> tuple[Step, ...]:
     """The steps that the bot runs by itself when an incident opens, known before any finding is.
 
-    They begin at the first step and end before the first that a person decides, or with the first that branches:
-    what comes after that one is for `choose_next` to say.
+    They begin at the first step and end before the first that a person decides, or with the first that
+    branches: what comes after that one is for `choose_next` to say.
     """
     found: list[Step] = []
     seen: set[str] = set()
@@ -135,7 +135,7 @@ def reachable(runbook: Runbook) -> frozenset[str]:
 
 
 def for_kind(runbooks: Iterable[Runbook], kind: str) -> Runbook | None:
-    """The runbook of an incident of this kind: the procedure of that name, else the first by name, or None."""
+    """The runbook of an incident of this kind: the procedure of that name, else the first, or None."""
     fitting = sorted(
         (runbook for runbook in runbooks if runbook.kind == kind), key=lambda runbook: runbook.name
     )

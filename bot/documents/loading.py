@@ -1,0 +1,111 @@
+"""Loads the documents of a folder; every mistake in every file is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from bot.core.policy import Policy
+from bot.core.rehearsal import Rehearsal
+from bot.core.roster import Roster
+from bot.core.runbook import Runbook
+from bot.documents.files import read_text
+from bot.documents.mistakes import DocumentErrors, Mistake, Notes
+from bot.documents.policy_file import read_policy
+from bot.documents.rehearsal_file import read_rehearsal
+from bot.documents.roster_file import read_roster
+from bot.documents.runbook_file import read_runbook
+from bot.documents.tree import Tree, read_tree
+
+POLICY_FILE = "escalation.yaml"
+ROSTER_FILE = "roster.yaml"
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Documents:
+    """What a team has written down: its runbooks by file name, its policy and its roster."""
+
+    runbooks: tuple[Runbook, ...]
+    policy: Policy
+    roster: Roster
+
+
+def load_policy(path: Path) -> Policy:
+    """The policy of this file. Raises DocumentErrors with every mistake in it."""
+    return _yaml(path, read_policy)
+
+
+def load_roster(path: Path) -> Roster:
+    """The roster of this file. Raises DocumentErrors with every mistake in it."""
+    return _yaml(path, read_roster)
+
+
+def load_rehearsal(path: Path, people: Collection[str] | None = None) -> Rehearsal:
+    """The rehearsal of this file. `people` are the roster's names, to check who acts; None checks nothing.
+
+    Raises DocumentErrors with every mistake in it.
+    """
+    return _yaml(path, lambda tree, notes: read_rehearsal(path.stem, tree, people, notes))
+
+
+def load_runbooks(directory: Path, operations: Mapping[str, str]) -> tuple[Runbook, ...]:
+    """All runbooks of the folder (`*.md` but README.md), by name.
+
+    `operations` are the known operations by name with their risk: `read`, `change` or `destructive`.
+    Raises DocumentErrors with every mistake in all of them.
+    """
+    runbooks, mistakes = [], []
+    if not directory.is_dir():
+        notes = Notes(str(directory))
+        notes.add(
+            0, "the folder is missing", "Create it, or set RUNBOOKS_DIR to the folder of your runbooks."
+        )
+        raise DocumentErrors(notes.mistakes)
+    for path in sorted(directory.glob("*.md")):
+        if path.name.lower() == "readme.md":
+            continue
+        notes = Notes(str(path))
+        text = read_text(path, notes)
+        if text is not None:
+            runbooks.append(read_runbook(path.stem, text, operations, notes))
+        mistakes += notes.mistakes
+    if mistakes:
+        raise DocumentErrors(mistakes)
+    return tuple(runbooks)
+
+
+def load_all(directory: Path, operations: Mapping[str, str]) -> Documents:
+    """Runbooks, policy and roster of the folder. Raises DocumentErrors with the mistakes of all files."""
+    mistakes: list[Mistake] = []
+    runbooks = _gather(lambda: load_runbooks(directory, operations), mistakes)
+    policy = _gather(lambda: load_policy(directory / POLICY_FILE), mistakes)
+    roster = _gather(lambda: load_roster(directory / ROSTER_FILE), mistakes)
+    if runbooks is None or policy is None or roster is None:
+        raise DocumentErrors(mistakes)
+    return Documents(runbooks=runbooks, policy=policy, roster=roster)
+
+
+def _gather(load: Callable[[], _T], mistakes: list[Mistake]) -> _T | None:
+    try:
+        return load()
+    except DocumentErrors as errors:
+        mistakes += errors.mistakes
+        return None
+
+
+def _yaml(path: Path, read: Callable[[Tree, Notes], _T]) -> _T:
+    notes = Notes(str(path))
+    text = read_text(path, notes)
+    tree = read_tree(text, notes) if text is not None else None
+    if tree is None:
+        if not notes:
+            notes.add(1, "the file is empty", "Write the keys that it needs; the shipped file shows them.")
+        raise DocumentErrors(notes.mistakes)
+    value = read(tree, notes)
+    if notes:
+        raise DocumentErrors(notes.mistakes)
+    return value

@@ -1,0 +1,147 @@
+"""Reads a rehearsal: the story that `rehearse` plays on a clock of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Literal, cast
+
+from bot.core.policy import FACTS, Policy
+from bot.core.rehearsal import AlertArrives, FactChanges, Happening, Outage, PersonActs, Rehearsal
+from bot.core.roster import Roster
+from bot.core.runbook import KINDS
+from bot.documents import reader
+from bot.documents.mistakes import Notes, shown, suggest
+from bot.documents.policy_file import read_policy
+from bot.documents.roster_file import read_roster
+from bot.documents.tree import Scalar, Tree
+
+_WHAT = ("alert", "fact", "ack", "resolve", "down")
+_ALERT_WORDS = {"severity": ("critical", "warning", "info"), "kind": KINDS, "state": ("open", "closed")}
+_OFFSET = re.compile(r"\+\s*(.+)")
+
+
+def read_rehearsal(name: str, tree: Tree, people: Collection[str] | None, notes: Notes) -> Rehearsal:
+    """The rehearsal that the file describes; every mistake is noted.
+
+    `people` are the names of the roster that stands, None when it is not known; the file's own roster wins.
+    """
+    top = reader.entries(tree, notes, "the rehearsal", ["start", "policy", "roster", "events"])
+    given = {key: value for key, value in top.items() if not reader.absent(value)}
+    start = reader.instant(given["start"], notes, "start") if "start" in given else None
+    if "start" not in given:
+        notes.add(tree.line, "the rehearsal has no start", "Add `start: 2026-01-31T03:10:00Z`.")
+    policy: Policy | None = read_policy(given["policy"], notes) if "policy" in given else None
+    roster: Roster | None = read_roster(given["roster"], notes) if "roster" in given else None
+    known = roster.people if roster is not None else people
+    if "events" not in given:
+        notes.add(tree.line, "the rehearsal has no events", "Add `events:` with at least one.")
+    listed = reader.items(given["events"], notes, "events") if "events" in given else ()
+    begin = start or datetime.min.replace(tzinfo=UTC)
+    happenings = [found for item in listed for found in _event(item, begin, known, notes)]
+    return Rehearsal(
+        name=name,
+        start=begin,
+        happenings=tuple(sorted(happenings, key=lambda happening: happening.at)),
+        policy=policy,
+        roster=roster,
+    )
+
+
+def _event(tree: Tree, start: datetime, people: Collection[str] | None, notes: Notes) -> Iterator[Happening]:
+    found = reader.entries(tree, notes, "an event", ["at", *_WHAT, "for"])
+    kinds = [key for key in _WHAT if key in found]
+    if len(kinds) != 1:
+        words = "several things" if kinds else "nothing"
+        notes.add(tree.line, f"{words} happen in this event", f"Give it exactly one of {', '.join(_WHAT)}.")
+        return
+    if "at" not in found:
+        notes.add(tree.line, "the event has no time", "Add `at: +3m`.")
+        return
+    at = _at(found["at"], start, notes)
+    length = reader.duration(found["for"], notes, "for") if "for" in found else None
+    kind, value = kinds[0], found[kinds[0]]
+    if kind == "down":
+        yield from _outage(value, at, length, "for" in found, notes)
+    elif kind == "alert":
+        yield from _alert(value, at, length, notes)
+    elif kind == "fact":
+        yield from _fact(value, at, length, notes)
+    else:
+        if "for" in found:
+            notes.add(found["for"].line, f"`for` has no meaning with {kind}", "Remove it.")
+        yield from _act(kind, value, at, people, notes)
+
+
+def _at(tree: Tree, start: datetime, notes: Notes) -> datetime:
+    written = reader.text(tree, notes, "at")
+    if written is None:
+        return start
+    offset = _OFFSET.fullmatch(written)
+    if offset is None and not written[:1].isdigit():
+        notes.add(
+            tree.line, f"at: {shown(written)} is not a time", "Write it as +3m, counted from the start."
+        )
+        return start
+    if offset is None and "T" in written:
+        return reader.instant(tree, notes, "at") or start
+    bare = Scalar(text=offset[1] if offset else written, tag="str", line=tree.line)
+    return _later(start, reader.duration(bare, notes, "at", zero=True) or timedelta(0), tree, notes)
+
+
+def _later(start: datetime, by: timedelta, tree: Tree, notes: Notes) -> datetime:
+    try:
+        return start + by
+    except OverflowError:
+        notes.add(tree.line, "the time lies beyond all calendars", "Choose an earlier one.")
+        return start
+
+
+def _outage(
+    tree: Tree, at: datetime, length: timedelta | None, given: bool, notes: Notes
+) -> Iterator[Happening]:
+    what = reader.choice(tree, notes, "down", ("bot", "slack"))
+    if not given:
+        notes.add(tree.line, "the outage has no length", "Add `for: 20m`.")
+    if what is not None and length is not None:
+        yield Outage(at, cast(Literal["bot", "slack"], what), length)
+
+
+def _alert(tree: Tree, at: datetime, length: timedelta | None, notes: Notes) -> Iterator[Happening]:
+    found = reader.entries(tree, notes, "alert")
+    for key, options in _ALERT_WORDS.items():
+        if key in found:
+            reader.choice(found[key], notes, f"alert, {key}", options)
+    alert = {key: reader.plain(value) for key, value in found.items()}
+    if not alert:
+        notes.add(tree.line, "the alert is empty", "Add at least `severity:` and `kind:`.")
+    yield AlertArrives(at, alert)
+    if length is not None:
+        yield AlertArrives(_later(at, length, tree, notes), {**alert, "state": "closed"})
+
+
+def _fact(tree: Tree, at: datetime, length: timedelta | None, notes: Notes) -> Iterator[Happening]:
+    found = reader.entries(tree, notes, "fact", ["name", "on", "pipeline"])
+    if "name" not in found:
+        notes.add(tree.line, "the fact has no name", f"Add `name:` and one of {', '.join(FACTS)}.")
+    name = reader.choice(found["name"], notes, "fact, name", FACTS) if "name" in found else None
+    on = reader.truth(found["on"], notes, "fact, on") if "on" in found else True
+    pipeline = reader.text(found["pipeline"], notes, "fact, pipeline") if "pipeline" in found else None
+    if name is None or on is None:
+        return
+    yield FactChanges(at=at, name=name, on=on, pipeline=pipeline)
+    if length is not None:
+        yield FactChanges(at=_later(at, length, tree, notes), name=name, on=not on, pipeline=pipeline)
+
+
+def _act(
+    kind: str, tree: Tree, at: datetime, people: Collection[str] | None, notes: Notes
+) -> Iterator[Happening]:
+    person = reader.text(tree, notes, kind)
+    if person is None:
+        return
+    if people is not None and person not in people:
+        notes.add(tree.line, f"{kind}: there is no person {shown(person)}", suggest(person, people))
+        return
+    yield PersonActs(at, person, "ack" if kind == "ack" else "resolve")

@@ -1,0 +1,194 @@
+"""Reads `roster.yaml`: people, levels, contacts. Numbers and ids stay the texts that they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from bot.core.policy import Level
+from bot.core.roster import CONTACTS, Always, Contact, FirstLevel, Person, PhoneNumber, Roster
+from bot.documents import reader
+from bot.documents.mistakes import Notes, shown, suggest
+from bot.documents.tree import Entries, Items, Scalar, Tree
+
+_NAME = re.compile(r"[^\W_][\w.-]{0,79}")
+_SLACK_ID = re.compile(r"[UW][A-Z0-9]{2,20}", re.ASCII)
+_GROUP = re.compile(r"S[A-Z0-9]{7,20}|@[a-z0-9][a-z0-9._-]{0,79}", re.ASCII)
+_EMAIL = re.compile(r"[A-Za-z0-9._%+'-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}", re.ASCII)
+_PHONE = re.compile(r"\+?[0-9(][0-9A-Za-z ().\-/]{2,30}", re.ASCII)
+_UPPER = (Level.L2, Level.L3, Level.L4)
+
+
+def read_roster(tree: Tree, notes: Notes) -> Roster:
+    """The roster that the file describes; every mistake is noted, and what is wrong is left out."""
+    top = reader.entries(tree, notes, "the roster", ["people", "levels", "contacts"])
+    people = _people(top["people"], notes) if "people" in top else {}
+    if not people:
+        notes.add(tree.line, "the roster has no people", "Add `people:` with at least one person.")
+    levels = reader.entries(top["levels"], notes, "levels", [*Level]) if "levels" in top else {}
+    if "L1" in levels:
+        first = _first(levels["L1"], people, notes)
+    else:
+        first = FirstLevel()
+        line = top["levels"].line if "levels" in top else tree.line
+        notes.add(line, "there is no level L1", "Add `L1: {primary: NAME, backup: NAME, emergency: NUMBER}`.")
+    upper = {level: _holders(levels[level], level, people, notes) for level in _UPPER if level in levels}
+    contacts = _contacts(top["contacts"], people, notes) if "contacts" in top else {}
+    return Roster(people=people, first=first, upper=upper, contacts=contacts)
+
+
+def _people(tree: Tree, notes: Notes) -> dict[str, Person]:
+    people: dict[str, Person] = {}
+    owners: dict[str, str] = {}
+    for name, value in reader.entries(tree, notes, "people").items():
+        if not _NAME.fullmatch(name):
+            notes.add(
+                value.line, f"{shown(name)} is not a name", "Use letters, digits, dot and hyphen: alice."
+            )
+            continue
+        person = _person(name, value, notes)
+        if person.slack is not None and owners.setdefault(person.slack, name) != name:
+            notes.add(
+                value.line,
+                f"{name} and {owners[person.slack]} have the same Slack id {person.slack}",
+                "Give each person their own; Slack shows it under “Copy member ID”.",
+            )
+        people[name] = person
+    return people
+
+
+def _person(name: str, tree: Tree, notes: Notes) -> Person:
+    found = reader.entries(tree, notes, f"person {name}", ["slack", "email", "phone", "hook", "tz"])
+    ways = {key: value for key, value in found.items() if not reader.absent(value)}
+    if not any(key in ways for key in ("slack", "email", "phone", "hook")):
+        notes.add(tree.line, f"{name} cannot be reached", "Add `slack: U...`, an email, a phone or a hook.")
+    return Person(
+        name=name,
+        slack=_matching(
+            ways.get("slack"), notes, f"{name}, slack", _SLACK_ID, "Slack member id", "U012ABCDEF"
+        ),
+        email=_matching(
+            ways.get("email"), notes, f"{name}, email", _EMAIL, "e-mail address", "a@example.com"
+        ),
+        phone=_matching(ways.get("phone"), notes, f"{name}, phone", _PHONE, "phone number", "+1-555-0100"),
+        hook=_url(ways["hook"], notes, f"{name}, hook") if "hook" in ways else None,
+        tz=_zone(ways["tz"], notes, f"{name}, tz") if "tz" in ways else "UTC",
+    )
+
+
+def _matching(
+    tree: Tree | None, notes: Notes, what: str, shape: re.Pattern[str], meant: str, example: str
+) -> str | None:
+    written = reader.text(tree, notes, what) if tree is not None else None
+    if tree is None or written is None or shape.fullmatch(written):
+        return written
+    notes.add(tree.line, f"{what}: {shown(written)} is not a {meant}", f"Write it like {example}.")
+    return None
+
+
+def _url(tree: Tree, notes: Notes, what: str) -> str | None:
+    written = reader.text(tree, notes, what)
+    if written is None:
+        return None
+    try:
+        parts = urlsplit(written)
+        fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        fine = False
+    if not fine or any(sign.isspace() for sign in written):
+        notes.add(
+            tree.line, f"{what}: {shown(written)} is not an address", "Write it like https://host/path."
+        )
+        return None
+    return written
+
+
+def _zone(tree: Tree, notes: Notes, what: str) -> str:
+    written = reader.text(tree, notes, what)
+    if written is None:
+        return "UTC"
+    try:
+        ZoneInfo(written)
+    except (KeyError, ValueError, OSError):
+        zones = sorted(available_timezones())
+        remedy = suggest(written, zones)
+        remedy = remedy if remedy.startswith("Did") else "Write a name such as Europe/Berlin or UTC."
+        notes.add(tree.line, f"{what}: {shown(written)} is not a time zone", remedy)
+        return "UTC"
+    return written
+
+
+def _holder(tree: Tree, what: str, people: Collection[str], notes: Notes) -> Always | None:
+    if isinstance(tree, Entries | Items):
+        notes.add(tree.line, f"{what}: rotations are not supported yet", "Name one person here.")
+        return None
+    name = reader.text(tree, notes, what)
+    if name is None:
+        return None
+    if name not in people:
+        notes.add(tree.line, f"{what}: there is no person {shown(name)}", suggest(name, people))
+        return None
+    return Always(name)
+
+
+def _first(tree: Tree, people: Collection[str], notes: Notes) -> FirstLevel:
+    found = reader.entries(tree, notes, "L1", ["primary", "backup", "emergency"])
+    places = {key: value for key, value in found.items() if not reader.absent(value)}
+    if "primary" not in places and isinstance(tree, Entries | Scalar):
+        notes.add(tree.line, "L1 has no primary", "Add `primary: NAME`: somebody must be paged first.")
+    last = places.get("emergency")
+    return FirstLevel(
+        primary=_holder(places["primary"], "L1, primary", people, notes) if "primary" in places else None,
+        backup=_holder(places["backup"], "L1, backup", people, notes) if "backup" in places else None,
+        emergency=_emergency(last, people, notes) if last is not None else None,
+    )
+
+
+def _emergency(tree: Tree, people: Collection[str], notes: Notes) -> Always | PhoneNumber | None:
+    number = tree.text.strip() if isinstance(tree, Scalar) else ""
+    if number not in people and _PHONE.fullmatch(number):
+        return PhoneNumber(number)
+    return _holder(tree, "L1, emergency", people, notes)
+
+
+def _holders(tree: Tree, level: Level, people: Collection[str], notes: Notes) -> tuple[Always, ...]:
+    if isinstance(tree, Entries):
+        notes.add(tree.line, f"{level}: rotations are not supported yet", "List the people: [NAME, NAME].")
+        return ()
+    found = [_holder(item, str(level), people, notes) for item in reader.items(tree, notes, str(level))]
+    return tuple(dict.fromkeys(holder for holder in found if holder is not None))
+
+
+def _contacts(tree: Tree, people: Collection[str], notes: Notes) -> dict[str, Contact]:
+    contacts: dict[str, Contact] = {}
+    for subject, value in reader.entries(tree, notes, "contacts", CONTACTS).items():
+        contact = _contact(subject, value, people, notes) if not reader.absent(value) else None
+        if contact is not None:
+            contacts[subject] = contact
+    return contacts
+
+
+def _contact(subject: str, tree: Tree, people: Collection[str], notes: Notes) -> Contact | None:
+    what = f"contact {subject}"
+    value = reader.text(tree, notes, what)
+    if value is None:
+        return None
+    if value in people:
+        return Contact(subject=subject, kind="person", value=value)
+    if _EMAIL.fullmatch(value):
+        return Contact(subject=subject, kind="mailbox", value=value)
+    if _GROUP.fullmatch(value):
+        return Contact(subject=subject, kind="group", value=value)
+    if value.startswith(("http://", "https://")):
+        address = _url(tree, notes, what)
+        return Contact(subject=subject, kind="link", value=address) if address else None
+    notes.add(
+        tree.line,
+        f"{what}: {shown(value)} is neither a person, a Slack user group, a mailbox nor a page",
+        suggest(value, people)
+        if not people
+        else "Write a name of `people`, @group, a mailbox or an https page.",
+    )
+    return None
