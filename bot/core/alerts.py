@@ -1,7 +1,7 @@
 """From a Cloud Monitoring notification to an alert (Rules: From notification to alert).
 
-The body is one JSON object of version 1.x, by webhook or Pub/Sub alike. Twelve kinds of real ones were
-read: older ones lack fields, values are texts, a value can be a sentence, documentation a text or an
+The body is one JSON object of version 1.x, by webhook or Pub/Sub alike. Real ones
+differ: older ones lack fields, values are texts, a value can be a sentence, documentation a text or an
 object, the console's test button writes in capitals. All is either understood or `Unusable`, with a reason.
 """
 
@@ -51,7 +51,7 @@ LABELS_MAX = 64
 _STATES: Mapping[str, State] = {"open": "open", "acknowledged": "open", "closed": "closed"}
 _POLICY = re.compile(r"^projects/([^/]+)/alertPolicies/([^/]+)(/|$)")
 # Google's own end of a summary; in the shape of 2021 the only place that holds the values.
-_SUMMARY_VALUE = re.compile(r" with a value of ([-+.0-9eE]{1,40})\.?$")
+_SUMMARY_VALUE = re.compile(r" with a value of ([-+.0-9eE]{0,39}[0-9])\.?$")
 _SUMMARY_THRESHOLD = re.compile(
     r" (?:above|below) the threshold of ([-+.0-9eE]{1,40}) with a value of [^ ]+$"
 )

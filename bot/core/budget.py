@@ -142,7 +142,7 @@ def step(
         return state, f"the threshold of {_percent(state.threshold)} is crossed"
     if before is None or after > before:
         spent = f"cost is {_percent(state.ratio)} of the budget"
-        return state, spent if state.threshold else f"the forecast crosses {_percent(state.forecast)}"
+        return state, spent if after > Severity.INFO else f"the forecast crosses {_percent(state.forecast)}"
     if _higher(state.forecast, previous.forecast if previous else None):
         return state, f"the forecast crosses {_percent(state.forecast)}"
     return state, None

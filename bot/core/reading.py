@@ -47,7 +47,7 @@ def read_number(value: object) -> float | None:
 
 
 def read_moment(value: object) -> datetime | None:
-    """An aware UTC time of epoch seconds or RFC 3339; None of anything else and of 0, which stands for none."""
+    """An aware UTC time of epoch seconds or RFC 3339; None of the rest, and of 0: it stands for none."""
     seconds = read_number(value)
     try:
         if seconds is not None:

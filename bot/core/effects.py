@@ -1,0 +1,293 @@
+"""What leaves the building because of an event: events in, outbox rows out. Pure.
+
+A row says what is to be said in plain text; the Slack room gives it its looks. The first page of
+every incident has the highest priority and waits for nothing, not for its channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bot.core.delivery import Kind, Outbound, Priority
+from bot.core.incident import Event, Incident, stamp
+from bot.core.sentences import SPOKEN, sentence
+
+# Events after which headline and announcement show something else.
+_SHOWN = frozenset(
+    {
+        "opened", "alert_opened", "alert_closed", "severity_changed", "kind_changed", "fact_began", "fact_ended",
+        "fact_unknown", "acknowledged", "unacknowledged", "assigned", "status_posted", "paged", "recovering",
+        "relapsed", "resolved", "reopened", "reviewed", "snoozed", "channel_created", "probed", "step",
+        "channel_wanted", "page_acknowledged",
+    }
+)  # fmt: skip
+_ANNOUNCED = frozenset(
+    {"opened", "severity_changed", "acknowledged", "recovering", "relapsed", "resolved", "reopened", "reviewed",
+     "channel_created", "kind_changed"}
+)  # fmt: skip
+_TOPIC = frozenset(
+    {"channel_created", "severity_changed", "acknowledged", "unacknowledged", "assigned", "recovering",
+     "relapsed", "resolved", "reopened", "reviewed"}
+)  # fmt: skip
+
+
+def effects(before: Incident | None, after: Incident, events: Sequence[Event]) -> list[Outbound]:
+    """The rows for these events, in the order in which they happened; ``after`` is the folded state."""
+    rows: list[Outbound] = []
+    for item in events:
+        rows += _of(before, after, item)
+    kinds = {item.type for item in events}
+    if kinds & _SHOWN and (after.channel_id or after.wants_channel):
+        rows.append(_state(after, Kind.HEADLINE, "headline"))
+    if kinds & _TOPIC and (after.channel_id or after.wants_channel):
+        rows.append(_state(after, Kind.TOPIC, "topic", Priority.FURNITURE))
+    if kinds & _ANNOUNCED and not after.private:
+        rows.append(_announcement(after))
+    return rows
+
+
+def lane(incident: Incident) -> str:
+    """Where the order of an incident's messages is kept."""
+    return f"incident:{incident.id}"
+
+
+def _state(i: Incident, kind: Kind, name: str, priority: Priority = Priority.ANSWER) -> Outbound:
+    return Outbound(
+        key=f"{name}:{i.name}",
+        kind=kind,
+        lane=f"{lane(i)}:{name}",
+        priority=priority,
+        incident=i.id,
+        needs_channel=True,
+        replaces=True,
+        data={"seq": i.seq},
+    )
+
+
+def _announcement(i: Incident) -> Outbound:
+    buttons = []
+    if not i.wants_channel and i.active:
+        buttons = [{"action": "channel_open", "label": f"Open a channel for {i.name}", "value": str(i.id)}]
+    return Outbound(
+        key=f"announce:{i.name}",
+        kind=Kind.ANNOUNCE,
+        lane=f"announce:{i.id}",
+        priority=Priority.NEWS,
+        incident=i.id,
+        replaces=True,
+        data={"seq": i.seq, "buttons": buttons},
+    )
+
+
+def line(i: Incident, key: str, text: str, **more: Any) -> Outbound:
+    """One line in the incident's channel."""
+    priority = more.pop("priority", Priority.ANSWER)
+    return Outbound(
+        key=key,
+        kind=Kind.POST,
+        lane=lane(i),
+        priority=priority,
+        incident=i.id,
+        needs_channel=True,
+        data={"form": "text", "text": text, **more},
+    )
+
+
+def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound]:
+    match e.type:
+        case "opened" | "channel_wanted" if after.wants_channel:
+            yield _channel(after)
+        case "paged":
+            yield from page_rows(after, e)
+        case "acknowledged" | "page_acknowledged" | "resolved":
+            yield from _refresh_pages(after)
+        case "channel_created":
+            yield from _furniture(after, e)
+            yield from _refresh_pages(after)
+        case "headline_posted":
+            yield Outbound(
+                key=f"pin:{after.name}:{e.data['ts']}",
+                kind=Kind.PIN,
+                lane=f"{lane(after)}:pin",
+                priority=Priority.FURNITURE,
+                incident=after.id,
+                needs_channel=True,
+                data={"ts": e.data["ts"]},
+            )
+        case "alert_opened" | "alert_closed" if len(after.alerts) > 1 or e.type == "alert_closed":
+            yield _alerts(after)
+        case "severity_changed" if after.wants_channel and before is not None and not before.wants_channel:
+            yield _channel(after)
+        case _:
+            pass
+    if e.type == "assigned":
+        yield _invite(after, f"assigned:{e.seq}", [e.data.get("slack")])
+    if e.type in SPOKEN:
+        yield _spoken(after, e)
+
+
+def _spoken(i: Incident, e: Event) -> Outbound:
+    more: dict[str, Any] = {}
+    priority = Priority.ANSWER
+    if e.data.get("mentions"):
+        more["mentions"] = list(e.data["mentions"])
+        priority = Priority.PAGE
+    if e.type == "asked":
+        more["buttons"] = [{"action": "incident_ack", "label": f"I am on {i.name}", "value": str(i.id)}]
+        page = next((p for p in i.pages.values() if p.person == i.acked_by), None)
+        more["people"] = [i.acked_by] if page else []
+        priority = Priority.PAGE
+    return line(i, f"line:{i.name}:{e.seq}", sentence(i, e), priority=priority, **more)
+
+
+def _channel(i: Incident) -> Outbound:
+    return Outbound(
+        key=f"channel:{i.name}",
+        kind=Kind.CREATE_CHANNEL,
+        lane=f"{lane(i)}:channel",
+        priority=Priority.CHANNEL,
+        incident=i.id,
+        data={"number": i.id, "title": i.title, "private": i.private},
+    )
+
+
+def _furniture(i: Incident, e: Event) -> Iterable[Outbound]:
+    """Topic, bookmarks and invitations follow the first page, never the other way round."""
+    links = [{"title": a.title or "Alert", "link": a.url} for a in i.alerts.values() if a.url][:3]
+    if e.data.get("links"):
+        links += list(e.data["links"])
+    if links:
+        yield Outbound(
+            key=f"bookmark:{i.name}",
+            kind=Kind.BOOKMARK,
+            lane=f"{lane(i)}:furniture",
+            priority=Priority.FURNITURE,
+            incident=i.id,
+            needs_channel=True,
+            data={"items": links},
+        )
+    people = [*e.data.get("invite", ()), *(e2 for e2 in e.data.get("paged", ()))]
+    if people:
+        yield _invite(i, "first", people)
+
+
+def _invite(i: Incident, name: str, people: Sequence[str | None]) -> Outbound:
+    return Outbound(
+        key=f"invite:{i.name}:{name}",
+        kind=Kind.INVITE,
+        lane=f"{lane(i)}:invite",
+        priority=Priority.CHANNEL,
+        incident=i.id,
+        needs_channel=True,
+        data={"people": [p for p in dict.fromkeys(people) if p]},
+    )
+
+
+def _alerts(i: Incident) -> Outbound:
+    """One message for all alerts of an incident, edited in place with exact counts, however many come."""
+    alerts = list(i.alerts.values())
+    open_count = sum(1 for a in alerts if a.open)
+    newest = sorted(alerts, key=lambda a: a.closed_at or a.opened_at or i.opened_at, reverse=True)[:8]
+    rows = [f"{'open' if a.open else 'closed'}: {a.title} — {a.summary[:160]}" for a in newest]
+    text = f"Alerts of {i.name}: {open_count} open, {len(alerts) - open_count} closed, {len(alerts)} in all."
+    return Outbound(
+        key=f"alerts:{i.name}:{i.epoch}",
+        kind=Kind.POST,
+        lane=f"{lane(i)}:alerts",
+        priority=Priority.NEWS,
+        incident=i.id,
+        needs_channel=True,
+        replaces=True,
+        data={"form": "list", "text": text, "lines": rows},
+    )
+
+
+# --- pages ------------------------------------------------------------------------------------------------
+
+
+def page_data(i: Incident, d: Mapping[str, Any]) -> dict[str, Any]:
+    """What a page's message needs; ``late_s`` is added when it is sent."""
+    lines = [f"Facts: {f.text or f.id.replace('_', ' ')}" for f in i.holding[:3]]
+    if i.deletion_at:
+        lines.append(f"Data will start to be deleted at {i.deletion_at:%H:%M} UTC.")
+    if i.last_status:
+        lines.append(f"Last status: {i.last_status}")
+    if d.get("note"):
+        lines.insert(0, str(d["note"]))
+    page = i.pages.get(d["page"])
+    return {
+        **{k: d.get(k) for k in ("page", "epoch", "step", "level", "person", "slack", "due_at", "rule")},
+        "incident": i.id,
+        "reasons": list(d.get("reasons", ())),
+        "urgent": bool(d.get("urgent", True)),
+        "title": i.title,
+        "severity": str(i.severity),
+        "pipeline": i.pipeline,
+        "summary": next((a.summary for a in i.alerts.values() if a.summary), ""),
+        "lines": lines,
+        "channel": i.channel_id,
+        "acknowledged": stamp(page.acked_at) if page and page.acked_at else None,
+        "acknowledged_by": i.acked_by,
+        "resolved": not i.active,
+    }
+
+
+def page_keys(page: str) -> tuple[str, str]:
+    """The outbox keys of a page: its direct message and its mention in the channel."""
+    return f"page:{page}:dm", f"page:{page}:channel"
+
+
+def page_rows(i: Incident, e: Event) -> Iterable[Outbound]:
+    """One row for each place that the page goes to; "twice" means twice in one place."""
+    dm, mention = page_keys(e.data["page"])
+    data = page_data(i, e.data)
+    if data["slack"]:
+        yield Outbound(
+            key=dm,
+            kind=Kind.PAGE_DM,
+            lane=f"person:{e.data['person']}",
+            priority=Priority.PAGE,
+            incident=i.id,
+            replaces=True,
+            data=data,
+        )
+    yield Outbound(
+        key=mention,
+        kind=Kind.PAGE_MENTION,
+        lane=lane(i),
+        priority=Priority.PAGE,
+        incident=i.id,
+        needs_channel=True,
+        data=data,
+    )
+    if i.channel_id:
+        yield _invite(i, f"page:{e.data['step']}:{e.data['person']}", [data["slack"]])
+
+
+def _refresh_pages(i: Incident) -> Iterable[Outbound]:
+    """The direct messages of this epoch show the channel, and who acknowledged, by an edit in place."""
+    for page in i.pages.values():
+        if page.epoch != i.epoch or not page.sent_at:
+            continue
+        dm, _ = page_keys(page.id)
+        data = {
+            "page": page.id,
+            "epoch": page.epoch,
+            "step": page.step,
+            "level": str(page.level),
+            "person": page.person,
+            "slack": page.slack,
+            "due_at": stamp(page.due_at),
+            "reasons": list(page.reasons),
+            "urgent": page.urgent,
+        }
+        yield Outbound(
+            key=dm,
+            kind=Kind.PAGE_DM,
+            lane=f"person:{page.person}",
+            priority=Priority.NEWS,
+            incident=i.id,
+            replaces=True,
+            data={**page_data(i, data), "refresh": True},
+        )

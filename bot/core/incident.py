@@ -1,0 +1,538 @@
+"""The incident: its events, the state they fold to, and the fold.
+
+The events are the incident; its row is a cache of them (design, "Words"). ``evolve`` is total:
+an event type it does not know changes nothing but the sequence number, so that an older
+process can read what a newer one wrote.
+
+All instants are aware UTC datetimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from bot.core.alert_model import Kind, Severity
+from bot.core.correlation import correlation_key
+from bot.core.policy import Level, Policy
+
+
+class Status(StrEnum):
+    """open -> acknowledged -> recovering -> resolved -> reviewed; reopen until reviewed."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RECOVERING = "recovering"
+    RESOLVED = "resolved"
+    REVIEWED = "reviewed"
+
+
+ACTIVE = (Status.OPEN, Status.ACKNOWLEDGED, Status.RECOVERING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One immutable line of the timeline; ``seq``, and the hash, are given by the store.
+
+    ``actor`` is a person's roster name, ``slack:U...`` for somebody who is not on it, a source
+    ("cloud-monitoring", "watch") or "streamwatch". ``data`` holds JSON values only; instants in
+    it are RFC 3339 texts in UTC.
+    """
+
+    type: str
+    at: datetime
+    actor: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertState:
+    """What the incident remembers of one of its alerts."""
+
+    source: str
+    key: str
+    title: str
+    summary: str
+    severity: Severity
+    kind: Kind
+    open: bool
+    opened_at: datetime | None = None
+    closed_at: datetime | None = None
+    muted: bool = False
+    proved: bool = False
+    url: str = ""
+    policy_name: str = ""
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactState:
+    """A fact of the rules ("down", "error_rate", ...): holds while ``ended_at`` is None."""
+
+    id: str
+    begin: datetime
+    known_at: datetime
+    text: str = ""
+    ended_at: datetime | None = None
+    unknown_since: datetime | None = None
+    false_since: datetime | None = None
+    last_true: datetime | None = None
+    by_probe: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One attempt to reach one person: (incident, epoch, step, person)."""
+
+    id: str
+    epoch: int
+    step: str
+    level: Level
+    person: str
+    due_at: datetime
+    made_at: datetime
+    slack: str | None = None
+    urgent: bool = True
+    reasons: tuple[str, ...] = ()
+    sent_at: datetime | None = None
+    acked_at: datetime | None = None
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """An action item of the review."""
+
+    id: int
+    text: str
+    owner: str = ""
+    due: str = ""
+    done_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """The folded state of one incident."""
+
+    id: int
+    project: str
+    pipeline: str
+    family: str
+    title: str
+    kind: Kind
+    severity: Severity
+    status: Status
+    policy: Policy
+    opened_at: datetime
+    claimed: bool = False
+    declared: bool = False
+    private: bool = False
+    wants_channel: bool = True
+    linked: tuple[int, ...] = ()
+    epoch: int = 1
+    # Ladder time is unresolved time: a gap between resolve and reopen is added to this instant.
+    ladder_from: datetime | None = None
+    # When L1's own steps (backup, emergency, repeats) count from: the epoch, a reopen, an un-acknowledge.
+    cycle_from: datetime | None = None
+    cycle: int = 1
+    critical_ever: bool = False
+    alerts: Mapping[str, AlertState] = field(default_factory=dict)
+    facts: Mapping[str, FactState] = field(default_factory=dict)
+    pages: Mapping[str, Page] = field(default_factory=dict)
+    fired: Mapping[str, datetime] = field(default_factory=dict)
+    manual_level: Level | None = None
+    acked_by: str = ""
+    acked_at: datetime | None = None
+    touched_at: datetime | None = None
+    asked_at: datetime | None = None
+    assignee: str = ""
+    snoozed_until: datetime | None = None
+    deletion_at: datetime | None = None
+    channel_id: str = ""
+    channel_name: str = ""
+    headline_ts: str = ""
+    announcement_ts: str = ""
+    probe_verdict: str = ""
+    probe_at: datetime | None = None
+    good_since: datetime | None = None
+    measurable: bool = False
+    recovering_since: datetime | None = None
+    resolved_at: datetime | None = None
+    resolved_by: str = ""
+    runbook: str = ""
+    steps: Mapping[str, str] = field(default_factory=dict)
+    stated: Mapping[str, str] = field(default_factory=dict)
+    actions: tuple[Action, ...] = ()
+    review_drafted: bool = False
+    last_status: str = ""
+    updated_at: datetime | None = None
+    seq: int = 0
+
+    @property
+    def name(self) -> str:
+        """The id that people use: ``INC-7``."""
+        return f"INC-{self.id}"
+
+    @property
+    def key(self) -> str:
+        """The correlation key (rules, "From alert to incident")."""
+        return correlation_key(self.project, self.pipeline, self.family)
+
+    @property
+    def active(self) -> bool:
+        """True until it is resolved."""
+        return self.status in ACTIVE
+
+    @property
+    def open_alerts(self) -> tuple[AlertState, ...]:
+        """Alerts that are open and not muted by a resolve."""
+        return tuple(a for a in self.alerts.values() if a.open and not a.muted)
+
+    @property
+    def holding(self) -> tuple[FactState, ...]:
+        """Facts that hold, those included that nobody can measure any more."""
+        return tuple(f for f in self.facts.values() if f.ended_at is None)
+
+    def paged_levels(self) -> frozenset[Level]:
+        """Levels paged in this epoch."""
+        return frozenset(p.level for p in self.pages.values() if p.epoch == self.epoch)
+
+
+def instant(value: Any) -> datetime | None:
+    """Read an instant out of event data; None stays None. Raises ValueError on anything else."""
+    return None if value in (None, "") else datetime.fromisoformat(str(value))
+
+
+def stamp(value: datetime | None) -> str | None:
+    """The form of an instant in event data."""
+    return None if value is None else value.isoformat()
+
+
+def begin(number: int, event: Event) -> Incident:
+    """The state after an ``opened`` event, the first of every timeline."""
+    d = event.data
+    severity = Severity(d["severity"])
+    paging = severity is not Severity.INFO
+    recovering = d.get("status") == Status.RECOVERING
+    return Incident(
+        id=number,
+        project=d["project"],
+        pipeline=d["pipeline"],
+        family=d["family"],
+        title=d["title"],
+        kind=Kind(d["kind"]),
+        severity=severity,
+        status=Status(d.get("status", Status.OPEN)),
+        policy=Policy.from_dict(d["policy"]),
+        opened_at=event.at,
+        claimed=bool(d.get("claimed")),
+        declared=bool(d.get("declared")),
+        private=bool(d.get("private")),
+        wants_channel=bool(d.get("wants_channel", True)),
+        linked=tuple(d.get("linked", ())),
+        ladder_from=event.at if paging and not recovering else None,
+        cycle_from=event.at if paging and not recovering else None,
+        recovering_since=event.at if recovering else None,
+        critical_ever=severity is Severity.CRITICAL,
+        runbook=d.get("runbook", ""),
+        updated_at=event.at,
+        seq=event.seq,
+    )
+
+
+def evolve(state: Incident, event: Event) -> Incident:
+    """Fold one event into the state."""
+    fold = _FOLDS.get(event.type)
+    changed = fold(state, event) if fold else state
+    touched = changed.touched_at
+    if changed.acked_by and event.actor == changed.acked_by:
+        touched = event.at
+    return replace(changed, seq=event.seq, updated_at=event.at, touched_at=touched)
+
+
+def fold(number: int, events: Iterable[Event]) -> Incident | None:
+    """The state that a whole timeline folds to; None for no events."""
+    state: Incident | None = None
+    for event in events:
+        state = begin(number, event) if state is None else evolve(state, event)
+    return state
+
+
+# --- the folds, one for each event type, in the order of an incident's life ------------------------------
+
+
+def _alert_opened(s: Incident, e: Event) -> Incident:
+    d = e.data
+    alert = AlertState(
+        source=d["source"],
+        key=d["key"],
+        title=d["title"],
+        summary=d.get("summary", ""),
+        severity=Severity(d["severity"]),
+        kind=Kind(d["kind"]),
+        open=True,
+        opened_at=instant(d.get("began_at")) or e.at,
+        url=d.get("url", ""),
+        policy_name=d.get("policy_name", ""),
+        facts=tuple(d.get("facts", ())),
+    )
+    return replace(s, alerts={**s.alerts, f"{alert.source}:{alert.key}": alert})
+
+
+def _alert_closed(s: Incident, e: Event) -> Incident:
+    name = f"{e.data['source']}:{e.data['key']}"
+    alert = s.alerts.get(name)
+    if alert is None:
+        return s
+    closed = replace(alert, open=False, closed_at=e.at, proved=bool(e.data.get("proves")))
+    return replace(s, alerts={**s.alerts, name: closed})
+
+
+def _alerts_muted(s: Incident, e: Event) -> Incident:
+    muted = {k: replace(a, muted=True) if k in e.data["alerts"] else a for k, a in s.alerts.items()}
+    return replace(s, alerts=muted)
+
+
+def _severity_changed(s: Incident, e: Event) -> Incident:
+    to = Severity(e.data["to"])
+    start = s.ladder_from
+    cycle = s.cycle_from
+    if to is not Severity.INFO and start is None and s.status is not Status.RECOVERING:
+        start = cycle = e.at
+    return replace(
+        s,
+        severity=to,
+        ladder_from=start,
+        cycle_from=cycle,
+        wants_channel=s.wants_channel or to is not Severity.INFO,
+        critical_ever=s.critical_ever or to is Severity.CRITICAL,
+    )
+
+
+def _kind_changed(s: Incident, e: Event) -> Incident:
+    return replace(s, kind=Kind(e.data["to"]), runbook=e.data.get("runbook", s.runbook))
+
+
+def _fact_began(s: Incident, e: Event) -> Incident:
+    fact = FactState(
+        id=e.data["fact"],
+        begin=instant(e.data["begin"]) or e.at,
+        known_at=e.at,
+        text=e.data.get("text", ""),
+        last_true=e.at,
+        by_probe=bool(e.data.get("by_probe")),
+    )
+    return replace(s, facts={**s.facts, fact.id: fact})
+
+
+def _with_fact(s: Incident, e: Event, change: Callable[[FactState], FactState]) -> Incident:
+    fact = s.facts.get(e.data["fact"])
+    return s if fact is None else replace(s, facts={**s.facts, fact.id: change(fact)})
+
+
+def _fact_ended(s: Incident, e: Event) -> Incident:
+    return _with_fact(s, e, lambda f: replace(f, ended_at=e.at, unknown_since=None))
+
+
+def _fact_unknown(s: Incident, e: Event) -> Incident:
+    last = instant(e.data.get("last_measured"))
+    return _with_fact(s, e, lambda f: replace(f, unknown_since=e.at, last_true=last or f.last_true))
+
+
+def _fact_known(s: Incident, e: Event) -> Incident:
+    return _with_fact(s, e, lambda f: replace(f, unknown_since=None, false_since=None, last_true=e.at))
+
+
+def _fact_false(s: Incident, e: Event) -> Incident:
+    return _with_fact(s, e, lambda f: replace(f, unknown_since=None, false_since=e.at))
+
+
+def _acknowledged(s: Incident, e: Event) -> Incident:
+    status = Status.ACKNOWLEDGED if s.status is Status.OPEN else s.status
+    return replace(
+        s,
+        status=status,
+        acked_by=e.data["person"],
+        acked_at=e.at,
+        touched_at=e.at,
+        asked_at=None,
+        assignee=s.assignee or e.data["person"],
+    )
+
+
+def _unacknowledged(s: Incident, e: Event) -> Incident:
+    status = Status.OPEN if s.status is Status.ACKNOWLEDGED else s.status
+    return replace(
+        s,
+        status=status,
+        acked_by="",
+        acked_at=None,
+        touched_at=None,
+        asked_at=None,
+        cycle_from=e.at,
+        cycle=s.cycle + 1,
+    )
+
+
+def _paged(s: Incident, e: Event) -> Incident:
+    d = e.data
+    page = Page(
+        id=d["page"],
+        epoch=d["epoch"],
+        step=d["step"],
+        level=Level(d["level"]),
+        person=d["person"],
+        due_at=instant(d["due_at"]) or e.at,
+        made_at=e.at,
+        slack=d.get("slack"),
+        urgent=bool(d.get("urgent", True)),
+        reasons=tuple(d.get("reasons", ())),
+    )
+    return replace(s, pages={**s.pages, page.id: page})
+
+
+def _with_page(s: Incident, e: Event, change: Callable[[Page], Page]) -> Incident:
+    page = s.pages.get(e.data["page"])
+    return s if page is None else replace(s, pages={**s.pages, page.id: change(page)})
+
+
+def _page_delivered(s: Incident, e: Event) -> Incident:
+    return _with_page(s, e, lambda p: replace(p, sent_at=p.sent_at or e.at))
+
+
+def _page_failed(s: Incident, e: Event) -> Incident:
+    return _with_page(s, e, lambda p: replace(p, failed=str(e.data.get("error", "failed"))))
+
+
+def _page_acknowledged(s: Incident, e: Event) -> Incident:
+    return _with_page(s, e, lambda p: replace(p, acked_at=p.acked_at or e.at))
+
+
+def _timer_fired(s: Incident, e: Event) -> Incident:
+    due = instant(e.data.get("due_at")) or e.at
+    return replace(s, fired={**s.fired, **dict.fromkeys(e.data["steps"], due)})
+
+
+def _recovering(s: Incident, e: Event) -> Incident:
+    return replace(
+        s, status=Status.RECOVERING, recovering_since=e.at, good_since=instant(e.data.get("good_since"))
+    )
+
+
+def _relapsed(s: Incident, e: Event) -> Incident:
+    start = s.ladder_from
+    cycle = s.cycle_from
+    if start is None and s.severity is not Severity.INFO:
+        start = cycle = e.at
+    status = Status.ACKNOWLEDGED if s.acked_by else Status.OPEN
+    return replace(
+        s, status=status, recovering_since=None, good_since=None, ladder_from=start, cycle_from=cycle
+    )
+
+
+def _probed(s: Incident, e: Event) -> Incident:
+    return replace(
+        s,
+        probe_verdict=e.data.get("verdict", ""),
+        probe_at=e.at,
+        measurable=bool(e.data.get("measurable")),
+        good_since=instant(e.data.get("good_since")),
+        deletion_at=instant(e.data.get("deletion_at")),
+    )
+
+
+def _resolved(s: Incident, e: Event) -> Incident:
+    return replace(s, status=Status.RESOLVED, resolved_at=e.at, resolved_by=e.actor, snoozed_until=None)
+
+
+def _reopened(s: Incident, e: Event) -> Incident:
+    gap = e.at - s.resolved_at if s.resolved_at else timedelta(0)
+    common = replace(
+        s,
+        status=Status.OPEN,
+        acked_by="",
+        acked_at=None,
+        resolved_at=None,
+        resolved_by="",
+        recovering_since=None,
+        good_since=None,
+        cycle_from=e.at,
+        cycle=s.cycle + 1,
+    )
+    if e.data.get("new_epoch"):
+        return replace(common, epoch=s.epoch + 1, ladder_from=e.at, fired={}, manual_level=None)
+    return replace(common, ladder_from=(s.ladder_from or e.at) + (gap if s.ladder_from else timedelta(0)))
+
+
+def _reviewed(s: Incident, _: Event) -> Incident:
+    return replace(s, status=Status.REVIEWED)
+
+
+def _escalated(s: Incident, e: Event) -> Incident:
+    return replace(s, manual_level=Level(e.data["level"]))
+
+
+def _action_added(s: Incident, e: Event) -> Incident:
+    d = e.data
+    item = Action(id=d["id"], text=d["text"], owner=d.get("owner", ""), due=d.get("due", ""))
+    return replace(s, actions=(*s.actions, item))
+
+
+def _action_done(s: Incident, e: Event) -> Incident:
+    done = tuple(replace(a, done_by=e.actor) if a.id == e.data["id"] else a for a in s.actions)
+    return replace(s, actions=done)
+
+
+def _action_undone(s: Incident, e: Event) -> Incident:
+    undone = tuple(replace(a, done_by="") if a.id == e.data["id"] else a for a in s.actions)
+    return replace(s, actions=undone)
+
+
+def _step(s: Incident, e: Event) -> Incident:
+    return replace(s, steps={**s.steps, e.data["step"]: e.data.get("state", "done")})
+
+
+_FOLDS: dict[str, Callable[[Incident, Event], Incident]] = {
+    "alert_opened": _alert_opened,
+    "alert_closed": _alert_closed,
+    "alerts_muted": _alerts_muted,
+    "severity_changed": _severity_changed,
+    "kind_changed": _kind_changed,
+    "fact_began": _fact_began,
+    "fact_ended": _fact_ended,
+    "fact_unknown": _fact_unknown,
+    "fact_known": _fact_known,
+    "fact_false": _fact_false,
+    "acknowledged": _acknowledged,
+    "unacknowledged": _unacknowledged,
+    "asked": lambda s, e: replace(s, asked_at=e.at),
+    "assigned": lambda s, e: replace(s, assignee=e.data["person"]),
+    "status_posted": lambda s, e: replace(s, last_status=e.data["text"]),
+    "snoozed": lambda s, e: replace(s, snoozed_until=instant(e.data["until"])),
+    "paged": _paged,
+    "page_delivered": _page_delivered,
+    "page_failed": _page_failed,
+    "page_acknowledged": _page_acknowledged,
+    "timer_fired": _timer_fired,
+    "channel_wanted": lambda s, _: replace(s, wants_channel=True),
+    "channel_created": lambda s, e: replace(s, channel_id=e.data["channel"], channel_name=e.data["name"]),
+    "headline_posted": lambda s, e: replace(s, headline_ts=e.data["ts"]),
+    "announced": lambda s, e: replace(s, announcement_ts=e.data["ts"]),
+    "recovering": _recovering,
+    "relapsed": _relapsed,
+    "probed": _probed,
+    "resolved": _resolved,
+    "reopened": _reopened,
+    "reviewed": _reviewed,
+    "escalated": _escalated,
+    "step": _step,
+    "review_drafted": lambda s, _: replace(s, review_drafted=True),
+    "review_stated": lambda s, e: replace(s, stated={**s.stated, e.data["field"]: e.data["text"]}),
+    "action_added": _action_added,
+    "action_done": _action_done,
+    "action_undone": _action_undone,
+}

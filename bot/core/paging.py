@@ -1,0 +1,271 @@
+"""What becomes of timers that are due: who is paged, and what the channel is told.
+
+The policy is frozen in the incident, the roster is not: who is paged is looked up when the page
+falls due (rules: "Escalation", Who). ``fire`` is pure; the same facts and roster give the same events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.core import roster as rosters
+from bot.core.escalation import MERGING, Timer, TimerKind, timers
+from bot.core.incident import Event, Incident, Status, stamp
+from bot.core.lifecycle import BOT, apply, event, resolve
+from bot.core.policy import Level
+from bot.core.roster import Person, PhoneNumber, Roster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Due:
+    """Timers that make one page: the first decides the step and the due time, all give reasons."""
+
+    timers: tuple[Timer, ...]
+
+    @property
+    def first(self) -> Timer:
+        return self.timers[0]
+
+    @property
+    def reasons(self) -> list[str]:
+        return list(dict.fromkeys(t.reason for t in self.timers))
+
+
+def fire(incident: Incident, roster: Roster, now: datetime) -> list[Event]:
+    """Everything that is due at ``now``, in the order of the due times; [] when nothing is."""
+    events: list[Event] = []
+    state = incident
+    while state.active:
+        armed = timers(state)
+        due = [timer for timer in armed if timer.due_at <= now]
+        if not due:
+            break
+        group = _group(state, due[0], armed)
+        made = _act(state, group, roster, now)
+        steps = [timer.step for timer in group.timers]
+        fired = event(
+            "timer_fired", now, BOT, steps=steps, due_at=stamp(group.first.due_at), kind=group.first.kind
+        )
+        events += [*made, fired]
+        state = apply(state, [*made, fired])
+    return events
+
+
+def _group(incident: Incident, first: Timer, armed: Sequence[Timer]) -> _Due:
+    """Two timers for one level within five minutes make one page with both reasons."""
+    if first.kind not in MERGING or first.level is Level.L1:
+        return _Due(timers=(first,))
+    near = [
+        t
+        for t in armed
+        if t.kind in MERGING
+        and t.level is first.level
+        and t.urgent == first.urgent
+        and t.due_at - first.due_at <= incident.policy.merge
+    ]
+    return _Due(timers=tuple(near))
+
+
+def _act(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
+    timer = due.first
+    match timer.kind:
+        case TimerKind.LADDER if timer.level is Level.L1:
+            return _page_l1(i, due, roster, now)
+        case TimerKind.L1_AGAIN:
+            return _l1_again(i, due, roster, now)
+        case TimerKind.BACKUP:
+            return _backup(i, due, roster, now)
+        case TimerKind.EMERGENCY:
+            return _emergency(i, due, roster, now)
+        case TimerKind.RULE if all(t.kind is TimerKind.RULE for t in due.timers) and _had(i, timer.level):
+            return [_noted(due, now)]
+        case TimerKind.LADDER | TimerKind.L2_CRITICAL | TimerKind.CLIMB if _just_paged(i, timer):
+            return [_noted(due, now)]
+        case TimerKind.LADDER | TimerKind.RULE | TimerKind.L2_CRITICAL | TimerKind.CLIMB | TimerKind.REPEAT:
+            return page_level(i, timer.level or Level.L2, due, roster, now)
+        case TimerKind.WARNING:
+            return [event("warned", now, BOT, rule=timer.rule, level=timer.level, reason=timer.reason)]
+        case TimerKind.ASK:
+            return [event("asked", now, BOT, person=i.acked_by, reason=timer.reason)]
+        case TimerKind.UNACKNOWLEDGE:
+            return [event("unacknowledged", now, BOT, person=i.acked_by, reason=timer.reason)]
+        case TimerKind.RESOLVE:
+            return resolve(i, now, BOT, timer.reason, confirmed=True)
+
+
+def _had(i: Incident, level: Level | None) -> bool:
+    return level is not None and level in i.paged_levels()
+
+
+def _just_paged(i: Incident, timer: Timer) -> bool:
+    """The level was paged for another timer that fell due within five minutes of this one."""
+    return any(
+        p.level is timer.level and p.epoch == i.epoch and abs(timer.due_at - p.due_at) <= i.policy.merge
+        for p in i.pages.values()
+    )
+
+
+def _noted(due: _Due, now: datetime) -> Event:
+    """The level has this incident in hand: it gets the further reasons, and no second page."""
+    first = due.first
+    return event(
+        "rule_noted",
+        now,
+        BOT,
+        rule=first.rule,
+        level=str(first.level),
+        reasons=due.reasons,
+        due_at=stamp(first.due_at),
+    )
+
+
+def _page(i: Incident, due: _Due, person: Person, level: Level, now: datetime, **more: object) -> Event:
+    first = due.first
+    return event(
+        "paged",
+        now,
+        BOT,
+        page=f"{i.name}:{first.step}:{person.name}",
+        epoch=i.epoch,
+        step=first.step,
+        level=str(level),
+        person=person.name,
+        slack=person.slack,
+        due_at=stamp(first.due_at),
+        reasons=due.reasons,
+        rule=first.rule,
+        urgent=first.urgent,
+        **more,
+    )
+
+
+def _page_l1(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
+    person = rosters.primary(roster, now)
+    if person is None:
+        return page_level(i, Level.L1, due, roster, now)
+    return [_page(i, due, person, Level.L1, now)]
+
+
+def _l1_again(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
+    """One page for all repeats that were missed: the rest of them are marked as fired with it."""
+    person = rosters.primary(roster, now)
+    timer = due.first
+    missed = int((now - timer.due_at) / i.policy.repeat)
+    prefix = timer.step.rsplit(":", 1)[0]
+    skipped = [f"{prefix}:{timer.count + n}" for n in range(1, missed + 1)]
+    events = [event("timer_fired", now, BOT, steps=skipped, kind="missed")] if skipped else []
+    if person is None:
+        return [*page_level(i, Level.L1, due, roster, now), *events]
+    return [_page(i, due, person, Level.L1, now), *events]
+
+
+def _backup(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
+    """Backup who is the unanswering primary: the emergency step at once."""
+    person = rosters.backup(roster, now)
+    first = rosters.primary(roster, now)
+    if person is None or (first is not None and person.name == first.name):
+        return [*_emergency(i, due, roster, now), _spend_emergency(i, now)]
+    return [_page(i, due, person, Level.L1, now)]
+
+
+def _spend_emergency(i: Incident, now: datetime) -> Event:
+    return event("timer_fired", now, BOT, steps=[f"e{i.epoch}:c{i.cycle}:emergency"], kind="emergency")
+
+
+def _emergency(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
+    """Mentions primary, backup and L2, and prints the number to dial; a person is paged."""
+    last = rosters.emergency(roster, now)
+    people = [
+        *rosters.holders(roster, Level.L1, now),
+        *rosters.holders(roster, Level.L2, now)[:1],
+    ]
+    told = event(
+        "emergency",
+        now,
+        BOT,
+        due_at=stamp(due.first.due_at),
+        number=last.number if isinstance(last, PhoneNumber) else "",
+        numbers=[f"{p.name}: {p.phone}" for p in people if p.phone],
+        mentions=[p.slack for p in people if p.slack],
+        people=[p.name for p in people],
+        reason=due.first.reason,
+    )
+    return [told, _page(i, due, last, Level.L1, now)] if isinstance(last, Person) else [told]
+
+
+def page_level(i: Incident, level: Level, due: _Due, roster: Roster, now: datetime) -> list[Event]:
+    """Page everybody who holds the level; an empty level: the next up; nobody at all: everybody and the numbers."""
+    filled = rosters.filled_level(roster, level, now)
+    if filled is None:
+        return _nobody(i, level, due, roster, now)
+    events = []
+    if filled is not level:
+        events.append(event("level_empty", now, BOT, level=str(level), instead=str(filled)))
+    for person in rosters.holders(roster, filled, now):
+        events += _one(i, person, filled, due, roster, now)
+    return events
+
+
+def _one(
+    i: Incident, person: Person, level: Level, due: _Due, roster: Roster, now: datetime
+) -> Iterable[Event]:
+    """One person at two levels: acknowledged L1 is paged once, naming the level; an unanswering L1 is passed over."""
+    on_first = level is not Level.L1 and any(
+        p.person == person.name and p.level is Level.L1 and p.epoch == i.epoch for p in i.pages.values()
+    )
+    if not on_first:
+        yield _page(i, due, person, level, now)
+        return
+    if i.acked_by == person.name:
+        yield _page(i, due, person, level, now, note=f"you hold {level} too")
+        following = next((t for t in timers(i) if t.level and t.level > level and t.kind in MERGING), None)
+        yield event(
+            "same_person", now, BOT, person=person.name, level=str(level),
+            next_level=str(following.level) if following else "", next_at=stamp(following.due_at if following else None),
+        )  # fmt: skip
+        return
+    above = rosters.next_up(roster, level, now, without={person.name})
+    if above is None:
+        yield _page(i, due, person, level, now, note=f"you hold {level} too, and nobody stands above")
+        return
+    yield _page(i, due, above[1], above[0], now, note=f"{person.name} holds {level} and did not answer as L1")
+
+
+def _nobody(i: Incident, level: Level, due: _Due, roster: Roster, now: datetime) -> list[Event]:
+    people = rosters.everyone(roster)
+    told = event(
+        "nobody_on_call",
+        now,
+        BOT,
+        level=str(level),
+        numbers=[f"{who}: {number}" for who, number in rosters.numbers(roster)],
+        mentions=[p.slack for p in people if p.slack],
+        reason=due.first.reason,
+    )
+    return [told, *(_page(i, due, person, level, now, note="nobody holds this level") for person in people)]
+
+
+def page_by_hand(
+    i: Incident, level: Level, roster: Roster, now: datetime, by: str, reason: str
+) -> list[Event]:
+    """The page that ``/incident escalate`` makes at once."""
+    timer = Timer(
+        step=f"e{i.epoch}:hand:{level}:{now.isoformat()}",
+        kind=TimerKind.CLIMB,
+        due_at=now,
+        level=level,
+        reason=f"escalated by {by}" + (f": {reason}" if reason else ""),
+    )
+    return page_level(i, level, _Due(timers=(timer,)), roster, now)
+
+
+def next_level(i: Incident) -> Level:
+    """The lowest level above L1 that was not paged in this epoch; L4 when all were."""
+    return next((lv for lv in Level if lv is not Level.L1 and lv not in i.paged_levels()), Level.L4)
+
+
+def is_waiting(i: Incident) -> bool:
+    """True while pages of this incident may still matter to somebody."""
+    return i.status in (Status.OPEN, Status.ACKNOWLEDGED, Status.RECOVERING)

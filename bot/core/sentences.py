@@ -1,0 +1,160 @@
+"""Events in words: one sentence each, the same in the channel, on the page and in the review.
+
+Plain text without markup; whoever shows it escapes it. Times are UTC with their zone named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from bot.core.incident import Event, Incident, instant
+
+
+def when(value: Any) -> str:
+    """An instant of event data in words: ``03:10 UTC``, with its date where it is given."""
+    at = instant(value) if not isinstance(value, datetime) else value
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else "an unknown time"
+
+
+def _because(d: Mapping[str, Any], name: str = "reason") -> str:
+    text = str(d.get(name) or "").strip()
+    return f": {text}" if text else ""
+
+
+def _fact(d: Mapping[str, Any]) -> str:
+    return str(d.get("fact", "")).replace("_", " ")
+
+
+def _facts_with(d: Mapping[str, Any]) -> str:
+    return f" ({d['text']})" if d.get("text") else ""
+
+
+def _reopened(i: Incident, e: Event) -> str:
+    levels = sorted({str(p.level) for p in i.pages.values() if p.epoch == i.epoch} - {"L1"})
+    told = f" {', '.join(levels)} had been paged before." if levels and not e.data.get("new_epoch") else ""
+    return f"{i.name} is open again{_because(e.data)}.{told}"
+
+
+def _resolved(i: Incident, e: Event) -> str:
+    who = "by itself" if e.data.get("auto") else f"by {e.actor}"
+    return f"{i.name} is resolved {who}{_because(e.data)}."
+
+
+def _paged(_: Incident, e: Event) -> str:
+    reasons = "; ".join(e.data.get("reasons", ()))
+    return f"{e.data['level']} is paged: {e.data['person']} ({reasons}), due {when(e.data['due_at'])}."
+
+
+def _same_person(i: Incident, e: Event) -> str:
+    d = e.data
+    then = (
+        f" Next is {d['next_level']} at {when(d['next_at'])}."
+        if d.get("next_level")
+        else " Nobody stands above."
+    )
+    return f"{d['person']} holds {d['level']} too and has {i.name} in hand.{then}"
+
+
+def _delivered(_: Incident, e: Event) -> str:
+    late = e.data.get("late_s") or 0
+    words = f", {round(late)} s after it was due" if late >= 2 else ""
+    quiet = ", do-not-disturb was on" if e.data.get("dnd") else ""
+    return f"The page to {e.data['person']} ({e.data['level']}) went out to {e.data['place']}{words}{quiet}."
+
+
+_SAYS: dict[str, Callable[[Incident, Event], str]] = {
+    "opened": lambda i, e: f"{i.name} opened ({e.data['severity']}, {e.data['kind']}): {e.data.get('reason', '')}",
+    "alert_opened": lambda _, e: f"Alert opened: {e.data['title']}" + _because(e.data, "summary"),
+    "alert_closed": lambda _, e: (
+        f"Alert closed: {e.data.get('title', '')}" + _because(e.data, "summary")
+        + ("" if e.data.get("proves") else " This close proves nothing; the fact behind it is unknown.")
+    ),
+    "alerts_muted": lambda _, e: f"{len(e.data['alerts'])} open alert(s) muted by {e.actor}.",
+    "severity_changed": lambda _, e: f"Severity {e.data['from']} -> {e.data['to']} by {e.actor}{_because(e.data)}.",
+    "kind_changed": lambda _, e: f"Kind {e.data['from']} -> {e.data['to']}; the runbook is now {e.data['runbook']}.",
+    "fact_began": lambda _, e: f"It holds since {when(e.data['begin'])}: {_fact(e.data)}{_facts_with(e.data)}.",
+    "fact_ended": lambda _, e: f"It no longer holds: {_fact(e.data)}{_facts_with(e.data)}.",
+    "fact_unknown": lambda _, e: (
+        f"Nobody can measure it now: {_fact(e.data)}, last measured {when(e.data.get('last_measured'))}."
+        " Its timers run on."
+    ),
+    "fact_known": lambda _, e: f"Measured again, it still holds: {_fact(e.data)}.",
+    "fact_false": lambda _, e: f"Measured false for now: {_fact(e.data)}.",
+    "acknowledged": lambda i, e: f"{e.data['person']} acknowledged {i.name}.",
+    "unacknowledged": lambda _, e: f"Un-acknowledged{_because(e.data)}. L1 is paged again.",
+    "asked": lambda i, e: f"{e.data['person']}, are you still on {i.name}?{_because(e.data).replace(':', '', 1)}",
+    "still_here": lambda i, e: f"{e.actor} is still on {i.name}.",
+    "assigned": lambda i, e: f"{i.name} is assigned to {e.data['person']} by {e.actor}.",
+    "status_posted": lambda _, e: f"Status by {e.actor}: {e.data['text']}",
+    "noted": lambda _, e: f"Note by {e.actor}: {e.data['text']}",
+    "pinned": lambda _, e: f"Pinned by {e.actor}, written by {e.data['author']}: {e.data['text']}",
+    "snoozed": lambda _, e: f"Snoozed by {e.actor} until {when(e.data['until'])}{_because(e.data)}.",
+    "paged": _paged,
+    "page_delivered": _delivered,
+    "page_failed": lambda _, e: f"The page to {e.data.get('person', '')} failed at {e.data['place']}: {e.data['error']}.",
+    "page_acknowledged": lambda _, e: f"{e.data['person']} acknowledged the page.",
+    "timer_fired": lambda _, e: f"Timer fired: {', '.join(e.data['steps'])}.",
+    "rule_noted": lambda _, e: (
+        f"{e.data['level']} has this incident already; a further reason: {'; '.join(e.data['reasons'])}."
+    ),
+    "warned": lambda _, e: f"{e.data['level']} will be paged for this soon: {e.data['reason']}.",
+    "emergency": lambda _, e: (
+        f"EMERGENCY: {e.data['reason']}."
+        + (f" Dial {e.data['number']}." if e.data.get("number") else "")
+        + (f" Numbers: {'; '.join(e.data['numbers'])}." if e.data.get("numbers") else "")
+    ),
+    "nobody_on_call": lambda _, e: (
+        f"NOBODY holds {e.data['level']} or any level above. Everybody on the roster is paged."
+        f" Numbers to dial: {'; '.join(e.data['numbers']) or 'none known'}."
+    ),
+    "level_empty": lambda _, e: f"Nobody holds {e.data['level']}; {e.data['instead']} is paged instead.",
+    "same_person": _same_person,
+    "channel_wanted": lambda _, e: f"A channel was asked for by {e.actor}.",
+    "channel_created": lambda _, e: f"Channel #{e.data['name']} created.",
+    "channel_failed": lambda _, e: f"The channel could not be created: {e.data['error']}.",
+    "headline_posted": lambda _, e: "Headline posted.",
+    "announced": lambda _, e: "Announced.",
+    "recovering": lambda i, e: f"{i.name} is recovering{_because(e.data)}. The ladder runs on until it is resolved.",
+    "relapsed": lambda i, e: f"{i.name} is not recovering after all{_because(e.data)}.",
+    "probed": lambda _, e: f"Probe: {e.data.get('verdict', '')}",
+    "resolved": _resolved,
+    "reopened": _reopened,
+    "reviewed": lambda i, e: f"{i.name} is reviewed; {e.actor} closed the review.",
+    "escalated": lambda _, e: f"{e.actor} escalates to {e.data['level']}{_because(e.data)}.",
+    "step": lambda _, e: f"Runbook {e.data['runbook']}, step “{e.data['title']}”: {e.data['state']}{_because(e.data, 'verdict')}",
+    "planned": lambda _, e: f"{e.actor} plans {e.data['operation']}: {e.data['summary']}",
+    "plan_confirmed": lambda _, e: f"{e.actor} confirmed {e.data['operation']}.",
+    "plan_approved": lambda _, e: f"{e.actor} approved {e.data['operation']} as the second person.",
+    "plan_cancelled": lambda _, e: f"{e.actor} cancelled {e.data['operation']}.",
+    "operation_started": lambda _, e: f"{e.data['operation']} started.",
+    "operation_finished": lambda _, e: f"{e.data['operation']}: {e.data['verdict']}",
+    "operation_verified": lambda _, e: f"{e.data['operation']} verified: {e.data['verdict']}",
+    "operation_unknown": lambda _, e: f"{e.data['operation']} was interrupted; its outcome is unknown. {e.data['remedy']}",
+    "reported": lambda _, e: f"{e.data['operation']}: {e.data['verdict']}",
+    "break_glass": lambda _, e: f"{e.actor} broke the glass for {e.data['operation']}{_because(e.data)}.",
+    "review_drafted": lambda i, e: f"The review of {i.name} is drafted: {e.data.get('filename', '')}.",
+    "review_stated": lambda _, e: f"{e.actor} stated the {e.data['field'].replace('_', ' ')}.",
+    "action_added": lambda _, e: f"Action {e.data['id']}: {e.data['text']} (owner {e.data.get('owner') or 'nobody yet'}"
+    f", due {e.data.get('due') or 'not set'}).",
+    "action_done": lambda _, e: f"Action {e.data['id']} done by {e.actor}.",
+    "action_undone": lambda _, e: f"Action {e.data['id']} opened again by {e.actor}.",
+}  # fmt: skip
+
+# What the channel is told in a line of its own; the rest shows in the headline, the page or the list of alerts.
+SPOKEN = frozenset(
+    {
+        "severity_changed", "kind_changed", "fact_began", "fact_ended", "fact_unknown", "acknowledged",
+        "unacknowledged", "asked", "assigned", "status_posted", "noted", "pinned", "snoozed", "rule_noted", "warned",
+        "emergency", "nobody_on_call", "level_empty", "same_person", "recovering", "relapsed", "resolved", "reopened",
+        "reviewed", "escalated", "plan_confirmed", "plan_approved", "plan_cancelled", "operation_unknown",
+        "action_added", "action_done", "action_undone", "review_stated", "break_glass", "page_failed", "alerts_muted",
+    }
+)  # fmt: skip
+
+
+def sentence(incident: Incident, event: Event) -> str:
+    """The event in one sentence; an unknown type is named as it is."""
+    says = _SAYS.get(event.type)
+    return says(incident, event) if says else event.type.replace("_", " ")

@@ -1,0 +1,154 @@
+"""What the use cases ask of the store. ``bot.store`` implements it; nothing here does I/O.
+
+Every method runs inside the one transaction that its ``Tx`` stands for. Instants are aware UTC.
+``now`` is the incident's clock (the database's on PostgreSQL, the host's on SQLite, the demo's
+when it runs fast); ``wall`` is real time, for leases and retries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from bot.core.alerts import Alert
+from bot.core.delivery import Leased, Outbound, Settlement
+from bot.core.incident import Event, Incident
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxRow:
+    """A raw notification as it was committed before the 2xx. ``copies`` counts identical ones."""
+
+    id: int
+    source: str
+    delivery_key: str
+    body: bytes
+    meta: Mapping[str, Any]
+    received_at: datetime
+    copies: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAlert:
+    """An alert with the incident that it belongs to, if any."""
+
+    alert: Alert
+    incident: int | None
+    announced: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of an operation: asked for, planned, confirmed, running, done, failed, unknown, cancelled.
+
+    ``reply`` says where the answer goes: {"channel", "user", "response_url", "ts", "incident"}.
+    ``plan`` and ``report`` are the JSON of the pipeline's Plan and Report.
+    """
+
+    id: str
+    operation: str
+    pipeline: str
+    params: Mapping[str, Any]
+    state: str
+    requested_by: str
+    created_at: datetime
+    incident: int | None = None
+    step: str = ""
+    risk: str = "read"
+    reply: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
+    report: Mapping[str, Any] = field(default_factory=dict)
+    confirmed_by: str = ""
+    approved_by: str = ""
+    updated_at: datetime | None = None
+    error: str = ""
+    attempts: int = 0
+
+
+class Tx(Protocol):
+    """One transaction."""
+
+    def now(self) -> datetime: ...
+    def wall(self) -> datetime: ...
+
+    # incidents and their events
+    def incident(self, number: int, *, lock: bool = True) -> Incident | None: ...
+    def open_incident(self, key: str) -> Incident | None:
+        """The one that is not resolved with this correlation key, locked."""
+        ...
+
+    def last_incident(self, key: str) -> Incident | None:
+        """The newest with this key, in whatever status."""
+        ...
+
+    def incident_of_channel(self, channel: str) -> int | None: ...
+    def incidents(self, *, active: bool | None = None, limit: int = 50) -> Sequence[Incident]: ...
+    def next_number(self) -> int: ...
+    def append(self, number: int, events: Sequence[Event]) -> Sequence[Event]:
+        """Store events with their sequence numbers and hashes; returns them with ``seq`` set."""
+        ...
+
+    def save(self, incident: Incident, *, next_due_at: datetime | None) -> None:
+        """Insert or update the row; raises KeyTaken when another open incident holds the key."""
+        ...
+
+    def events(self, number: int) -> Sequence[Event]: ...
+    def due_incidents(self, limit: int) -> Sequence[int]:
+        """Numbers whose next_due_at has passed, oldest due first, locked rows skipped."""
+        ...
+
+    def next_due(self) -> datetime | None: ...
+
+    # alerts
+    def alert(self, source: str, key: str) -> StoredAlert | None: ...
+    def put_alert(self, alert: Alert, *, incident: int | None, announced: bool = False) -> None: ...
+
+    # the inbox
+    def inbox_batch(self, limit: int) -> Sequence[InboxRow]: ...
+    def inbox_done(self, ids: Sequence[int]) -> None: ...
+    def inbox_dead(self, row_id: int, reason: str) -> None: ...
+    def inbox_put(self, source: str, delivery_key: str, body: bytes, meta: Mapping[str, Any]) -> bool: ...
+
+    # the outbox
+    def enqueue(self, rows: Sequence[Outbound]) -> None: ...
+    def cancel(self, keys: Sequence[str]) -> int:
+        """Cancel rows that are still pending; returns how many."""
+        ...
+
+    def claim(self, limit: int, lanes_busy: Sequence[str] = ()) -> Sequence[Leased]: ...
+    def still_mine(self, row: Leased) -> bool: ...
+    def finish(self, row: Leased, settlement: Settlement) -> bool:
+        """Fenced by the token; False when the lease was lost. A renewed replacing row goes pending again."""
+        ...
+
+    def counted_lookup(self, row: Leased) -> int: ...
+    def next_send(self) -> datetime | None: ...
+
+    # runs of operations
+    def put_run(self, run: Run) -> None: ...
+    def run(self, run_id: str) -> Run | None: ...
+    def claim_run(self, state: str, to: str) -> Run | None:
+        """Take the oldest run in ``state`` whose lease is free, moving it to ``to`` under a lease."""
+        ...
+
+    def move_run(self, run_id: str, frm: Sequence[str], to: str, **changes: Any) -> bool:
+        """Compare-and-set of the state; False when it was in none of ``frm``."""
+        ...
+
+    def stale_runs(self, state: str) -> Sequence[Run]:
+        """Runs in ``state`` whose lease ran out: their process died."""
+        ...
+
+    def running_change(self, pipeline: str) -> Run | None: ...
+    def recent_runs(self, pipeline: str, operation: str, since: datetime) -> Sequence[Run]: ...
+
+    # small things
+    def once(self, scope: str, key: str) -> bool:
+        """True the first time only (Slack event ids, trigger ids, calendar periods)."""
+        ...
+
+    def get_value(self, name: str) -> Any: ...
+    def put_value(self, name: str, value: Any) -> None: ...
