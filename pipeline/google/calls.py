@@ -32,5 +32,5 @@ def once(deadline_s: float) -> dict[str, Any]:
 
 
 def repeatable(deadline_s: float) -> dict[str, Any]:
-    """Arguments of a change that does no harm twice: acknowledge, modify a deadline, publish with replay_of."""
+    """Arguments of a change that does no harm twice: acknowledge, hold, publish with replay_of."""
     return reading(deadline_s)
