@@ -1,7 +1,7 @@
 """YAML as a tree of texts with the line of each, so that every mistake can name its line.
 
-Values stay as they were written (`+1-555-0100` is text and not a sum): what one means is the reader's business.
-Lines are counted by `\\n` alone, because YAML takes U+0085, U+2028 and U+2029 for line ends, and editors do not.
+Values stay as they were written (`+1-555-0100` is text, not a sum): what one means is the reader's business.
+Lines are counted by `\\n` alone: YAML takes U+0085, U+2028 and U+2029 for line ends too, editors do not.
 """
 
 from __future__ import annotations
