@@ -1,0 +1,158 @@
+"""Words that all renderers share: severities, states, times, people, tables. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.core.incident import Incident
+from bot.core.text import clean, code, cut, inline, plain
+from bot.slack.blocks import SECTION_MAX, Body, Button, Confirm
+
+# The document's circles; the word always stands beside, since a colour alone tells nothing to many.
+_SHAPES = {
+    "critical": ":red_circle:",
+    "warning": ":large_orange_circle:",
+    "info": ":large_yellow_circle:",
+    "ok": ":white_check_mark:",
+    "unknown": ":grey_question:",
+}
+LINE_MAX = 2800
+CELL_MAX = 48
+USER_ID = re.compile(r"[UW][A-Z0-9]{4,}")
+GROUP_ID = re.compile(r"S[A-Z0-9]{5,}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What a renderer knows besides the row.
+
+    people: Slack ids by the references that rows hold (id, e-mail or handle); one that is absent is
+        shown by its name and pings nobody.
+    maybe_repeat: an earlier send of the row may have arrived and nobody could find out.
+    """
+
+    incident: Incident | None = None
+    people: Mapping[str, str] = field(default_factory=dict)
+    maybe_repeat: bool = False
+
+
+def severity_word(severity: str) -> str:
+    """ "CRITICAL"; for what is read aloud."""
+    return severity.upper() if severity in _SHAPES else inline(severity, 20).upper() or "UNKNOWN"
+
+
+def severity_mark(severity: str) -> str:
+    """ ":red_circle: CRITICAL": the document's circle and the word."""
+    return f"{_SHAPES.get(severity, _SHAPES['unknown'])} {severity_word(severity)}"
+
+
+def moment(at: datetime | str | None) -> str:
+    """ "2026-11-23 03:10 UTC", for plain text; empty for None and for what is no instant."""
+    instant = _instant(at)
+    return "" if instant is None else instant.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def date_mark(at: datetime | str | None) -> str:
+    """The instant in each reader's own zone, with the UTC time for those whose client cannot."""
+    instant = _instant(at)
+    if instant is None:
+        return ""
+    return f"<!date^{int(instant.timestamp())}^{{date_num}} {{time}}|{moment(instant)}>"
+
+
+def _instant(at: datetime | str | None) -> datetime | None:
+    if isinstance(at, str):
+        try:
+            at = datetime.fromisoformat(at)
+        except ValueError:
+            return None
+    if at is None:
+        return None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def mention(ref: str, frame: Frame) -> str:
+    """A ping of a person or user group, or the bare name when Slack does not know it."""
+    slack_id = frame.people.get(ref, ref)
+    if USER_ID.fullmatch(slack_id):
+        return f"<@{slack_id}>"
+    if GROUP_ID.fullmatch(slack_id):
+        return f"<!subteam^{slack_id}>"
+    return inline(ref, 80)
+
+
+def person(name: str) -> str:
+    """A person of the timeline: the roster's name, or who stands behind ``slack:U...``, without a ping
+    beyond what Slack does for a mention in a message that is edited (nothing)."""
+    slack_id = name.removeprefix("slack:")
+    if slack_id != name and USER_ID.fullmatch(slack_id):
+        return f"<@{slack_id}>"
+    return inline(name, 80)
+
+
+def channel_link(channel: str) -> str:
+    """A link to a channel by its id; empty for what is no id."""
+    return f"<#{channel}>" if re.fullmatch(r"[CGD][A-Z0-9]{4,}", channel) else ""
+
+
+def paragraphs(body: Body, text: str) -> None:
+    """The desk's plain text, line by line, escaped; code fences have no meaning in it."""
+    for line in clean(text).splitlines():
+        safe = plain(line, LINE_MAX)
+        body.say(safe.replace("```", "'''"))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], limit: int = SECTION_MAX) -> str:
+    """An aligned table in a code fence of at most ``limit`` characters; what does not fit is counted."""
+    cells = [[_cell(c) for c in row] for row in [columns, *rows]]
+    if not cells[0]:
+        return ""
+    widths = [max(len(row[i]) if i < len(row) else 0 for row in cells) for i in range(len(cells[0]))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=False)).rstrip() for row in cells]
+    lines.insert(1, "  ".join("-" * w for w in widths))
+    kept: list[str] = []
+    room = limit - 60
+    for line in lines:
+        safe = code(line, LINE_MAX)
+        room -= len(safe) + 1
+        if room < 0:
+            break
+        kept.append(safe)
+    left = len(lines) - len(kept)
+    if left:
+        kept.append(f"... and {left} more")
+    return "```\n" + "\n".join(kept) + "\n```"
+
+
+def _cell(text: str) -> str:
+    # Cells stand beside each other: a backtick of one and two of the next would make a fence.
+    return cut(" ".join(clean(str(text)).split()).replace("`", "'"), CELL_MAX)
+
+
+def button_of(raw: Mapping[str, Any]) -> Button:
+    """A button as a row holds it: {action, label, value, style?, confirm?: {title, text, ok, deny}}."""
+    asked = raw.get("confirm")
+    confirm = None
+    if isinstance(asked, Mapping):
+        confirm = Confirm(
+            title=str(asked.get("title", "Are you sure?")),
+            text=str(asked.get("text", "")),
+            ok=str(asked.get("ok", "Yes")),
+            deny=str(asked.get("deny", "Not now")),
+        )
+    return Button(
+        action=str(raw.get("action", "")),
+        label=str(raw.get("label", "")),
+        value=str(raw.get("value", "")),
+        style=str(raw.get("style", "")),
+        confirm=confirm,
+    )
+
+
+def buttons_of(data: Mapping[str, Any]) -> list[Button]:
+    """The row's buttons, in its order."""
+    return [button_of(raw) for raw in data.get("buttons") or ()]
