@@ -1,0 +1,188 @@
+"""Incidents, their events with the hash chain, and their alerts, inside one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError as DatabaseIntegrityError
+
+from bot.core.alert_model import Alert, Family
+from bot.core.audit import GENESIS, link_hash
+from bot.core.errors import KeyTaken
+from bot.core.incident import Event, Incident
+from bot.desk.ports import StoredAlert
+from bot.store.codec import dumps, loads, loads_any, loads_map, storable
+from bot.store.schema import alerts, counters, events, from_micros, incidents, to_micros
+from bot.store.session import Session
+
+
+def open_key(incident: Incident) -> str | None:
+    """What makes an open incident the only one of its key (rules: "From alert to incident").
+
+    None for what is over, and for private incidents and security, which never merge.
+    """
+    if not incident.active or incident.private or incident.family == Family.SECURITY:
+        return None
+    return incident.key
+
+
+def record_of(incident: int, event: Event) -> dict[str, Any]:
+    """What is hashed of an event: all that it says, in JSON values."""
+    return {
+        "incident": incident,
+        "seq": event.seq,
+        "at": event.at,
+        "actor": event.actor,
+        "type": event.type,
+        "data": event.data,
+    }
+
+
+class Incidents(Session):
+    """The incident's part of a transaction."""
+
+    def incident(self, number: int, *, lock: bool = True) -> Incident | None:
+        """The folded state, locked against other writers unless told otherwise."""
+        query = sa.select(incidents.c.data).where(incidents.c.id == number)
+        return self._one(self._locked(query) if lock else query)
+
+    def open_incident(self, key: str) -> Incident | None:
+        """The one that is not resolved with this correlation key, locked."""
+        return self._one(self._locked(sa.select(incidents.c.data).where(incidents.c.open_key == key)))
+
+    def last_incident(self, key: str) -> Incident | None:
+        """The newest with this key, in whatever status."""
+        query = sa.select(incidents.c.data).where(incidents.c.corr_key == key)
+        return self._one(query.order_by(incidents.c.id.desc()).limit(1))
+
+    def incident_of_channel(self, channel: str) -> int | None:
+        """The number of the incident whose channel this is."""
+        query = sa.select(incidents.c.id).where(incidents.c.channel_id == channel)
+        number: int | None = self._execute(query).scalar_one_or_none()
+        return number
+
+    def incidents(self, *, active: bool | None = None, limit: int = 50) -> Sequence[Incident]:
+        """The newest first; ``active`` None means all."""
+        query = sa.select(incidents.c.data).order_by(incidents.c.id.desc()).limit(limit)
+        if active is not None:
+            query = query.where(incidents.c.active.is_(active))
+        return [loads(text, Incident) for text in self._execute(query).scalars()]
+
+    def next_number(self) -> int:
+        """The next incident's number; without gaps, because it is given back with a rollback."""
+        insert = self._insert(counters).values(name="incident", value=1)
+        query = insert.on_conflict_do_update(
+            index_elements=[counters.c.name], set_={"value": counters.c.value + 1}
+        ).returning(counters.c.value)
+        return int(self._execute(query).scalar_one())
+
+    def append(self, number: int, new: Sequence[Event]) -> Sequence[Event]:
+        """Store events with their sequence numbers and hashes; returns them with ``seq`` set.
+
+        ``data`` comes back as JSON gives it (lists for tuples, texts for enums), which is what a
+        later reader sees too.
+        """
+        if not new:
+            return []
+        if self._postgres:
+            self._execute(self._locked(sa.select(incidents.c.id).where(incidents.c.id == number)))
+        last = sa.select(events.c.seq, events.c.hash).where(events.c.incident == number)
+        found = self._execute(last.order_by(events.c.seq.desc()).limit(1)).one_or_none()
+        seq, head = (found.seq, found.hash) if found else (0, GENESIS)
+        stored, rows = [], []
+        for event in new:
+            seq += 1
+            text = dumps(event.data)
+            # To whole microseconds and back: the hash is over what the database will give back.
+            at = from_micros(to_micros(event.at))
+            kept = replace(event, seq=seq, at=at, actor=storable(event.actor), data=loads_map(text))
+            previous, head = head, link_hash(head, record_of(number, kept))
+            rows.append(
+                {
+                    "incident": number,
+                    "seq": seq,
+                    "at": kept.at,
+                    "actor": kept.actor,
+                    "type": kept.type,
+                    "data": text,
+                    "prev_hash": previous,
+                    "hash": head,
+                }
+            )
+            stored.append(kept)
+        self._execute(sa.insert(events), rows)
+        return stored
+
+    def save(self, incident: Incident, *, next_due_at: datetime | None) -> None:
+        """Insert or update the row. Raises KeyTaken when another open incident holds the key."""
+        row = {
+            "corr_key": incident.key,
+            "open_key": open_key(incident),
+            "status": incident.status.value,
+            "active": incident.active,
+            "private": incident.private,
+            "channel_id": incident.channel_id or None,
+            "next_due_at": next_due_at,
+            "seq": incident.seq,
+            "data": dumps(incident),
+        }
+        try:
+            changed = self._execute(
+                sa.update(incidents).where(incidents.c.id == incident.id).values(**row)
+            ).rowcount
+            if not changed:
+                self._execute(sa.insert(incidents).values(id=incident.id, **row))
+        except DatabaseIntegrityError as error:
+            if "open_key" in str(error.orig):
+                raise KeyTaken(incident.key) from error
+            raise
+
+    def events(self, number: int) -> Sequence[Event]:
+        """The whole timeline in order."""
+        query = sa.select(events).where(events.c.incident == number).order_by(events.c.seq)
+        return [
+            Event(type=row.type, at=row.at, actor=row.actor, data=loads_any(row.data), seq=row.seq)
+            for row in self._execute(query)
+        ]
+
+    def due_incidents(self, limit: int) -> Sequence[int]:
+        """Numbers whose due time has passed, oldest due first, those locked by another skipped."""
+        query = (
+            sa.select(incidents.c.id)
+            .where(incidents.c.next_due_at <= self.now())
+            .order_by(incidents.c.next_due_at, incidents.c.id)
+            .limit(limit)
+        )
+        return list(self._execute(self._locked(query, skip=True)).scalars())
+
+    def next_due(self) -> datetime | None:
+        """The earliest due time of all, in the incident's time."""
+        earliest: datetime | None = self._execute(sa.select(sa.func.min(incidents.c.next_due_at))).scalar()
+        return earliest
+
+    def alert(self, source: str, key: str) -> StoredAlert | None:
+        """The alert of a source's key, with the incident that it belongs to."""
+        query = sa.select(alerts).where(alerts.c.source == storable(source), alerts.c.key == storable(key))
+        row = self._execute(self._locked(query)).one_or_none()
+        if row is None:
+            return None
+        return StoredAlert(alert=loads(row.data, Alert), incident=row.incident, announced=bool(row.announced))
+
+    def put_alert(self, alert: Alert, *, incident: int | None, announced: bool = False) -> None:
+        """Store an alert in place of what was known of its key."""
+        row = {
+            "incident": incident,
+            "announced": announced,
+            "updated_at": self.now(),
+            "data": dumps(alert),
+        }
+        insert = self._insert(alerts).values(source=storable(alert.source), key=storable(alert.key), **row)
+        self._execute(insert.on_conflict_do_update(index_elements=[alerts.c.source, alerts.c.key], set_=row))
+
+    def _one(self, query: sa.Select[Any]) -> Incident | None:
+        text = self._execute(query).scalar_one_or_none()
+        return None if text is None else loads(text, Incident)

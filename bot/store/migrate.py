@@ -1,0 +1,41 @@
+"""Bring a database to the newest schema, once, whoever else tries at the same moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from bot.core.errors import StorageError
+from bot.store.engines import open_engines
+from bot.store.failures import DRIVER_ERRORS, translate
+
+_ADVISORY = 5741_0001
+
+
+def migrate(url: str) -> None:
+    """Apply every revision that is missing, in one transaction. Raises ConfigError and StorageError's kinds.
+
+    One process does it while the others wait: PostgreSQL by an advisory lock, SQLite because the
+    transaction is the writer's.
+    """
+    engines = open_engines(url)
+    try:
+        with engines.writer.begin() as connection:
+            if engines.postgres:
+                connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
+                connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY})
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except DRIVER_ERRORS as error:
+        known: StorageError | None = translate(error)
+        if known is None:
+            raise
+        raise known from error
+    finally:
+        engines.dispose()

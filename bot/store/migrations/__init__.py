@@ -1,0 +1,1 @@
+"""The revisions of the schema; ``bot.store.migrate`` applies them."""

@@ -1,0 +1,13 @@
+"""One transaction of the store: all nouns together, as ``bot.desk.ports.Tx`` asks for them."""
+
+from __future__ import annotations
+
+from bot.store.evidence import Evidence
+from bot.store.inbox import Inbox
+from bot.store.incidents import Incidents
+from bot.store.outbox import Outbox
+from bot.store.runs import Runs
+
+
+class StoreTx(Incidents, Inbox, Outbox, Runs, Evidence):
+    """What ``Database.write`` and ``Database.read`` hand to their function; useless afterwards."""
