@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bot.core.alert_model import Severity
 from bot.core.delivery import Kind, Outbound, Priority
 from bot.core.incident import Event, Incident, stamp
+from bot.core.policy import Level
 from bot.core.sentences import SPOKEN, sentence
 
 # Events after which headline and announcement show something else.
@@ -45,6 +47,22 @@ def effects(before: Incident | None, after: Incident, events: Sequence[Event]) -
     if kinds & _ANNOUNCED and not after.private:
         rows.append(_announcement(after))
     return rows
+
+
+def cancelled(before: Incident | None, after: Incident, events: Sequence[Event]) -> list[str]:
+    """Keys of rows that must not leave any more: an acknowledgement cancels L1's unsent pages, a resolve all."""
+    if before is None:
+        return []
+    kinds = {item.type for item in events}
+    if "resolved" in kinds:
+        gone = [p for p in before.pages.values() if p.sent_at is None]
+    elif "acknowledged" in kinds:
+        gone = [p for p in before.pages.values() if p.sent_at is None and p.level is Level.L1]
+    elif any(e.type == "severity_changed" and e.data["to"] == Severity.INFO for e in events):
+        gone = [p for p in before.pages.values() if p.sent_at is None and ":ladder:" in p.step]
+    else:
+        return []
+    return [key for p in gone for key in page_keys(p.id)]
 
 
 def lane(incident: Incident) -> str:
@@ -101,6 +119,8 @@ def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound
         case "paged":
             yield from page_rows(after, e)
         case "acknowledged" | "page_acknowledged" | "resolved":
+            yield from _refresh_pages(after)
+        case "page_delivered" if e.data.get("stale"):
             yield from _refresh_pages(after)
         case "channel_created":
             yield from _furniture(after, e)

@@ -223,7 +223,8 @@ def _one(
         following = next((t for t in timers(i) if t.level and t.level > level and t.kind in MERGING), None)
         yield event(
             "same_person", now, BOT, person=person.name, level=str(level),
-            next_level=str(following.level) if following else "", next_at=stamp(following.due_at if following else None),
+            next_level=str(following.level) if following else "",
+            next_at=stamp(following.due_at if following else None),
         )  # fmt: skip
         return
     above = rosters.next_up(roster, level, now, without={person.name})

@@ -93,7 +93,9 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "snoozed": lambda _, e: f"Snoozed by {e.actor} until {when(e.data['until'])}{_because(e.data)}.",
     "paged": _paged,
     "page_delivered": _delivered,
-    "page_failed": lambda _, e: f"The page to {e.data.get('person', '')} failed at {e.data['place']}: {e.data['error']}.",
+    "page_failed": lambda _, e: (
+        f"The page to {e.data.get('person', '')} failed at {e.data['place']}: {e.data['error']}."
+    ),
     "page_acknowledged": lambda _, e: f"{e.data['person']} acknowledged the page.",
     "timer_fired": lambda _, e: f"Timer fired: {', '.join(e.data['steps'])}.",
     "rule_noted": lambda _, e: (
@@ -123,7 +125,9 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "reopened": _reopened,
     "reviewed": lambda i, e: f"{i.name} is reviewed; {e.actor} closed the review.",
     "escalated": lambda _, e: f"{e.actor} escalates to {e.data['level']}{_because(e.data)}.",
-    "step": lambda _, e: f"Runbook {e.data['runbook']}, step “{e.data['title']}”: {e.data['state']}{_because(e.data, 'verdict')}",
+    "step": lambda _, e: (
+        f"Runbook {e.data['runbook']}, step “{e.data['title']}”: {e.data['state']}{_because(e.data, 'verdict')}"
+    ),
     "planned": lambda _, e: f"{e.actor} plans {e.data['operation']}: {e.data['summary']}",
     "plan_confirmed": lambda _, e: f"{e.actor} confirmed {e.data['operation']}.",
     "plan_approved": lambda _, e: f"{e.actor} approved {e.data['operation']} as the second person.",
@@ -131,7 +135,9 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "operation_started": lambda _, e: f"{e.data['operation']} started.",
     "operation_finished": lambda _, e: f"{e.data['operation']}: {e.data['verdict']}",
     "operation_verified": lambda _, e: f"{e.data['operation']} verified: {e.data['verdict']}",
-    "operation_unknown": lambda _, e: f"{e.data['operation']} was interrupted; its outcome is unknown. {e.data['remedy']}",
+    "operation_unknown": lambda _, e: (
+        f"{e.data['operation']} was interrupted; its outcome is unknown. {e.data['remedy']}"
+    ),
     "reported": lambda _, e: f"{e.data['operation']}: {e.data['verdict']}",
     "break_glass": lambda _, e: f"{e.actor} broke the glass for {e.data['operation']}{_because(e.data)}.",
     "review_drafted": lambda i, e: f"The review of {i.name} is drafted: {e.data.get('filename', '')}.",

@@ -1,0 +1,74 @@
+"""The one way in for change: events, the folded row, the next due time and the outbox, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from bot.core.effects import cancelled, effects
+from bot.core.escalation import next_due
+from bot.core.incident import Event, Incident, begin, evolve
+from bot.core.paging import fire
+from bot.core.refusal import Refused
+from bot.desk.house import House
+from bot.desk.ports import Tx
+
+
+def change(tx: Tx, house: House, before: Incident | None, number: int, events: Sequence[Event]) -> Incident:
+    """Store these events, then whatever they make due, and what follows from all of it.
+
+    A page that an event makes due at once (L1 at opening, an immediate rule) is in the same
+    transaction as the event. Raises KeyTaken when another open incident holds the correlation key.
+    """
+    stored = list(tx.append(number, events))
+    after = _fold(before, number, stored)
+    due = fire(after, house.roster, tx.now())
+    if due:
+        fired = tx.append(number, due)
+        after = _fold(after, number, fired)
+        stored += fired
+    tx.save(after, next_due_at=next_due(after))
+    tx.enqueue(effects(before, after, stored))
+    gone = cancelled(before, after, stored)
+    if gone:
+        tx.cancel(gone)
+    return after
+
+
+def _fold(state: Incident | None, number: int, events: Sequence[Event]) -> Incident:
+    for item in events:
+        state = begin(number, item) if state is None else evolve(state, item)
+    if state is None:
+        raise ValueError("an incident begins with its first event")
+    return state
+
+
+def load(tx: Tx, number: int) -> Incident:
+    """The incident, locked. Raises Refused when there is none of this number."""
+    incident = tx.incident(number)
+    if incident is None:
+        raise Refused(f"There is no INC-{number}.", "`/incident list` shows the ones there are.")
+    return incident
+
+
+Decision = Callable[[Incident, datetime], Sequence[Event]]
+
+
+def decide(tx: Tx, house: House, number: int, decision: Decision) -> Incident:
+    """Load, decide, store. Nothing is stored when the decision makes no event."""
+    incident = load(tx, number)
+    events = decision(incident, tx.now())
+    return change(tx, house, incident, number, events) if events else incident
+
+
+def fire_due(tx: Tx, house: House, number: int) -> int:
+    """Do what is due on one incident; returns the number of events made."""
+    incident = tx.incident(number)
+    if incident is None:
+        return 0
+    events = fire(incident, house.roster, tx.now())
+    if events:
+        change(tx, house, incident, number, events)
+    else:
+        tx.save(incident, next_due_at=next_due(incident))
+    return len(events)

@@ -1,0 +1,42 @@
+"""What the use cases know besides the database: the team's documents and the pipelines on duty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot.core.correlation import PipelineClaims
+from bot.core.policy import Policy
+from bot.core.roster import Roster
+from bot.core.runbook import Runbook, for_kind
+from pipeline.catalogue import Pipeline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """Read once at start-up; replaced as a whole when the documents change."""
+
+    roster: Roster
+    policy: Policy
+    runbooks: tuple[Runbook, ...]
+    pipelines: tuple[Pipeline, ...]
+    operations: Mapping[str, str]  # name -> risk
+    base_url: str = ""
+    claims: tuple[PipelineClaims, ...] = field(default=())
+
+    def pipeline(self, name: str) -> Pipeline | None:
+        """The pipeline of this name, or None for one that no file claims."""
+        return next((p for p in self.pipelines if p.name == name), None)
+
+    def runbook_names(self) -> dict[str, str]:
+        """Kind of incident -> name of its runbook; a kind without one is absent."""
+        kinds = {book.kind for book in self.runbooks}
+        return {kind: book.name for kind in kinds if (book := for_kind(self.runbooks, kind)) is not None}
+
+
+def claims_of(pipelines: tuple[Pipeline, ...]) -> tuple[PipelineClaims, ...]:
+    """What the pipelines call their own, in the form that correlation reads."""
+    return tuple(
+        PipelineClaims(name=p.name, project=p.project, resources=p.resources(), budgets=frozenset(p.budgets))
+        for p in pipelines
+    )

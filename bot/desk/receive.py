@@ -1,0 +1,294 @@
+"""From the inbox to incidents (rules: "From notification to alert", "From alert to incident").
+
+One inbox row is one decision; any order of the same notifications ends in the same state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from bot.core import lifecycle
+from bot.core.alert_model import Alert, Kind, Severity, TestNotification, Unusable
+from bot.core.alerts import begins_at, parse_monitoring
+from bot.core.budget import BudgetNotification, parse_budget, reopens, step, summary_of, to_alert
+from bot.core.correlation import Correlation, correlate
+from bot.core.delivery import Kind as Out
+from bot.core.delivery import Outbound, Priority
+from bot.core.facts import began_by_alert
+from bot.core.incident import Event, Incident
+from bot.desk.change import change
+from bot.desk.house import House
+from bot.desk.ports import InboxRow, StoredAlert, Tx
+
+
+def process(tx: Tx, house: House, row: InboxRow) -> None:
+    """Turn one inbox row into alert, events and outbox rows. Raises Unusable for what cannot be."""
+    obj = _decode(row.body)
+    if row.source == "budget":
+        _budget(tx, house, parse_budget(_texts(row.meta.get("attributes")), obj), row)
+        return
+    kinds = {book.name: Kind(book.kind) for book in house.runbooks}
+    found = parse_monitoring(obj, row.received_at, kinds)
+    if isinstance(found, TestNotification):
+        text = f"Test notification received from {found.source}: {found.summary or 'no text'}. Nothing was opened."
+        tx.enqueue([announce(f"test:{row.id}", text)])
+        return
+    receive(tx, house, found, row.received_at)
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Unusable(f"the stored body is not JSON: {error}") from error
+
+
+def _texts(value: Any) -> dict[str, str]:
+    return {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else {}
+
+
+def announce(key: str, text: str) -> Outbound:
+    """One line in the announcement channel."""
+    return Outbound(
+        key=f"line:{key}",
+        kind=Out.ANNOUNCE,
+        lane=f"announce:{key}",
+        priority=Priority.NEWS,
+        data={"text": text},
+    )
+
+
+# --- alerts -----------------------------------------------------------------------------------------------
+
+
+def receive(tx: Tx, house: House, alert: Alert, received_at: datetime) -> None:
+    """One normalised alert, open or closed, into the state that stands."""
+    stored = tx.alert(alert.source, alert.key)
+    if not alert.is_open:
+        _close(tx, house, alert, stored)
+    elif stored is None:
+        _open(tx, house, alert, received_at)
+    elif stored.alert.is_open:
+        _repeat(tx, house, alert, stored, received_at)
+    elif stored.incident is None:
+        _open_after_close(tx, house, alert, stored.alert, received_at)
+
+
+def _close(tx: Tx, house: House, alert: Alert, stored: StoredAlert | None) -> None:
+    if stored is None:
+        tx.put_alert(alert, incident=None, announced=True)
+        where = correlate(alert, house.claims)
+        if where.family != "security":
+            text = (
+                f"An alert of {where.pipeline} closed before it was seen to open: {alert.title}. No incident."
+            )
+            tx.enqueue([announce(_digest(alert), text)])
+        return
+    if not stored.alert.is_open:
+        return
+    closed = replace(
+        stored.alert,
+        state="closed",
+        ended_at=alert.ended_at,
+        proves_recovery=alert.proves_recovery,
+        observed_text=alert.observed_text,
+    )
+    tx.put_alert(closed, incident=stored.incident)
+    incident = tx.incident(stored.incident) if stored.incident is not None else None
+    if incident is not None and incident.active:
+        events = lifecycle.alert_closes(incident, alert, tx.now())
+        if events:
+            change(tx, house, incident, incident.id, events)
+
+
+def _digest(alert: Alert) -> str:
+    return hashlib.sha256(f"{alert.source}:{alert.key}".encode()).hexdigest()[:24]
+
+
+def _repeat(tx: Tx, house: House, alert: Alert, stored: StoredAlert, received_at: datetime) -> None:
+    """A copy of an open alert: nothing, unless it is graver than what is known, or a budget says more."""
+    incident = tx.incident(stored.incident) if stored.incident is not None else None
+    if incident is None or alert.severity <= stored.alert.severity:
+        return
+    tx.put_alert(alert, incident=incident.id)
+    if incident.active:
+        events = _joins(tx, house, incident, alert, received_at)
+        if events:
+            change(tx, house, incident, incident.id, events)
+
+
+def _joins(tx: Tx, house: House, incident: Incident, alert: Alert, received_at: datetime) -> list[Event]:
+    began_at, note = begins_at(alert, received_at)
+    return lifecycle.alert_opens(
+        incident, alert, began_at=began_at, note=note, now=tx.now(), runbooks=house.runbook_names()
+    )
+
+
+def _open(tx: Tx, house: House, alert: Alert, received_at: datetime) -> None:
+    where = correlate(alert, house.claims)
+    standing = None if alert.kind is Kind.SECURITY else tx.open_incident(where.key)
+    if standing is not None:
+        events = _joins(tx, house, standing, alert, received_at)
+        tx.put_alert(alert, incident=standing.id)
+        change(tx, house, standing, standing.id, events)
+        return
+    last = None if alert.kind is Kind.SECURITY else tx.last_incident(where.key)
+    if last is not None and lifecycle.may_reopen_by_alert(last, tx.now()):
+        events = lifecycle.reopen(last, tx.now(), alert.source, alert.title)
+        opened = lifecycle.apply(last, events)
+        events += _joins(tx, house, opened, alert, received_at)
+        tx.put_alert(alert, incident=last.id)
+        change(tx, house, last, last.id, events)
+        return
+    number = open_incident(tx, house, alert, where, received_at, last)
+    tx.put_alert(alert, incident=number)
+
+
+def _open_after_close(tx: Tx, house: House, alert: Alert, closed: Alert, received_at: datetime) -> None:
+    """Its close came first: the incident opens recovering and nobody is paged; unproved closes prove nothing."""
+    where = correlate(alert, house.claims)
+    proves = closed.proves_recovery
+    done = replace(
+        alert,
+        state="closed",
+        ended_at=closed.ended_at,
+        proves_recovery=proves,
+        observed_text=closed.observed_text,
+    )
+    standing = None if alert.kind is Kind.SECURITY else tx.open_incident(where.key)
+    if standing is not None:
+        was_recovering = standing.status == "recovering"
+        opened = [] if was_recovering else _joins(tx, house, standing, alert, received_at)
+        state = lifecycle.apply(standing, opened)
+        events = opened + lifecycle.alert_closes(state, done, tx.now())
+        tx.put_alert(done, incident=standing.id)
+        if events:
+            change(tx, house, standing, standing.id, events)
+        return
+    last = None if alert.kind is Kind.SECURITY else tx.last_incident(where.key)
+    number = open_incident(tx, house, alert, where, received_at, last, recovering=proves, closed=done)
+    tx.put_alert(done, incident=number)
+
+
+def open_incident(
+    tx: Tx,
+    house: House,
+    alert: Alert,
+    where: Correlation,
+    received_at: datetime,
+    last: Incident | None,
+    *,
+    recovering: bool = False,
+    closed: Alert | None = None,
+) -> int:
+    """A new incident for this alert; the ladder counts from the commit of the inbox row."""
+    number = tx.next_number()
+    began_at, note = begins_at(alert, received_at)
+    first = lifecycle.opened(
+        project=where.project,
+        pipeline=where.pipeline,
+        family=str(where.family),
+        title=alert.title,
+        kind=alert.kind,
+        severity=alert.severity,
+        policy=house.policy,
+        now=received_at,
+        actor=alert.source,
+        reason=alert.summary or alert.title,
+        claimed=where.claimed,
+        recovering=recovering,
+        linked=[last.id] if last is not None else [],
+        runbook=house.runbook_names().get(alert.kind, ""),
+    )
+    now = tx.now()
+    data = lifecycle.alert_line(alert, began_at, note)
+    events = [first, Event(type="alert_opened", at=received_at, actor=alert.source, data=data)]
+    events += began_by_alert([], alert, began_at, now, alert.source)
+    if closed is not None:
+        from bot.core.incident import begin, evolve
+
+        state = begin(number, first)
+        for item in events[1:]:
+            state = evolve(state, item)
+        events += lifecycle.alert_closes(state, closed, now)
+    change(tx, house, None, number, events)
+    return number
+
+
+# --- budgets ----------------------------------------------------------------------------------------------
+
+
+def budget_state(tx: Tx, key: str, *, decided: bool = False) -> BudgetNotification | None:
+    """The fold of a budget's notifications in one period, as it stands or as it stood when decided on."""
+    raw = tx.get_value(f"budget_decided:{key}" if decided else f"budget:{key}")
+    return _budget_from(raw) if raw else None
+
+
+def put_budget_state(tx: Tx, state: BudgetNotification, *, decided: bool = False) -> None:
+    """Keep the fold."""
+    raw = {name: getattr(state, name) for name in BudgetNotification.__dataclass_fields__}
+    raw["period_start"] = state.period_start.isoformat()
+    tx.put_value(f"budget_decided:{state.key}" if decided else f"budget:{state.key}", raw)
+
+
+def _budget_from(raw: Mapping[str, Any]) -> BudgetNotification:
+    return BudgetNotification(**{**raw, "period_start": datetime.fromisoformat(raw["period_start"])})
+
+
+def _budget(tx: Tx, house: House, new: BudgetNotification, row: InboxRow) -> None:
+    """The highest cost of the period counts; a repeated threshold is no new alert."""
+    state, changed = step(budget_state(tx, new.key), new)
+    put_budget_state(tx, state)
+    alert = to_alert(state, row.received_at)
+    if alert is None or not changed:
+        return
+    stored = tx.alert(alert.source, alert.key)
+    incident = tx.incident(stored.incident) if stored and stored.incident else None
+    if stored is None or incident is None:
+        receive(tx, house, alert, row.received_at)
+        return
+    tx.put_alert(alert, incident=incident.id)
+    if incident.active:
+        _budget_grows(tx, house, incident, alert, changed)
+        return
+    decided = budget_state(tx, state.key, decided=True)
+    why = reopens(decided, state) if decided is not None else changed
+    if why and incident.status == "resolved":
+        events = lifecycle.reopen(incident, tx.now(), alert.source, why)
+        change(tx, house, incident, incident.id, events)
+        _budget_grows(tx, house, tx.incident(incident.id) or incident, alert, why)
+    elif why:
+        open_incident(tx, house, alert, correlate(alert, house.claims), row.received_at, incident)
+
+
+def _budget_grows(tx: Tx, house: House, incident: Incident, alert: Alert, why: str) -> None:
+    now = tx.now()
+    known = lifecycle.known_alert(incident, alert)
+    events: list[Event] = []
+    if known is None or alert.severity > known.severity:
+        forgotten = replace_alert(incident, alert)
+        events = lifecycle.alert_opens(
+            forgotten, alert, began_at=now, note=why, now=now, runbooks=house.runbook_names()
+        )
+    if not events:
+        events = [lifecycle.event("noted", now, alert.source, text=f"{why}. {alert.summary}")]
+    if alert.severity is Severity.CRITICAL:
+        holding = [f.id for f in lifecycle.apply(incident, events).holding]
+        events += began_by_alert(holding, alert, now, now, alert.source)
+    change(tx, house, incident, incident.id, events)
+
+
+def replace_alert(incident: Incident, alert: Alert) -> Incident:
+    """The incident without its memory of this alert, so that a graver one is taken as new."""
+    name = f"{alert.source}:{alert.key}"
+    return replace(incident, alerts={k: v for k, v in incident.alerts.items() if k != name})
+
+
+def budget_line(state: BudgetNotification) -> str:
+    """The figures in one sentence."""
+    return summary_of(state)
