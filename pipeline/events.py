@@ -319,8 +319,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    """msgspec reads 3.0 as the whole number 3; so do we."""
-    return _is_number(value) and (isinstance(value, int) or value.is_integer())
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _cut(value: Any) -> Any:

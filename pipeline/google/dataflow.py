@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
@@ -11,37 +10,10 @@ from pipeline.catalogue import Pipeline
 from pipeline.google.calls import once, reading
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
+from pipeline.jobs import Job
 
-STARTING: Final = frozenset({"QUEUED", "PENDING", "STOPPED"})
-TERMINAL: Final = frozenset({"DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED"})
-ENDING: Final = frozenset({"DRAINING", "CANCELLING", "RESOURCE_CLEANING_UP"})
 _MOST: Final = 400  # jobs of one name that are looked at; the newest come first
 _LAUNCH_S: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One Dataflow job.  ``state`` is Google's without its prefix, e.g. "RUNNING"."""
-
-    id: str
-    name: str
-    state: str
-    since: datetime | None = None  # when it entered this state
-    created: datetime | None = None
-    streaming: bool = True
-    replaced_by: str = ""
-
-    @property
-    def running(self) -> bool:
-        return self.state == "RUNNING"
-
-    @property
-    def starting(self) -> bool:
-        return self.state in STARTING
-
-    @property
-    def ended(self) -> bool:
-        return self.state in TERMINAL
 
 
 def jobs_of(clients: Clients, pipeline: Pipeline, deadline_s: float = 20.0) -> tuple[Job, ...]:

@@ -1,0 +1,90 @@
+"""What kind of trouble it is, by what the logs and counters say.  Pure.
+
+The three types are the document's (runbook "Identify Issue Type"): resource, data, infrastructure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pipeline.measurements import LogError, Measurements
+from pipeline.report import Evidence, percent
+from pipeline.rules import DEFAULT, Thresholds
+
+IssueType = Literal["resource", "data", "infrastructure"]
+
+# Looked through in this order: a quota that runs out also makes workers unavailable.
+_SIGNS: Final[tuple[tuple[IssueType, re.Pattern[str]], ...]] = (
+    (
+        "resource",
+        re.compile(
+            r"quota|permission|forbidden|denied|iam\b|RESOURCE_EXHAUSTED|ZONE_RESOURCE_POOL|stockout|out of memory"
+            r"|OOM|MemoryError|no space left|disk full|not enough (?:cpu|memory|resources)|exceeded limit",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "data",
+        re.compile(
+            r"schema|missing (?:required )?field|required field|no such field|invalid (?:value|json|format|timestamp)"
+            r"|JSONDecodeError|KeyError|TypeError|ValueError|ValidationError|could not parse|cannot parse|type mismatch"
+            r"|utf-?8|Unexpected token",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "infrastructure",
+        re.compile(
+            r"UNAVAILABLE|connection (?:reset|refused)|timed? ?out|DEADLINE_EXCEEDED|DNS|network|unreachable"
+            r"|worker lost|lost contact|preempt|backend error|internal error|50[0234]\b|zone .*outage|stuck",
+            re.IGNORECASE,
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """The type of trouble, what tells it, and the reason in one line (masked)."""
+
+    type: IssueType
+    reason: str
+    evidence: tuple[Evidence, ...]
+
+
+def issue_type(m: Measurements, limits: Thresholds = DEFAULT) -> Issue | None:
+    """What the evidence points to; None when nothing does."""
+    counters = m.counters
+    if counters and counters.received >= limits.least_received:
+        ratio = counters.invalid / counters.received
+        if ratio > limits.error_warning:
+            worst = max(counters.by_type, key=lambda kind: counters.by_type[kind][1])
+            evidence = Evidence(
+                f"{worst} events invalid in 5 min", counters.by_type[worst][1], "events", m.now
+            )
+            return Issue(
+                "data",
+                f"{percent(ratio)} of the events break a rule, most of them {worst} events",
+                (evidence,),
+            )
+    weight: dict[IssueType, int] = {}
+    first: dict[IssueType, LogError] = {}
+    for error in m.errors:
+        kind = classify(error.example) or classify(error.shape)
+        if kind is not None:
+            weight[kind] = weight.get(kind, 0) + error.count
+            first.setdefault(kind, error)
+    if not weight:
+        return None
+    kind = max(weight, key=lambda one: weight[one])
+    sign = first[kind]
+    return Issue(
+        kind, sign.example, (Evidence(f"log lines like “{sign.shape}”", sign.count, "lines", sign.last),)
+    )
+
+
+def classify(text: str) -> IssueType | None:
+    """The type of trouble that one log message speaks of."""
+    return next((kind for kind, signs in _SIGNS if signs.search(text)), None)

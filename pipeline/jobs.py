@@ -1,0 +1,56 @@
+"""Dataflow jobs as plain data, and what their states mean.  Pure.
+
+"Up" is RUNNING.  QUEUED, PENDING and STOPPED are a start that is under way, not a pipeline that is
+down.  UPDATED is fine when the job that replaced it lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+STARTING: Final = frozenset({"QUEUED", "PENDING", "STOPPED"})
+TERMINAL: Final = frozenset({"DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED"})
+ENDING: Final = frozenset({"DRAINING", "CANCELLING", "RESOURCE_CLEANING_UP"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One Dataflow job.  ``state`` is Google's without its prefix, e.g. "RUNNING"."""
+
+    id: str
+    name: str
+    state: str
+    since: datetime | None = None  # when it entered this state
+    created: datetime | None = None
+    streaming: bool = True
+    replaced_by: str = ""
+
+    @property
+    def running(self) -> bool:
+        return self.state == "RUNNING"
+
+    @property
+    def starting(self) -> bool:
+        return self.state in STARTING
+
+    @property
+    def ended(self) -> bool:
+        return self.state in TERMINAL
+
+
+def current(jobs: Sequence[Job]) -> Job | None:
+    """The job that stands for the pipeline: running, else starting, else ending, else the newest."""
+    for wanted in (lambda j: j.running, lambda j: j.starting, lambda j: not j.ended):
+        for job in jobs:
+            if wanted(job):
+                return job
+    return jobs[0] if jobs else None
+
+
+def doubles(active: Sequence[Job], job_name: str) -> tuple[Job, ...]:
+    """Living jobs that look like one pipeline twice: the fixed name, or that name with a suffix."""
+    same = tuple(job for job in active if job.name == job_name or job.name.startswith(job_name + "-"))
+    return same if len(same) > 1 else ()

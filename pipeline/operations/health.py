@@ -1,0 +1,281 @@
+"""pipeline.health: is it running, is it right, is it quick, and how long until data is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pipeline.causes import Issue, issue_type
+from pipeline.gather import measure
+from pipeline.measurements import Measurements
+from pipeline.operations.base import Context, ReadOperation
+from pipeline.report import (
+    Evidence,
+    Fact,
+    Finding,
+    NextStep,
+    Report,
+    Severity,
+    Table,
+    clock,
+    duration,
+    number,
+    percent,
+    plural,
+    worst,
+)
+from pipeline.rules import DEFAULT, Thresholds, deletion_at, deletion_words, facts
+
+
+class Health(ReadOperation):
+    """A fresh probe of one pipeline."""
+
+    name = "pipeline.health"
+    words = ("health",)
+    summary = "Is the pipeline running, how many errors, how far behind, what is at stake"
+
+    def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
+        now = ctx.now()
+        return report(ctx.pipeline.name, measure(ctx.clients, ctx.pipeline, now, ctx.deadline_s))
+
+
+def report(pipeline: str, m: Measurements, limits: Thresholds = DEFAULT) -> Report:
+    """The report of one look at a pipeline (pure)."""
+    known = {fact.id: fact for fact in facts(m, limits)}
+    issue = issue_type(m, limits)
+    found = [
+        *_state(m, known, issue),
+        *_errors(m, known, limits),
+        *_speed(m, known),
+        *_waiting(m, known, limits),
+        *_dead_letters(m),
+        *(
+            Finding(f"gap_{i}", "unknown", f"Not measured: {gap.what}. {gap.reason}")
+            for i, gap in enumerate(m.gaps)
+        ),
+    ]
+    severity = worst(finding.severity for finding in found)
+    if issue is not None and severity in ("warning", "critical"):
+        text = f"Issue type: {issue.type}. {issue.reason}"
+        found.append(Finding("issue_type", "info", text, issue.evidence))
+    if severity == "ok" and known["healthy"].on is None:
+        severity = "unknown"
+    return Report(
+        operation="pipeline.health",
+        pipeline=pipeline,
+        title=f"Health of {pipeline}",
+        verdict=_verdict(pipeline, m, known, severity, issue, found),
+        severity=severity,
+        as_of=m.now,
+        findings=tuple(found),
+        tables=_tables(m),
+        next=_next(known, m, severity),
+        facts=tuple(known.values()),
+        data=_data(m, issue),
+    )
+
+
+def _state(m: Measurements, known: Mapping[str, Fact], issue: Issue | None) -> list[Finding]:
+    fact, job = known["down"], m.job
+    evidence = (
+        Evidence("state of the job", job.state if job else "no job", "", job.since if job else m.now),
+    )
+    out: list[Finding] = []
+    if fact.on:
+        why = f" Reason in the logs: {m.errors[0].example}" if m.errors else " The logs name no reason."
+        out.append(Finding("job", "critical", f"{_sentence(fact.text)}{why}", evidence))
+    elif m.jobs is None:
+        out.append(
+            Finding("job", "unknown", "Unknown whether a job runs: the jobs cannot be listed.", evidence)
+        )
+    elif fact.on is None:
+        out.append(
+            Finding("job", "info" if job and not _stale(m) else "unknown", _sentence(fact.text), evidence)
+        )
+    else:
+        out.append(Finding("job", "ok", _sentence(fact.text), evidence))
+    double = known["doubled_job"]
+    if double.on:
+        out.append(Finding("doubled_job", "warning", _sentence(double.text), ()))
+    return out
+
+
+def _stale(m: Measurements) -> bool:
+    """A job that says RUNNING for long while no metric moves or comes is not told apart from a dead one."""
+    job = m.job
+    if job is None or not job.running or job.since is None:
+        return False
+    return (m.now - job.since).total_seconds() > 300 and m.watermark_still_s is None
+
+
+def _errors(m: Measurements, known: Mapping[str, Fact], limits: Thresholds) -> list[Finding]:
+    fact, counters = known["error_rate"], m.counters
+    running = m.job is not None and m.job.running
+    if counters is None:
+        # A job that does not run has no counters; that it does not run is said already.
+        level: Severity = "unknown" if running else "info"
+        return [Finding("error_rate", level, "Error rate unknown: the counters of events have no data.")]
+    evidence = (
+        Evidence("events received in 5 min", counters.received, "events", m.now),
+        Evidence("of these invalid", counters.invalid, "events", m.now),
+    )
+    if fact.value is None:
+        return [Finding("error_rate", "info", _sentence(fact.text), evidence)]
+    severity: Severity = "ok"
+    if fact.value > limits.error_critical:
+        severity = "critical"
+    elif fact.value > limits.error_warning:
+        severity = "warning"
+    return [Finding("error_rate", severity, _sentence(fact.text), evidence)]
+
+
+def _speed(m: Measurements, known: Mapping[str, Fact]) -> list[Finding]:
+    if m.job is None or not m.job.running:
+        return []
+    evidence = tuple(
+        Evidence(what, round(value, 1), "s", m.now)
+        for what, value in (("system lag", m.system_lag_s), ("age of the watermark", m.watermark_age_s))
+        if value is not None
+    )
+    fact = known["degraded"]
+    if not evidence:
+        return [Finding("lag", "unknown", "Lag and freshness unknown: no data for them.")]
+    if fact.on:
+        return [Finding("lag", "warning", f"Degraded: {fact.text}.", evidence)]
+    parts = [f"{one.what} {duration(float(one.value or 0))}" for one in evidence]
+    return [Finding("lag", "ok" if fact.on is False else "info", _sentence(", ".join(parts)), evidence)]
+
+
+def _waiting(m: Measurements, known: Mapping[str, Fact], limits: Thresholds) -> list[Finding]:
+    out: list[Finding] = []
+    loss, clock_ = known["data_loss"], deletion_at(m)
+    if loss.on:
+        out.append(Finding("data_loss", "critical", f"Data loss: {loss.text}."))
+    if clock_ is not None:
+        left = (clock_[0] - m.now).total_seconds()
+        if left <= limits.deletion_warning_s or known["down"].on:
+            level: Severity = "critical" if left <= 3600 else "warning"
+            level = level if left <= limits.deletion_warning_s else "info"
+            left_ = Evidence(f"time left in {clock_[1]}", round(left), "s", m.now)
+            out.append(Finding("deletion", level, _sentence(deletion_words(*clock_, m.now)), (left_,)))
+    if m.sources and all(queue.count is None for queue in m.sources):
+        out.append(Finding("backlog", "unknown", "Backlog unknown: no data for it."))
+    elif m.backlog is not None:
+        oldest = max((q.oldest_s or 0 for q in m.sources), default=0)
+        evidence = tuple(Evidence(f"waiting in {q.name}", q.count, "messages", m.now) for q in m.sources)
+        text = f"{plural(m.backlog, 'message')} waiting" + (
+            f", the oldest for {duration(oldest)}" if m.backlog else ""
+        )
+        out.append(
+            Finding("backlog", "warning" if oldest > limits.oldest_s else "ok", _sentence(text), evidence)
+        )
+    return out
+
+
+def _dead_letters(m: Measurements) -> list[Finding]:
+    queue = m.dead_letters
+    if queue is None:
+        return []
+    if queue.count is None:
+        return [Finding("dead_letters", "unknown", "Dead letters unknown: no data for their queue.")]
+    evidence = (Evidence(f"messages in {queue.name}", queue.count, "messages", m.now),)
+    if not queue.count:
+        return [Finding("dead_letters", "ok", "No dead letters.", evidence)]
+    age = f", the oldest for {duration(queue.oldest_s)}" if queue.oldest_s is not None else ""
+    return [Finding("dead_letters", "info", f"{plural(queue.count, 'dead letter')}{age}.", evidence)]
+
+
+def _verdict(
+    pipeline: str,
+    m: Measurements,
+    known: Mapping[str, Fact],
+    severity: Severity,
+    issue: Issue | None,
+    found: list[Finding],
+) -> str:
+    waiting = f"; {plural(m.backlog, 'message waits', 'messages wait')}" if m.backlog else ""
+    if known["down"].on:
+        at_stake = deletion_at(m)
+        tail = f"; {deletion_words(*at_stake, m.now)}" if at_stake else ""
+        cause = f" ({issue.type} issue)" if issue else ""
+        return f"{pipeline} is down{cause}: {known['down'].text}{waiting}{tail}."
+    rate = known["error_rate"].value
+    parts = [
+        f.text.rstrip(".") for f in found if f.severity == severity and f.severity in ("critical", "warning")
+    ]
+    if severity in ("critical", "warning"):
+        word = "in serious trouble" if severity == "critical" else "in trouble"
+        kind = f" ({issue.type} issue)" if issue else ""
+        return (
+            f"{pipeline} is {word}{kind}: {_lower(parts[0])}{waiting if 'waiting' not in parts[0] else ''}."
+        )
+    if severity == "unknown":
+        reasons = [f.text.rstrip(".") for f in found if f.severity == "unknown"]
+        return f"{pipeline} cannot be judged: {_lower(reasons[0]) if reasons else known['healthy'].text}."
+    if m.job is not None and m.job.starting:
+        return f"{pipeline} is starting: {known['down'].text}{waiting}."
+    errors = f", {percent(rate)} errors" if rate is not None else ", too few events for an error rate"
+    behind = f", newest data {duration(m.watermark_age_s)} behind" if m.watermark_age_s is not None else ""
+    letters = m.dead_letters.count if m.dead_letters else 0
+    dead = f"; {plural(letters, 'dead letter')} to look at" if letters else ""
+    return f"{pipeline} is running{errors}{behind}{dead}."
+
+
+def _tables(m: Measurements) -> tuple[Table, ...]:
+    rows = tuple(
+        (
+            queue.name,
+            "unknown" if queue.count is None else number(queue.count),
+            "unknown" if queue.oldest_s is None else duration(queue.oldest_s),
+            "unknown" if queue.retention_s is None else duration(queue.retention_s),
+        )
+        for queue in m.queues
+    )
+    out = [Table("Subscriptions", ("subscription", "waiting", "oldest", "kept for"), rows)] if rows else []
+    if m.errors:
+        lines = tuple((str(e.count), clock(e.last, m.now), e.source, e.shape) for e in m.errors[:5])
+        out.append(Table("Errors in the logs (2 h)", ("count", "last", "from", "message"), lines))
+    return tuple(out)
+
+
+def _next(known: Mapping[str, Fact], m: Measurements, severity: Severity) -> tuple[NextStep, ...]:
+    steps: list[NextStep] = []
+    if known["down"].on:
+        steps += [
+            NextStep("Restart the pipeline", "pipeline.restart"),
+            NextStep("Read the logs", "pipeline.logs"),
+        ]
+    elif severity in ("warning", "critical", "unknown"):
+        steps.append(NextStep("Read the logs", "pipeline.logs"))
+    if m.dead_letters and m.dead_letters.count:
+        steps.append(NextStep("Look at dead letters", "dlq.peek"))
+    if (known["error_rate"].value or 0) > DEFAULT.error_warning:
+        steps.append(NextStep("Find the root cause", "pipeline.quality"))
+    if known["doubled_job"].on:
+        steps.append(NextStep("Look at the jobs", "pipeline.jobs"))
+    return tuple(steps)
+
+
+# What the bot and scripts read beside the facts; names are part of the outside shape.
+_DATA_KEYS: Final = ("jobs", "queues", "backlog", "deletion_at", "issue_type", "lag")
+
+
+def _data(m: Measurements, issue: Issue | None) -> dict[str, Any]:
+    at_stake = deletion_at(m)
+    values: tuple[Any, ...] = (
+        [{"id": j.id, "name": j.name, "state": j.state} for j in (m.jobs or ())[:10]],
+        {q.name: {"count": q.count, "oldest_s": q.oldest_s, "retention_s": q.retention_s} for q in m.queues},
+        m.backlog,
+        at_stake[0].isoformat().replace("+00:00", "Z") if at_stake else None,
+        issue.type if issue else None,
+        {"system_lag_s": m.system_lag_s, "watermark_age_s": m.watermark_age_s},
+    )
+    return dict(zip(_DATA_KEYS, values, strict=True))
+
+
+def _sentence(text: str) -> str:
+    return (text[:1].upper() + text[1:]).rstrip(".") + "."
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
