@@ -137,7 +137,7 @@ def _note_misnamed(token: Token, start: int, damaged: set[int], notes: Notes) ->
     name = (token.info.split() or [""])[0]
     alike = SequenceMatcher(None, name[:20].lower(), "step").ratio() >= 0.75
     bare = len(token.markup) == 3 and any(_LIKE_RUN.fullmatch(line) for line in token.content.split("\n"))
-    if start not in damaged and (alike or bare):
+    if not damaged & set(range(*_span(token))) and (alike or bare):
         what = f"the block is named {shown(name)}" if name else "the block has no name"
         notes.add(start + 1, f"{what}, so its step would not be seen", _HEALED)
         damaged.add(start)

@@ -84,7 +84,7 @@ def _matching(
     written = reader.text(tree, notes, what) if tree is not None else None
     if tree is None or written is None or shape.fullmatch(written):
         return written
-    notes.add(tree.line, f"{what}: {shown(written)} is not a {meant}", f"Write it like {example}.")
+    notes.add(tree.line, f"{what}: {shown(written)} is no {meant}", f"Write it like {example}.")
     return None
 
 
@@ -125,7 +125,7 @@ def _holder(tree: Tree, what: str, people: Collection[str], notes: Notes) -> Alw
         notes.add(tree.line, f"{what}: rotations are not supported yet", "Name one person here.")
         return None
     name = reader.text(tree, notes, what)
-    if name is None:
+    if name is None or not people:
         return None
     if name not in people:
         notes.add(tree.line, f"{what}: there is no person {shown(name)}", suggest(name, people))

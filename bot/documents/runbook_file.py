@@ -187,7 +187,7 @@ def _connect(
 ) -> tuple[tuple[Step, ...], frozenset[str]]:
     """The steps with their ways, and what unknown goals were probably meant to be."""
     ids = [step.id for step in steps]
-    following = dict(zip(ids, [*ids[1:], None], strict=True))
+    following = dict(zip(ids, [*ids[1:], None], strict=False))
     guesses: set[str] = set()
     connected = []
     for step in steps:

@@ -78,7 +78,7 @@ def read_tree(text: str, notes: Notes, first_line: int = 1) -> Tree | None:
         # Hostile directives and tags make the parser stumble; for the team that is one more mistake.
         notes.add(first_line, f"this is not YAML ({shown(str(error))})", "Check tags (!) and directives (%).")
         return None
-    return _Builder(text, notes, first_line).build(root, 0) if root is not None else None
+    return _Builder(text, notes, first_line).build(root, 0, first_line) if root is not None else None
 
 
 def _note(error: YAMLError, text: str, notes: Notes, first_line: int) -> None:
@@ -110,20 +110,21 @@ class _Builder:
     def _line(self, node: YamlNode) -> int:
         return self._first + self._text.count("\n", 0, node.start_mark.index)
 
-    def build(self, node: YamlNode, depth: int) -> Tree:
+    def build(self, node: YamlNode, depth: int, near: int) -> Tree:
         line = self._line(node)
         if depth > 30:
             self._notes.add(line, "the values are nested too deeply", "Remove the inner brackets.")
             return Scalar(text="", tag="null", line=line)
         if id(node) in self._seen:
-            # Refused rather than followed: an alias can contain itself, or grow without end.
-            self._notes.add(line, "anchors and aliases (& and *) are not read", "Write the value out.")
+            # Refused rather than followed: an alias can contain itself, or grow without end. The node is the
+            # anchor's, so the line of the alias's key or list is told.
+            self._notes.add(near, "anchors and aliases (& and *) are not read", "Write the value out.")
             return Scalar(text="", tag="null", line=line)
         self._seen.add(id(node))
         if isinstance(node, MappingNode):
             return self._entries(node, line, depth)
         if isinstance(node, SequenceNode):
-            return Items(tuple(self.build(item, depth + 1) for item in node.value), line)
+            return Items(tuple(self.build(item, depth + 1, line) for item in node.value), line)
         tag = str(node.tag or "").rpartition(":")[2] or "str"
         return Scalar(text=str(node.value), tag=tag, line=line)
 
@@ -141,5 +142,5 @@ class _Builder:
                     key_line, f"{shown(key.text)} is there twice (first in line {first})", "Keep one."
                 )
                 continue
-            entries[key.text] = (key, self.build(value_node, depth + 1))
+            entries[key.text] = (key, self.build(value_node, depth + 1, key_line))
         return Entries(tuple(entries.values()), line)

@@ -1,0 +1,121 @@
+"""The documents that are shipped: without mistakes, and true to the operations document."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.core.policy import Policy
+from bot.core.rehearsal import Outage, PersonActs
+from bot.core.roster import Always, PhoneNumber
+from bot.core.runbook import END, choose_next, first_read_steps, for_kind
+from bot.documents import Documents, load_all, load_rehearsal
+
+FOLDER = Path(__file__).parents[3] / "runbooks"
+OPERATIONS = {
+    "pipeline.health": "read",
+    "pipeline.status": "read",
+    "pipeline.jobs": "read",
+    "pipeline.logs": "read",
+    "pipeline.quality": "read",
+    "pipeline.restart": "change",
+    "dlq.stats": "read",
+    "dlq.peek": "read",
+    "dlq.replay": "change",
+    "cost.report": "read",
+}
+
+
+@pytest.fixture(scope="module")
+def documents() -> Documents:
+    return load_all(FOLDER, OPERATIONS)
+
+
+def test_the_shipped_policy_file_says_every_default_in_so_many_words(documents: Documents) -> None:
+    assert documents.policy == Policy()
+
+
+def test_the_shipped_roster_fills_every_level_and_every_contact(documents: Documents) -> None:
+    roster = documents.roster
+    assert roster.first.primary == Always("alice")
+    assert roster.first.backup == Always("bob")
+    assert roster.first.emergency == PhoneNumber("+1-555-DATA-ENG")
+    assert {str(level): [holder.person for holder in held] for level, held in roster.upper.items()} == {
+        "L2": ["carol"],
+        "L3": ["dave"],
+        "L4": ["erin"],
+    }
+    assert {subject: contact.kind for subject, contact in roster.contacts.items()} == {
+        "infrastructure": "link",
+        "network": "mailbox",
+        "data": "mailbox",
+        "business": "mailbox",
+        "security": "mailbox",
+        "compliance": "mailbox",
+    }
+    assert roster.people["alice"].phone == "+1-555-0101"
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"),
+    [
+        ("health", ["pipeline.health", "pipeline.logs", "pipeline.health"]),
+        ("quality", ["pipeline.quality", "dlq.stats", "dlq.peek"]),
+        ("cost", ["cost.report", "pipeline.jobs", "pipeline.health"]),
+        ("performance", ["pipeline.health", "pipeline.jobs", "pipeline.logs"]),
+    ],
+)
+def test_each_procedure_begins_with_what_only_reads(
+    documents: Documents, kind: str, first: list[str]
+) -> None:
+    runbook = for_kind(documents.runbooks, kind)
+    assert runbook is not None
+    assert [step.run for step in first_read_steps(runbook)] == first
+
+
+@pytest.mark.parametrize(
+    ("finding", "operations"),
+    [
+        ("stopped", ["pipeline.restart"]),
+        ("error_rate_critical", ["dlq.stats", "dlq.peek"]),
+        ("dead_letters", ["dlq.stats", "dlq.peek"]),
+    ],
+)
+def test_the_finding_leads_to_the_immediate_action(
+    documents: Documents, finding: str, operations: list[str]
+) -> None:
+    runbook = for_kind(documents.runbooks, "health")
+    assert runbook is not None
+    step = runbook.step(choose_next(first_read_steps(runbook)[-1], {finding}, "critical") or END)
+    found = []
+    while step is not None and step.run is not None and len(found) < len(operations):
+        found.append(step.run)
+        step = runbook.step(choose_next(step, set(), "unknown") or END)
+    assert found == operations
+
+
+@pytest.mark.parametrize(
+    "finding", ["schema_change", "new_required_field", "invalid_format", "rule_violation"]
+)
+def test_each_root_cause_leads_to_a_person_then_to_containment(documents: Documents, finding: str) -> None:
+    runbook = for_kind(documents.runbooks, "quality")
+    assert runbook is not None
+    cause = runbook.step(choose_next(first_read_steps(runbook)[-1], {finding}, "warning") or END)
+    assert cause is not None
+    assert cause.run is None
+    assert choose_next(cause, set(), "unknown") == "contain-the-damage"
+
+
+@pytest.mark.parametrize("name", ["pipeline-down", "data-quality"])
+def test_the_shipped_rehearsals_load_in_time_order(documents: Documents, name: str) -> None:
+    rehearsal = load_rehearsal(FOLDER / "rehearsals" / f"{name}.yaml", documents.roster.people)
+    times = [happening.at for happening in rehearsal.happenings]
+    assert times == sorted(times)
+    assert rehearsal.start == times[0]
+    assert any(isinstance(happening, PersonActs) for happening in rehearsal.happenings)
+
+
+def test_a_slack_outage_of_a_rehearsal_has_its_length(documents: Documents) -> None:
+    rehearsal = load_rehearsal(FOLDER / "rehearsals" / "data-quality.yaml", documents.roster.people)
+    outages = [happening for happening in rehearsal.happenings if isinstance(happening, Outage)]
+    assert [(outage.what, outage.length) for outage in outages] == [("slack", timedelta(minutes=10))]
