@@ -43,16 +43,17 @@ class Runs(Session):
         if run is None:
             return None
         claimed = replace(run, state=to, updated_at=self.now(), attempts=run.attempts + 1)
-        self._write(claimed, lease_until=self.wall() + RUN_LEASE)
+        change = sa.update(runs).where(runs.c.id == run.id).values(**_columns(claimed))
+        self._execute(change.values(lease_until=self.wall() + RUN_LEASE))
         return claimed
 
-    def renew_run(self, run_id: str, state: str) -> bool:
-        """Lengthen the lease of a run that is still in ``state``; False when it is not."""
-        change = sa.update(runs).where(runs.c.id == run_id, runs.c.state == state)
+    def renew_run(self, run_id: str) -> bool:
+        """Lengthen the lease of a run; False when nobody holds it any more."""
+        change = sa.update(runs).where(runs.c.id == run_id, runs.c.lease_until.is_not(None))
         return self._execute(change.values(lease_until=self.wall() + RUN_LEASE)).rowcount == 1
 
     def move_run(self, run_id: str, frm: Sequence[str], to: str, **changes: Any) -> bool:
-        """Compare-and-set of the state, with other fields of the run; frees the lease.
+        """Compare-and-set of the state, with other fields of the run; a change of state frees the lease.
 
         False, and nothing is changed, when it was in none of ``frm`` or does not exist.
         """
@@ -60,7 +61,9 @@ class Runs(Session):
         run = self.run(run_id)
         if run is None or run.state not in frm:
             return False
-        self._write(replace(run, **{"updated_at": self.now(), **changes, "state": to}), lease_until=None)
+        moved = replace(run, **{"updated_at": self.now(), **changes, "state": to})
+        change = sa.update(runs).where(runs.c.id == run_id).values(**_columns(moved))
+        self._execute(change if to == run.state else change.values(lease_until=None))
         return True
 
     def stale_runs(self, state: str) -> Sequence[Run]:
@@ -90,8 +93,8 @@ class Runs(Session):
     def once(self, scope: str, key: str) -> bool:
         """True the first time only."""
         row = {"scope": storable(scope), "key": storable(key), "at": self.now()}
-        insert = self._insert(once).values(**row).on_conflict_do_nothing()
-        return self._execute(insert).rowcount == 1
+        insert = self._insert(once).values(**row).on_conflict_do_nothing().returning(once.c.key)
+        return self._execute(insert).one_or_none() is not None
 
     def get_value(self, name: str) -> Any:
         """The JSON value of a name, or None."""
@@ -104,10 +107,6 @@ class Runs(Session):
         self._execute(
             insert.on_conflict_do_update(index_elements=[kv.c.name], set_={"value": insert.excluded.value})
         )
-
-    def _write(self, run: Run, *, lease_until: datetime | None) -> None:
-        change = sa.update(runs).where(runs.c.id == run.id)
-        self._execute(change.values(**_columns(run), lease_until=lease_until))
 
     def _run_where(self, query: sa.Select[Any]) -> Run | None:
         text = self._execute(query).scalar_one_or_none()
