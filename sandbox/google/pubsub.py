@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import takewhile
+from typing import Any
 
 from sandbox.google.errors import Refused, invalid, not_found
 
@@ -196,6 +197,12 @@ class Subscription:
         self.forwarded += len(spent)
         return spent
 
+    def change(self, values: Mapping[str, Any]) -> None:
+        """Set fields of the settings. Raises Refused, nothing changed."""
+        changed = replace(self.settings, **values)
+        check_settings(changed)
+        self.settings = changed
+
     def seek_time(self, at: float) -> None:
         """Everything published before `at` is acknowledged, what is known from later is not."""
         for message in [entry.message for entry in self._entries.values() if entry.message.published < at]:
@@ -308,7 +315,7 @@ class PubSub:
     ) -> str:
         """Returns the message's id. Raises Refused for an unknown topic and for an unusable message."""
         topic = self.topic(topic_name)
-        _check_message(data, attributes)
+        check_message(data, attributes)
         self._numbers += 1
         message = Message(
             str(10_000_000_000 + self._numbers), self._numbers, data, dict(attributes), now, ordering_key
@@ -399,7 +406,8 @@ def _check_name(name: str, collection: str) -> None:
         raise invalid(f"Invalid resource name given (name={name}).")
 
 
-def _check_message(data: bytes, attributes: Mapping[str, str]) -> None:
+def check_message(data: bytes, attributes: Mapping[str, str]) -> None:
+    """Raise Refused for a message that Pub/Sub would not take."""
     if not data and not attributes:
         raise invalid("The message has no data and no attributes.")
     if len(data) > MAX_MESSAGE_BYTES:
