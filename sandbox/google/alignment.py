@@ -80,6 +80,13 @@ def _aligned(
     if aligner == "NEXT_OLDER":
         older = [p for p in every if p.end <= right]
         return older[-1].value if older else None
+    if aligner in COUNTERS_ONLY:
+        # A point that reaches over the period's edge counts with the part that lies inside.
+        shares = [_share(point, right - period_s, right) for point in every]
+        total = sum(share for share in shares if share is not None)
+        if all(share is None for share in shares):
+            return None
+        return total / period_s if aligner == "RATE" else total
     if not inside:
         return None
     if aligner == "COUNT":
@@ -87,13 +94,16 @@ def _aligned(
     numbers = [p.value for p in inside if isinstance(p.value, int | float)]
     if len(numbers) < len(inside):
         raise invalid(f"ALIGN_{aligner} cannot be applied to metrics with value type STRING.")
-    if aligner == "RATE":
-        return sum(numbers) / period_s
-    if aligner == "DELTA":
-        return sum(numbers)
     if aligner not in FOLDS:
         raise invalid(f"The aligner ALIGN_{aligner} is not part of this sandbox.")
     return float(FOLDS[aligner](numbers))
+
+
+def _share(point: Point, left: float, right: float) -> float | None:
+    overlap = min(point.end, right) - max(point.start, left)
+    if overlap <= 0 or not isinstance(point.value, int | float):
+        return None
+    return point.value * overlap / (point.end - point.start)
 
 
 def reduce(series: Sequence[Series], reducer: str, group_by: Sequence[str]) -> list[Series]:

@@ -16,7 +16,8 @@ from sandbox.google.events import TEXT_FIELDS, dead_letter_for, envelope, violat
 from sandbox.google.jobs import Job
 from sandbox.google.logs import LogBook
 from sandbox.google.pipelines import LaneSpec, PipelineSpec
-from sandbox.google.pubsub import Message, PubSub
+from sandbox.google.pubsub import PubSub
+from sandbox.google.subscription import Message
 from sandbox.google.timeline import rfc3339
 from sandbox.google.traffic import Traffic
 

@@ -22,8 +22,9 @@ from sandbox.google.flow import Flow, build_flow
 from sandbox.google.history import MINUTE, History, QueueSample, WorldSample
 from sandbox.google.jobs import Job
 from sandbox.google.logs import LogBook
-from sandbox.google.pubsub import PubSub, Settings, Topic
+from sandbox.google.pubsub import PubSub, Topic
 from sandbox.google.scenarios import Change, parse
+from sandbox.google.subscription import Settings
 from sandbox.google.timeline import WorldClock, seconds
 from sandbox.google.view import describe
 

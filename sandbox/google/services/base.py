@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.pubsub_v1 import types
 
 from sandbox.google.errors import invalid
-from sandbox.google.pubsub import Delivery
+from sandbox.google.subscription import Delivery
 
 T = TypeVar("T")
 # Messages are proto-plus or plain protobuf classes; both are untyped here.

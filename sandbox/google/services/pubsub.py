@@ -10,9 +10,10 @@ from google.pubsub_v1 import types
 
 from sandbox.google import pubsub
 from sandbox.google.errors import invalid
-from sandbox.google.pubsub import Delivery, Settings, Snapshot, Subscription, Topic
+from sandbox.google.pubsub import Topic
 from sandbox.google.services.base import Method, Service, from_timestamp, page, pb, received, timestamp
 from sandbox.google.services.streaming import streaming_pull
+from sandbox.google.subscription import WEEK_S, Delivery, Settings, Snapshot, Subscription
 from sandbox.google.world import World
 
 EMPTY_PULL_WAIT_S = 0.25
@@ -150,7 +151,7 @@ def _create(world: World, request: Any) -> Any:
         topic=request.topic,
         ack_deadline_s=request.ack_deadline_seconds or 10,
         retain_acked=request.retain_acked_messages,
-        retention_s=_retention(request, pubsub.WEEK_S) or pubsub.WEEK_S,
+        retention_s=_retention(request, WEEK_S) or WEEK_S,
         dead_letter_topic=policy.dead_letter_topic,
         max_attempts=_attempts(policy),
         ordered=request.enable_message_ordering,
@@ -177,7 +178,7 @@ def _update(world: World, request: Any) -> Any:
         changes: dict[str, Any] = {
             "ack_deadline_seconds": {"ack_deadline_s": new.ack_deadline_seconds},
             "retain_acked_messages": {"retain_acked": new.retain_acked_messages},
-            "message_retention_duration": {"retention_s": _retention(new, pubsub.WEEK_S)},
+            "message_retention_duration": {"retention_s": _retention(new, WEEK_S)},
             "labels": {"labels": dict(new.labels)},
             "expiration_policy": {},
             "dead_letter_policy": {
