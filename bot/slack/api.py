@@ -1,0 +1,132 @@
+"""Calls of Slack's Web API, each counted, limited in time, and never repeated by the client itself.
+
+slack_sdk resends a POST whose connection broke, which doubles messages; its retry handlers are off, since
+retries belong to the outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from ipaddress import ip_address
+from typing import Any, Protocol, cast
+from urllib.parse import urlsplit
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from bot.core.delivery import HTTP_TIMEOUT, NotSent
+from bot.slack.outcome import TROUBLE, failure_of
+from bot.slack.pace import Pace
+
+DEFAULT_URL = "https://slack.com/api/"
+
+
+class Clock(Protocol):
+    """The clock of the process: ``now`` is the incident's time, ``wall`` real time, both aware UTC."""
+
+    def now(self) -> datetime: ...
+    def wall(self) -> datetime: ...
+    def monotonic(self) -> float: ...
+
+
+def make_client(token: str, api_url: str = DEFAULT_URL) -> AsyncWebClient:
+    """A client for one workspace; no proxy is used to reach the own machine."""
+    client = AsyncWebClient(
+        token=token, base_url=api_url, timeout=int(HTTP_TIMEOUT.total_seconds()), retry_handlers=[]
+    )
+    if is_loopback(api_url):
+        client.proxy = None
+    return client
+
+
+def is_loopback(url: str) -> bool:
+    """True for an address on this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Api:
+    """Slack's methods by their names. Raises Failure, whose outcome says what the failure means."""
+
+    def __init__(self, client: AsyncWebClient, pace: Pace) -> None:
+        self.client = client
+        self.pace = pace
+        self._identity: Mapping[str, Any] = {}
+
+    async def open(self) -> None:
+        """Keep connections between calls; without it every call opens its own."""
+        if self.client.session is None or self.client.session.closed:
+            timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT.total_seconds())
+            # Below the keep-alive of common servers, so that a call rarely meets a connection just closed.
+            connector = aiohttp.TCPConnector(limit=50, keepalive_timeout=3)
+            self.client.session = aiohttp.ClientSession(timeout=timeout, connector=connector)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self.client.session is not None:
+            await self.client.session.close()
+            self.client.session = None
+
+    async def call(self, method: str, *, once: bool = False, **args: Any) -> dict[str, Any]:
+        """Call ``chat.postMessage`` and its like.
+
+        once: the call is not idempotent, so a doubt about it is Ambiguous and not tried again blindly.
+        """
+        channel = str(args.get("channel") or "")
+        function = cast(Callable[..., Awaitable[Any]], getattr(self.client, method.replace(".", "_")))
+        self.pace.take(method, channel)
+        try:
+            async with asyncio.timeout(HTTP_TIMEOUT.total_seconds()):
+                response = await function(**args)
+        except TROUBLE as error:
+            failure = failure_of(error, once=once)
+            if isinstance(failure.outcome, NotSent) and failure.code.startswith("rate"):
+                self.pace.hold(method, channel, failure.outcome.retry_in.total_seconds())
+            raise failure from error
+        return dict(response.data)
+
+    async def respond(self, url: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str]]:
+        """Post to a response_url; its status and headers. Raises Failure when there was no answer."""
+        webhook = AsyncWebhookClient(
+            url, timeout=int(HTTP_TIMEOUT.total_seconds()), session=self.client.session, retry_handlers=[]
+        )
+        webhook.proxy = self.client.proxy
+        try:
+            async with asyncio.timeout(HTTP_TIMEOUT.total_seconds()):
+                answer = await webhook.send_dict(dict(body))
+        except TROUBLE as error:
+            raise failure_of(error, once=False) from error
+        return answer.status_code, answer.headers
+
+    async def put_file(self, url: str, content: bytes) -> None:
+        """Send a file's bytes to its upload address, which takes no token."""
+        session = self.client.session or aiohttp.ClientSession()
+        headers = {"Content-Type": "application/octet-stream"}
+        try:
+            async with (
+                asyncio.timeout(2 * HTTP_TIMEOUT.total_seconds()),
+                session.post(url, data=content, headers=headers, proxy=self.client.proxy) as answer,
+            ):
+                answer.raise_for_status()
+        except TROUBLE as error:
+            raise failure_of(error, once=False) from error
+        finally:
+            if session is not self.client.session:
+                await session.close()
+
+    async def identity(self) -> Mapping[str, Any]:
+        """Who we are (auth.test), asked once: team_id, user_id, bot_id."""
+        if not self._identity:
+            self._identity = await self.call("auth.test")
+        return self._identity
+
+    @property
+    def known_identity(self) -> Mapping[str, Any]:
+        """Who we are as far as it is known by now, without a call."""
+        return self._identity

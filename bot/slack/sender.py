@@ -1,0 +1,272 @@
+"""Delivers outbox rows to Slack and finds them again when nobody knows whether they arrived.
+
+``send`` never raises for what Slack or the network did: it answers with an Outcome. Rules: "One way out",
+"One owner of doubt".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.core.delivery import (
+    LOOKUPS_BEFORE_REPEAT,
+    Kind,
+    Leased,
+    NotSent,
+    Outbound,
+    Outcome,
+    Refused,
+    Sent,
+)
+from bot.core.incident import Incident
+from bot.slack.api import Api, Clock
+from bot.slack.blocks import Message, Unrenderable
+from bot.slack.channels import Announcements, adopt, create
+from bot.slack.files import find_file, upload
+from bot.slack.furniture import Furniture
+from bot.slack.lookup import LookupFailed, find_message
+from bot.slack.outcome import Failure, retry_after
+from bot.slack.pace import Pace
+from bot.slack.pages import Pages
+from bot.slack.people import Directory
+from bot.slack.posts import edit, post, whisper
+from bot.slack.render import references, render
+from bot.slack.words import Frame
+
+__all__ = ["LookupFailed", "Sender"]
+
+SOON = timedelta(seconds=1)
+_POSTS = frozenset({Kind.POST, Kind.HEADLINE, Kind.PAGE_MENTION, Kind.ANNOUNCE})
+_METHODS = {
+    Kind.CREATE_CHANNEL: "conversations.create",
+    Kind.INVITE: "conversations.invite",
+    Kind.TOPIC: "conversations.setTopic",
+    Kind.BOOKMARK: "bookmarks.add",
+    Kind.PIN: "pins.add",
+    Kind.UPDATE: "chat.update",
+    Kind.EPHEMERAL: "chat.postEphemeral",
+    Kind.RESPOND: "response_url",
+    Kind.FILE: "files.completeUploadExternal",
+    Kind.ARCHIVE: "conversations.archive",
+}
+# The person is not in that channel, or we are not: what is meant for them alone reaches them directly.
+_ELSEWHERE = frozenset({"user_not_in_channel", "not_in_channel", "channel_not_found", "is_archived"})
+
+
+class Sender:
+    """One workspace. ``announcement_channel`` is a name or an id; ``clock`` has now, wall and monotonic."""
+
+    def __init__(self, client: AsyncWebClient, announcement_channel: str, clock: Clock) -> None:
+        self.pace = Pace(clock.monotonic)
+        self.api = Api(client, self.pace)
+        self.directory = Directory(self.api, clock.monotonic)
+        self._announcements = Announcements(self.api, announcement_channel)
+        self._pages = Pages(self.api, self.directory, clock)
+        self._furniture = Furniture(self.api, self.directory)
+        self._lane_channels: dict[str, str] = {}
+
+    async def open(self) -> None:
+        """Keep connections between sends; optional, inside the running loop."""
+        await self.api.open()
+
+    async def close(self) -> None:
+        """Close what ``open`` opened."""
+        await self.api.close()
+
+    def ready_in(self, row: Leased) -> float:
+        """Seconds until the row may go without offending Slack's limits; 0 when it may go now."""
+        method = _METHODS.get(row.outbound.kind, "chat.postMessage")
+        if row.outbound.kind in {*_POSTS, Kind.PAGE_DM} and row.result.get("ts"):
+            method = "chat.update"
+        if method == "response_url":
+            return 0.0
+        return self.pace.wait(method, self._lane_channels.get(row.outbound.lane, ""))
+
+    async def send(self, row: Leased, incident: Incident | None) -> Outcome:
+        """Send one row. ``incident`` is its incident as it stands now, so that old news never leaves."""
+        if row.outbound.kind is Kind.PAGE_DM:
+            known = {incident.id: incident} if incident else {}
+            return (await self.send_pages([row], known))[0]
+        try:
+            return await self._send(row, incident)
+        except Unrenderable as error:
+            return Refused(reason=str(error))
+        except Failure as failure:
+            return self._settled(row.outbound, failure)
+        except LookupFailed as error:
+            return NotSent(reason=str(error), retry_in=SOON)
+
+    async def send_pages(self, rows: Sequence[Leased], incidents: Mapping[int, Incident]) -> list[Outcome]:
+        """Send PAGE_DM rows; those to one person become one message. Outcomes in the order of the rows."""
+        try:
+            outcomes = await self._pages.send(rows, incidents)
+        except Unrenderable as error:
+            return [Refused(reason=str(error))] * len(rows)
+        for row, outcome in zip(rows, outcomes, strict=True):
+            if isinstance(outcome, Sent) and outcome.result.get("channel"):
+                self._lane_channels[row.outbound.lane] = str(outcome.result["channel"])
+        return outcomes
+
+    async def look_up(self, row: Leased, incident: Incident | None) -> Sent | None:
+        """What an earlier try of the row achieved: Sent, or None when it surely left nothing behind.
+
+        Rows that may be repeated without harm, and those of which no trace can be read (a whisper, an
+        answer by response_url), are None. Raises LookupFailed when Slack does not say.
+        """
+        try:
+            return await self._look_up(row, incident)
+        except Failure as failure:
+            raise LookupFailed(failure.code) from failure
+
+    async def _look_up(self, row: Leased, incident: Incident | None) -> Sent | None:
+        out = row.outbound
+        if out.kind is Kind.CREATE_CHANNEL:
+            return await adopt(self.api, str(out.data["name"]), row.first_try_at)
+        if row.result.get("ts"):
+            return None
+        if out.kind is Kind.PAGE_DM:
+            user = await self.directory.find(str(out.data.get("slack") or out.data.get("person") or ""))
+            if user is None:
+                return None
+            return await find_message(self.api, await self.directory.dm(user), out.key, row.first_try_at)
+        if out.kind in _POSTS:
+            channel = await self._channel(out, incident)
+            thread = _thread(out, incident)
+            return await find_message(self.api, channel, out.key, row.first_try_at, thread)
+        if out.kind is Kind.FILE:
+            return await self._find_upload(row, incident)
+        return None
+
+    async def _find_upload(self, row: Leased, incident: Incident | None) -> Sent | None:
+        out = row.outbound
+        channel = await self._channel(out, incident)
+        if out.data.get("metadata"):
+            return await find_message(self.api, channel, out.key, row.first_try_at)
+        file_id = await find_file(self.api, row, channel)
+        return Sent(result={"channel": channel, "file": file_id}) if file_id else None
+
+    async def _send(self, row: Leased, incident: Incident | None) -> Outcome:
+        out = row.outbound
+        match out.kind:
+            case Kind.CREATE_CHANNEL:
+                return await create(self.api, str(out.data["name"]), private=bool(out.data.get("private")))
+            case Kind.INVITE | Kind.TOPIC | Kind.BOOKMARK | Kind.PIN | Kind.ARCHIVE:
+                return await self._furniture.put(out, incident, await self._channel(out, incident))
+            case Kind.EPHEMERAL:
+                return await self._whisper(row, incident)
+            case Kind.RESPOND:
+                return await self._respond(row, incident)
+            case Kind.FILE:
+                return await self._file(row, incident)
+            case Kind.UPDATE:
+                message = await self._message(row, incident)
+                return Sent(result=await edit(self.api, out.data["channel"], out.data["ts"], message))
+            case _:
+                return await self._post(row, incident)
+
+    async def _post(self, row: Leased, incident: Incident | None) -> Outcome:
+        out = row.outbound
+        message = await self._message(row, incident)
+        ts = str(row.result.get("ts") or "")
+        if ts:
+            channel = str(row.result.get("channel") or "") or await self._channel(out, incident)
+            try:
+                return Sent(result={**row.result, **await edit(self.api, channel, ts, message)})
+            except Failure as failure:
+                if failure.code != "message_not_found":
+                    raise
+                if out.kind not in (Kind.HEADLINE, Kind.ANNOUNCE):
+                    return Sent(result=row.result)
+        channel = await self._channel(out, incident)
+        self._lane_channels[out.lane] = channel
+        return Sent(result=await post(self.api, channel, message, thread=_thread(out, incident)))
+
+    async def _whisper(self, row: Leased, incident: Incident | None) -> Outcome:
+        data = row.outbound.data
+        user = await self.directory.find(str(data["user"]))
+        if user is None:
+            return Refused(reason=f"Slack knows no person {data['user']!r}")
+        message = await self._message(row, incident)
+        channel = await self._channel(row.outbound, incident)
+        try:
+            await whisper(self.api, channel, user, message)
+        except Failure as failure:
+            if failure.code not in _ELSEWHERE:
+                raise
+            return Sent(result=await post(self.api, await self.directory.dm(user), message))
+        return Sent(result={"channel": channel})
+
+    async def _respond(self, row: Leased, incident: Incident | None) -> Outcome:
+        data = row.outbound.data
+        message = await self._message(row, incident)
+        body = {
+            "text": message.text,
+            "blocks": list(message.blocks),
+            "response_type": "in_channel" if data.get("in_channel") else "ephemeral",
+            "replace_original": bool(data.get("replace")),
+        }
+        status, headers = await self.api.respond(str(data["response_url"]), body)
+        if status == 200:
+            return Sent()
+        if status == 429:
+            return NotSent(reason="ratelimited", retry_in=retry_after(headers))
+        if status >= 500:
+            return NotSent(reason=f"http_{status}", retry_in=SOON)
+        if data.get("user") and data.get("channel") and not data.get("replace"):
+            # Its half hour or its five uses are over; who asked still gets the answer.
+            return await self._whisper(row, incident)
+        return Refused(reason=f"response_url: http {status}")
+
+    async def _file(self, row: Leased, incident: Incident | None) -> Outcome:
+        out = row.outbound
+        channel = await self._channel(out, incident)
+        thread = _thread(out, incident)
+        file_id = await upload(self.api, row, channel, thread=thread)
+        result: dict[str, Any] = {"channel": channel, "file": file_id}
+        if out.data.get("metadata"):
+            # A file carries no metadata: this line does, and it ends the row.
+            text = f"{out.data.get('title') or out.data['filename']} is in this channel as a file."
+            note = render(_note(out, text), Frame(incident=incident))
+            result |= await post(self.api, channel, note, thread=thread)
+        return Sent(result=result)
+
+    async def _message(self, row: Leased, incident: Incident | None) -> Message:
+        people = await self.directory.find_all(references(row.outbound))
+        unsure = row.lookups >= LOOKUPS_BEFORE_REPEAT
+        return render(row.outbound, Frame(incident=incident, people=people, maybe_repeat=unsure))
+
+    async def _channel(self, out: Outbound, incident: Incident | None) -> str:
+        """Where the row belongs. Raises Failure when the incident's channel does not exist yet."""
+        if out.kind is Kind.ANNOUNCE:
+            return await self._announcements.channel()
+        wanted = str(out.data.get("channel") or "")
+        if wanted:
+            return wanted
+        if incident is not None and incident.channel_id:
+            return incident.channel_id
+        raise Failure("no_channel", NotSent(reason="the incident has no channel yet", retry_in=SOON))
+
+    def _settled(self, out: Outbound, failure: Failure) -> Outcome:
+        if out.kind is Kind.ANNOUNCE and failure.code in _ELSEWHERE:
+            self._announcements.forget()
+            return NotSent(reason=failure.code, retry_in=timedelta(seconds=10))
+        return failure.outcome
+
+
+def _thread(out: Outbound, incident: Incident | None) -> str:
+    """The headline's thread, for what would drown the channel."""
+    wanted = out.data.get("thread")
+    if isinstance(wanted, str):
+        return wanted
+    return incident.headline_ts if wanted and incident is not None else ""
+
+
+def _note(out: Outbound, text: str) -> Outbound:
+    data = {"text": text, "metadata": out.data["metadata"], "buttons": out.data.get("buttons", ())}
+    return Outbound(
+        key=out.key, kind=Kind.POST, lane=out.lane, priority=out.priority, incident=out.incident, data=data
+    )
