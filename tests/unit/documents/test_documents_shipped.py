@@ -8,7 +8,7 @@ import pytest
 from bot.core.policy import Policy
 from bot.core.rehearsal import Outage, PersonActs
 from bot.core.roster import Always, PhoneNumber
-from bot.core.runbook import END, choose_next, first_read_steps, for_kind
+from bot.core.runbook import END, SEVERITIES, choose_next, first_read_steps, for_kind, targets
 from bot.documents import Documents, load_all, load_rehearsal
 
 FOLDER = Path(__file__).parents[3] / "runbooks"
@@ -87,7 +87,7 @@ def test_the_finding_leads_to_the_immediate_action(
     runbook = for_kind(documents.runbooks, "health")
     assert runbook is not None
     step = runbook.step(choose_next(first_read_steps(runbook)[-1], {finding}, "critical") or END)
-    found = []
+    found: list[str] = []
     while step is not None and step.run is not None and len(found) < len(operations):
         found.append(step.run)
         step = runbook.step(choose_next(step, set(), "unknown") or END)
@@ -119,3 +119,29 @@ def test_a_slack_outage_of_a_rehearsal_has_its_length(documents: Documents) -> N
     rehearsal = load_rehearsal(FOLDER / "rehearsals" / "data-quality.yaml", documents.roster.people)
     outages = [happening for happening in rehearsal.happenings if isinstance(happening, Outage)]
     assert [(outage.what, outage.length) for outage in outages] == [("slack", timedelta(minutes=10))]
+
+
+FINDINGS = {
+    "pipeline.health": "stopped starting stuck degraded error_rate_high error_rate_critical backlog dead_letters"
+    " deletion_clock resource_issue data_issue infrastructure_issue healthy unknown",
+    "dlq.peek": "schema_change new_required_field invalid_format rule_violation empty",
+}
+
+
+def test_shipped_branches_ask_only_for_what_their_operation_can_find(documents: Documents) -> None:
+    asked = {
+        (step.run, branch.when)
+        for runbook in documents.runbooks
+        for step in runbook.steps
+        for branch in step.branches
+        if branch.when not in {*SEVERITIES, "else"}
+    }
+    known = {(operation, word) for operation, words in FINDINGS.items() for word in words.split()}
+    assert asked <= known
+
+
+def test_no_way_through_a_shipped_runbook_goes_in_a_circle(documents: Documents) -> None:
+    for runbook in documents.runbooks:
+        places = {step.id: place for place, step in enumerate(runbook.steps)}
+        for step in runbook.steps:
+            assert all(places[goal] > places[step.id] for goal in targets(step)), (runbook.name, step.id)
