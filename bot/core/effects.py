@@ -6,6 +6,7 @@ every incident has the highest priority and waits for nothing, not for its chann
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ _ANNOUNCED = frozenset(
     {"opened", "severity_changed", "acknowledged", "recovering", "relapsed", "resolved", "reopened", "reviewed",
      "channel_created", "kind_changed"}
 )  # fmt: skip
+# The steps of the ladder, L1's own included: e1:ladder:L2, e1:c1:L1, e1:c1:backup; not e1:rule:...
+_LADDER_STEP = re.compile(r"e\d+:(ladder|c\d+):")
 _TOPIC = frozenset(
     {"channel_created", "severity_changed", "acknowledged", "unacknowledged", "assigned", "recovering",
      "relapsed", "resolved", "reopened", "reviewed"}
@@ -55,11 +58,12 @@ def cancelled(before: Incident | None, after: Incident, events: Sequence[Event])
         return []
     kinds = {item.type for item in events}
     if "resolved" in kinds:
-        gone = [p for p in before.pages.values() if p.sent_at is None]
+        # A bot that was down may page and resolve in one instant; nobody is woken for that.
+        gone = [p for p in after.pages.values() if p.sent_at is None]
     elif "acknowledged" in kinds:
         gone = [p for p in before.pages.values() if p.sent_at is None and p.level is Level.L1]
     elif any(e.type == "severity_changed" and e.data["to"] == Severity.INFO for e in events):
-        gone = [p for p in before.pages.values() if p.sent_at is None and ":ladder:" in p.step]
+        gone = [p for p in before.pages.values() if p.sent_at is None and _LADDER_STEP.match(p.step)]
     else:
         return []
     return [key for p in gone for key in page_keys(p.id)]

@@ -40,6 +40,10 @@ class TimerKind(StrEnum):
 MERGING = frozenset({TimerKind.LADDER, TimerKind.RULE, TimerKind.L2_CRITICAL, TimerKind.CLIMB})
 
 
+# "Escalate within 4 hours" in the document: Slack only, without repeats, whatever times a policy gives them.
+LOW_URGENCY = frozenset({"persistent_minor", "resource_constraint", "degradation_trend"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timer:
     """One armed timer. ``level`` is the level that it pages, where it pages one."""
@@ -69,6 +73,7 @@ def timers(incident: Incident) -> tuple[Timer, ...]:
     ]
     live = [timer for timer in armed if timer.step not in incident.fired]
     live = [_hasten(incident, timer, live) for timer in live]
+    live = [_not_before(incident, timer) for timer in live]
     live = [_snooze(incident, timer) for timer in live]
     return tuple(sorted(live, key=lambda timer: (timer.due_at, timer.level or "", timer.step)))
 
@@ -146,26 +151,30 @@ def _rules(i: Incident) -> Iterable[Timer]:
         fact = i.facts.get(rule.fact)
         if fact is None or fact.ended_at is not None or _escalated_by_hand(i, rule):
             continue
-        low = rule.within.total_seconds() >= 4 * 3600
+        low = rule.fact in LOW_URGENCY
         if i.severity is Severity.INFO and not low:
             continue
         holds_at = fact.begin + rule.for_
         name = f"{rule.id}:{fact.begin.isoformat()}"
         why = _why(rule, fact.text)
+        due = max(holds_at + rule.within, fact.known_at)
+        half = max(holds_at + rule.within / 2, fact.known_at)
+        step = f"e{i.epoch}:rule:{name}"
         yield Timer(
-            step=f"e{i.epoch}:rule:{name}",
+            step=step,
             kind=TimerKind.RULE,
-            due_at=max(holds_at + rule.within, fact.known_at),
+            due_at=due,
             level=rule.to,
             reason=why,
             rule=rule.id,
             urgent=not low,
         )
-        if rule.within:
+        # A warning of what has happened already, or happens in the same instant, is no warning.
+        if half < due and step not in i.fired:
             yield Timer(
                 step=f"e{i.epoch}:warn:{name}",
                 kind=TimerKind.WARNING,
-                due_at=max(holds_at + rule.within / 2, fact.known_at),
+                due_at=half,
                 level=rule.to,
                 reason=why,
                 rule=rule.id,
@@ -188,7 +197,9 @@ def _unanswered(i: Incident) -> Iterable[Timer]:
         first = pages[0]
         if first.level is Level.L1 or not first.urgent or any(page.acked_at for page in pages):
             continue
-        if ":repeat" in step:
+        if _of_first_level(step):
+            continue
+        if step.endswith(":repeat"):
             above = _above(i, first.level)
             if i.severity is Severity.CRITICAL and above is not None:
                 yield Timer(
@@ -207,6 +218,12 @@ def _unanswered(i: Incident) -> Iterable[Timer]:
                 reason=f"{first.level} has not answered for {format_duration(i.policy.unanswered)}",
                 of_page=step,
             )
+
+
+def _of_first_level(step: str) -> bool:
+    """L1's own steps page a higher level where L1 is empty; they have their own repeats."""
+    part = step.split(":")[1:]
+    return part[0].startswith("c") and part[1] != "L2"
 
 
 def _by_step(i: Incident) -> dict[str, list[Page]]:
@@ -278,10 +295,25 @@ def _hasten(i: Incident, timer: Timer, live: list[Timer]) -> Timer:
     ]
     if not unpaged or timer.level is not min(unpaged):
         return timer
-    moment = max(i.deletion_at - i.policy.deletion_margin, i.ladder_from or i.opened_at)
-    if moment >= timer.due_at:
+    moment = max(i.deletion_at - i.policy.deletion_margin, i.deletion_known_at or i.opened_at)
+    paged = any(p.level > Level.L1 and p.made_at >= moment and p.epoch == i.epoch for p in i.pages.values())
+    # One level comes forward; the others keep their own times.
+    if paged or moment >= timer.due_at:
         return timer
     return replace(timer, due_at=moment, reason=f"{timer.reason}; data will start to be deleted soon")
+
+
+_SWITCHED = frozenset(
+    {TimerKind.LADDER, TimerKind.BACKUP, TimerKind.EMERGENCY, TimerKind.L1_AGAIN, TimerKind.L2_CRITICAL}
+)
+
+
+def _not_before(i: Incident, timer: Timer) -> Timer:
+    """What fell due while the ladder was switched off is due when it is switched on again."""
+    on = i.resumed_at
+    return (
+        timer if on is None or timer.kind not in _SWITCHED else replace(timer, due_at=max(timer.due_at, on))
+    )
 
 
 _QUIET_WHEN_SNOOZED = frozenset(

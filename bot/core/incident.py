@@ -139,6 +139,8 @@ class Incident:
     # When L1's own steps (backup, emergency, repeats) count from: the epoch, a reopen, an un-acknowledge.
     cycle_from: datetime | None = None
     cycle: int = 1
+    # When a ladder that had been switched off (info, recovering) was switched on again: nothing was due before.
+    resumed_at: datetime | None = None
     critical_ever: bool = False
     alerts: Mapping[str, AlertState] = field(default_factory=dict)
     facts: Mapping[str, FactState] = field(default_factory=dict)
@@ -152,6 +154,7 @@ class Incident:
     assignee: str = ""
     snoozed_until: datetime | None = None
     deletion_at: datetime | None = None
+    deletion_known_at: datetime | None = None
     channel_id: str = ""
     channel_name: str = ""
     headline_ts: str = ""
@@ -303,11 +306,13 @@ def _severity_changed(s: Incident, e: Event) -> Incident:
     cycle = s.cycle_from
     if to is not Severity.INFO and start is None and s.status is not Status.RECOVERING:
         start = cycle = e.at
+    resumes = s.severity is Severity.INFO and to is not Severity.INFO
     return replace(
         s,
         severity=to,
         ladder_from=start,
         cycle_from=cycle,
+        resumed_at=e.at if resumes else s.resumed_at,
         wants_channel=s.wants_channel or to is not Severity.INFO,
         critical_ever=s.critical_ever or to is Severity.CRITICAL,
     )
@@ -339,8 +344,11 @@ def _fact_ended(s: Incident, e: Event) -> Incident:
 
 
 def _fact_unknown(s: Incident, e: Event) -> Incident:
+    # Minutes that nobody measured do not count as minutes in which the fact was false.
     last = instant(e.data.get("last_measured"))
-    return _with_fact(s, e, lambda f: replace(f, unknown_since=e.at, last_true=last or f.last_true))
+    return _with_fact(
+        s, e, lambda f: replace(f, unknown_since=e.at, false_since=None, last_true=last or f.last_true)
+    )
 
 
 def _fact_known(s: Incident, e: Event) -> Incident:
@@ -430,18 +438,27 @@ def _relapsed(s: Incident, e: Event) -> Incident:
         start = cycle = e.at
     status = Status.ACKNOWLEDGED if s.acked_by else Status.OPEN
     return replace(
-        s, status=status, recovering_since=None, good_since=None, ladder_from=start, cycle_from=cycle
+        s,
+        status=status,
+        recovering_since=None,
+        good_since=None,
+        ladder_from=start,
+        cycle_from=cycle,
+        resumed_at=e.at,
     )
 
 
 def _probed(s: Incident, e: Event) -> Incident:
+    deletion = instant(e.data.get("deletion_at"))
+    known = s.deletion_known_at if s.deletion_at and deletion else e.at if deletion else None
     return replace(
         s,
         probe_verdict=e.data.get("verdict", ""),
         probe_at=e.at,
         measurable=bool(e.data.get("measurable")),
         good_since=instant(e.data.get("good_since")),
-        deletion_at=instant(e.data.get("deletion_at")),
+        deletion_at=deletion,
+        deletion_known_at=known,
     )
 
 
@@ -463,9 +480,15 @@ def _reopened(s: Incident, e: Event) -> Incident:
         cycle_from=e.at,
         cycle=s.cycle + 1,
     )
+    # Info has no ladder: it starts when warning is first reached.
+    fresh = None if s.severity is Severity.INFO else e.at
     if e.data.get("new_epoch"):
-        return replace(common, epoch=s.epoch + 1, ladder_from=e.at, fired={}, manual_level=None)
-    return replace(common, ladder_from=(s.ladder_from or e.at) + (gap if s.ladder_from else timedelta(0)))
+        return replace(
+            common, epoch=s.epoch + 1, ladder_from=fresh, cycle_from=fresh, fired={}, manual_level=None
+        )
+    if s.ladder_from is None:
+        return replace(common, ladder_from=fresh, cycle_from=fresh)
+    return replace(common, ladder_from=s.ladder_from + gap)
 
 
 def _reviewed(s: Incident, _: Event) -> Incident:
@@ -473,7 +496,8 @@ def _reviewed(s: Incident, _: Event) -> Incident:
 
 
 def _escalated(s: Incident, e: Event) -> Incident:
-    return replace(s, manual_level=Level(e.data["level"]))
+    level = Level(e.data["level"])
+    return replace(s, manual_level=level if s.manual_level is None else max(s.manual_level, level))
 
 
 def _action_added(s: Incident, e: Event) -> Incident:

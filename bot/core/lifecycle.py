@@ -24,6 +24,7 @@ from bot.core.policy import Level, Policy, format_duration
 from bot.core.refusal import Refused
 
 BOT = "streamwatch"
+PROBED = ("down", "error_rate", "degraded", "data_loss")
 
 
 def event(name: str, now: datetime, actor: str, /, **data: Any) -> Event:
@@ -211,7 +212,9 @@ def probed(
 ) -> list[Event]:
     """What a probe of the pipeline means for the incident. Only what changed becomes an event."""
     actor = "watch"
-    events = from_measurements(incident, measured, now, actor)
+    seen = {m.id for m in measured}
+    unseen = [Measured(id=f.id, on=None) for f in incident.holding if f.id in PROBED and f.id not in seen]
+    events = from_measurements(incident, [*measured, *unseen], now, actor)
     good = (incident.good_since or now) if healthy else None
     measurable = healthy is not None
     moved = _moved(incident.deletion_at, deletion_at)
@@ -313,9 +316,8 @@ def resolve(incident: Incident, now: datetime, actor: str, reason: str, *, confi
     if open_alerts:
         events.append(event("alerts_muted", now, actor, alerts=open_alerts))
     events += [
-        event("fact_ended", now, actor, fact=f.id, text="resolved by a person")
+        event("fact_ended", now, actor, fact=f.id, text=f"resolved: {reason}" if reason else "resolved")
         for f in incident.holding
-        if actor != BOT
     ]
     events.append(event("resolved", now, actor, reason=reason, auto=actor == BOT))
     return events

@@ -29,6 +29,11 @@ class _Due:
         return self.timers[0]
 
     @property
+    def rule(self) -> str:
+        """The rule among these timers, "" where none is."""
+        return next((t.rule for t in self.timers if t.rule), "")
+
+    @property
     def reasons(self) -> list[str]:
         return list(dict.fromkeys(t.reason for t in self.timers))
 
@@ -79,8 +84,9 @@ def _act(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
             return _backup(i, due, roster, now)
         case TimerKind.EMERGENCY:
             return _emergency(i, due, roster, now)
-        case TimerKind.RULE if all(t.kind is TimerKind.RULE for t in due.timers) and _had(i, timer.level):
-            return [_noted(due, now)]
+        case TimerKind.RULE if all(t.kind is TimerKind.RULE for t in due.timers):
+            made = page_level(i, timer.level or Level.L2, due, roster, now)
+            return [_noted(due, now)] if _had(i, timer.level, made) else made
         case TimerKind.LADDER | TimerKind.L2_CRITICAL | TimerKind.CLIMB if _just_paged(i, timer):
             return [_noted(due, now)]
         case TimerKind.LADDER | TimerKind.RULE | TimerKind.L2_CRITICAL | TimerKind.CLIMB | TimerKind.REPEAT:
@@ -95,14 +101,22 @@ def _act(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
             return resolve(i, now, BOT, timer.reason, confirmed=True)
 
 
-def _had(i: Incident, level: Level | None) -> bool:
-    return level is not None and level in i.paged_levels()
+def _had(i: Incident, level: Level | None, made: Sequence[Event]) -> bool:
+    """The level was paged in this epoch, or everybody who would be paged in its place was."""
+    if level in i.paged_levels():
+        return True
+    known = {(str(p.level), p.person) for p in i.pages.values() if p.epoch == i.epoch}
+    asked = {(e.data["level"], e.data["person"]) for e in made if e.type == "paged"}
+    return bool(asked) and asked <= known
 
 
 def _just_paged(i: Incident, timer: Timer) -> bool:
     """The level was paged for another timer that fell due within five minutes of this one."""
     return any(
-        p.level is timer.level and p.epoch == i.epoch and abs(timer.due_at - p.due_at) <= i.policy.merge
+        p.level is timer.level
+        and p.epoch == i.epoch
+        and abs(timer.due_at - p.due_at) <= i.policy.merge
+        and (p.urgent or not timer.urgent)
         for p in i.pages.values()
     )
 
@@ -114,7 +128,7 @@ def _noted(due: _Due, now: datetime) -> Event:
         "rule_noted",
         now,
         BOT,
-        rule=first.rule,
+        rule=due.rule,
         level=str(first.level),
         reasons=due.reasons,
         due_at=stamp(first.due_at),
@@ -135,7 +149,7 @@ def _page(i: Incident, due: _Due, person: Person, level: Level, now: datetime, *
         slack=person.slack,
         due_at=stamp(first.due_at),
         reasons=due.reasons,
-        rule=first.rule,
+        rule=due.rule,
         urgent=first.urgent,
         **more,
     )
@@ -152,7 +166,9 @@ def _l1_again(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Eve
     """One page for all repeats that were missed: the rest of them are marked as fired with it."""
     person = rosters.primary(roster, now)
     timer = due.first
-    missed = int((now - timer.due_at) / i.policy.repeat)
+    # Counted from its own time, not from the end of a snooze that held it back.
+    usual = (i.cycle_from or timer.due_at) + timer.count * i.policy.repeat
+    missed = max(0, int((now - usual) / i.policy.repeat))
     prefix = timer.step.rsplit(":", 1)[0]
     skipped = [f"{prefix}:{timer.count + n}" for n in range(1, missed + 1)]
     events = [event("timer_fired", now, BOT, steps=skipped, kind="missed")] if skipped else []
@@ -177,10 +193,9 @@ def _spend_emergency(i: Incident, now: datetime) -> Event:
 def _emergency(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
     """Mentions primary, backup and L2, and prints the number to dial; a person is paged."""
     last = rosters.emergency(roster, now)
-    people = [
-        *rosters.holders(roster, Level.L1, now),
-        *rosters.holders(roster, Level.L2, now)[:1],
-    ]
+    people = list(
+        dict.fromkeys([*rosters.holders(roster, Level.L1, now), *rosters.holders(roster, Level.L2, now)])
+    )
     told = event(
         "emergency",
         now,
@@ -203,19 +218,42 @@ def page_level(i: Incident, level: Level, due: _Due, roster: Roster, now: dateti
     events = []
     if filled is not level:
         events.append(event("level_empty", now, BOT, level=str(level), instead=str(filled)))
-    for person in rosters.holders(roster, filled, now):
+    people = rosters.holders(roster, filled, now)
+    for person in people:
         events += _one(i, person, filled, due, roster, now)
-    return events
+    if filled is not Level.L1 and [p.name for p in people] == [i.acked_by] and _on_first(i, people[0]):
+        # L2 who is the acknowledged L1 is paged once: the repeat is spent.
+        steps = [f"{due.first.step}:repeat"]
+        events.append(event("timer_fired", now, BOT, steps=steps, kind="same_person"))
+    return _distinct(events)
+
+
+def _distinct(events: Sequence[Event]) -> list[Event]:
+    """Somebody who stands in for an unanswering person may hold the level too: one page all the same."""
+    pages: set[str] = set()
+    kept = []
+    for item in events:
+        if item.type == "paged" and item.data["page"] in pages:
+            continue
+        if item.type == "paged":
+            pages.add(item.data["page"])
+        kept.append(item)
+    return kept
+
+
+def _on_first(i: Incident, person: Person) -> bool:
+    return person.name in _paged_at_first(i)
+
+
+def _paged_at_first(i: Incident) -> set[str]:
+    return {p.person for p in i.pages.values() if p.level is Level.L1 and p.epoch == i.epoch}
 
 
 def _one(
     i: Incident, person: Person, level: Level, due: _Due, roster: Roster, now: datetime
 ) -> Iterable[Event]:
     """One person at two levels: acknowledged L1 is paged once, naming the level; an unanswering L1 is passed over."""
-    on_first = level is not Level.L1 and any(
-        p.person == person.name and p.level is Level.L1 and p.epoch == i.epoch for p in i.pages.values()
-    )
-    if not on_first:
+    if level is Level.L1 or not _on_first(i, person):
         yield _page(i, due, person, level, now)
         return
     if i.acked_by == person.name:
@@ -227,7 +265,7 @@ def _one(
             next_at=stamp(following.due_at if following else None),
         )  # fmt: skip
         return
-    above = rosters.next_up(roster, level, now, without={person.name})
+    above = rosters.next_up(roster, level, now, without=_paged_at_first(i) - {i.acked_by})
     if above is None:
         yield _page(i, due, person, level, now, note=f"you hold {level} too, and nobody stands above")
         return

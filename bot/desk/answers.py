@@ -1,0 +1,78 @@
+"""Answers to people as outbox rows: where they go, and that each is there once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.core.asks import Asker
+from bot.core.delivery import Kind, Outbound, Priority
+from bot.core.incident import Incident
+
+Buttons = Sequence[Mapping[str, Any]]
+
+
+def private(asker: Asker, key: str, text: str, **more: Any) -> Outbound:
+    """An answer that only the asker sees: by response_url, else an ephemeral message."""
+    data = {"form": "text", "text": text, **more}
+    if asker.response_url:
+        url = hashlib.sha256(asker.response_url.encode()).hexdigest()[:16]
+        return Outbound(
+            key=f"answer:{key}",
+            kind=Kind.RESPOND,
+            lane=f"url:{url}",
+            priority=Priority.ANSWER,
+            data={"response_url": asker.response_url, "in_channel": False, "replace": False, **data},
+        )
+    return Outbound(
+        key=f"answer:{key}",
+        kind=Kind.EPHEMERAL,
+        lane=f"user:{asker.user}",
+        priority=Priority.ANSWER,
+        data={"channel": asker.channel, "user": asker.user, **data},
+    )
+
+
+def to(reply: Mapping[str, Any], key: str, incident: Incident | None, **data: Any) -> Outbound:
+    """A row for where a run's answer goes: the incident's channel, the response_url, or a channel.
+
+    ``replaces=True`` makes it one message that is edited; through a response_url it replaces the
+    message that was clicked.
+    """
+    replaces = bool(data.pop("replaces", False))
+    in_channel = bool(data.pop("in_channel", False))
+    if incident is not None and (not reply.get("response_url") or reply.get("in_incident")):
+        return Outbound(
+            key=key,
+            kind=Kind.POST,
+            lane=f"incident:{incident.id}" if not replaces else f"incident:{incident.id}:{key}",
+            priority=Priority.ANSWER,
+            incident=incident.id,
+            needs_channel=True,
+            replaces=replaces,
+            data=data,
+        )
+    if reply.get("response_url"):
+        url = str(reply["response_url"])
+        lane = hashlib.sha256(url.encode()).hexdigest()[:16]
+        return Outbound(
+            key=f"{key}:{reply.get('nth', 0)}:{data.get('state', '')}",
+            kind=Kind.RESPOND,
+            lane=f"url:{lane}",
+            priority=Priority.ANSWER,
+            data={
+                "response_url": url,
+                "in_channel": in_channel,
+                "replace": bool(reply.get("clicked")) and replaces,
+                **data,
+            },
+        )
+    return Outbound(
+        key=key,
+        kind=Kind.POST,
+        lane=f"channel:{reply.get('channel', '')}",
+        priority=Priority.ANSWER,
+        replaces=replaces,
+        data={"channel": reply.get("channel", ""), **data},
+    )

@@ -1,0 +1,130 @@
+"""One request of one person: who it is, where it was asked, and what its words name."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.core import access
+from bot.core import roster as rosters
+from bot.core.access import Denied
+from bot.core.asks import Asker
+from bot.core.incident import Incident
+from bot.core.refusal import Refused
+from bot.core.roster import Person
+from bot.desk.house import House
+from bot.desk.ports import Tx
+
+_ID = re.compile(r"(?:inc-?)?0*([1-9][0-9]{0,8})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What every handler gets."""
+
+    tx: Tx
+    house: House
+    asker: Asker
+    words: tuple[str, ...]
+    key: str
+
+    @property
+    def now(self) -> datetime:
+        return self.tx.now()
+
+    @property
+    def person(self) -> Person | None:
+        """The asker on the roster, or None."""
+        return rosters.by_slack(self.house.roster, self.asker.user)
+
+    @property
+    def name(self) -> str:
+        """The asker for the timeline."""
+        person = self.person
+        return person.name if person is not None else f"slack:{self.asker.user}"
+
+    @property
+    def rest(self) -> str:
+        """All words as one text."""
+        return " ".join(self.words)
+
+
+def split(text: str) -> tuple[str, ...]:
+    """The words of a command; quotes keep words together, an unmatched quote is a character like others."""
+    straight = text.replace("“", '"').replace("”", '"').replace("‘", "'").replace("’", "'")
+    lexer = shlex.shlex(straight, posix=True, punctuation_chars="")
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    lexer.quotes = '"'
+    lexer.escape = ""
+    try:
+        return tuple(lexer)
+    except ValueError:
+        return tuple(text.split())
+
+
+def number_of(word: str) -> int | None:
+    """INC-7, inc-7, inc-0007 and 7 are all incident 7; anything else is None."""
+    match = _ID.fullmatch(word.strip().lstrip("#"))
+    return int(match.group(1)) if match else None
+
+
+def which(asked: Asked) -> tuple[Incident, tuple[str, ...]]:
+    """The incident that the words name first, else the channel's; and the words that are left.
+
+    Raises Refused when there is none, and for a private incident that is not the asker's.
+    """
+    words = asked.words
+    found = None
+    if words and (number := number_of(words[0])) is not None:
+        found = asked.tx.incident(number)
+        if found is not None and (len(words) == 1 or not words[0].isdigit() or not _duration_like(words)):
+            return _visible(asked, found), words[1:]
+        if found is None and (
+            not words[0].isdigit() or asked.tx.incident_of_channel(asked.asker.channel) is None
+        ):
+            raise Refused(f"There is no INC-{number}.", "`/incident list` shows the ones there are.")
+    of_channel = asked.tx.incident_of_channel(asked.asker.channel) if asked.asker.channel else None
+    found = asked.tx.incident(of_channel) if of_channel is not None else None
+    if found is None:
+        raise Refused(
+            "Which incident?", "Name it, like INC-7, or ask in its channel. `/incident list` shows them."
+        )
+    return _visible(asked, found), words
+
+
+def _duration_like(words: tuple[str, ...]) -> bool:
+    """ "2 h" after a number: the number is not an id then."""
+    return len(words) > 1 and words[1] in ("h", "m", "min", "d", "s")
+
+
+def _visible(asked: Asked, incident: Incident) -> Incident:
+    person = asked.person
+    if incident.private and not access.is_member(
+        asked.house.roster, person.name if person else None, asked.now, incident
+    ):
+        raise Refused(f"There is no {incident.name}.", "`/incident list` shows the ones there are.")
+    return incident
+
+
+def need(asked: Asked, action: access.Action, incident: Incident | None = None) -> str:
+    """The asker's roster name when they may; raises Refused with who may otherwise."""
+    person = asked.person
+    decided = access.decide(
+        asked.house.roster, person.name if person else None, asked.now, action, incident=incident
+    )
+    if isinstance(decided, Denied):
+        who = f"These people may: {', '.join(decided.who_may)}." if decided.who_may else ""
+        raise Refused(f"You may not do that: {decided.reason}.", who)
+    return asked.name
+
+
+def somebody(asked: Asked, word: str) -> Person:
+    """The person of the roster behind @bob or a mention. Raises Refused."""
+    found = rosters.by_slack(asked.house.roster, word)
+    if found is None:
+        names = ", ".join(asked.house.roster.people)
+        raise Refused("That person is not on the roster.", f"The roster has: {names}.")
+    return found

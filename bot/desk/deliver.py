@@ -1,0 +1,290 @@
+"""The one way out: lease, look up what is in doubt, send, settle, and write down what happened.
+
+The deadline is taken before the claim, so a paused process may not start a send with a lease that
+ran out; no network call happens inside a transaction (design, "One owner of doubt").
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from bot.core import lifecycle, roster
+from bot.core.delivery import (
+    HTTP_TIMEOUT,
+    LEASE,
+    LOOKUPS_BEFORE_REPEAT,
+    MARGIN,
+    Kind,
+    Leased,
+    NotSent,
+    Outcome,
+    Refused,
+    Sent,
+    settle,
+)
+from bot.core.incident import Event, Incident
+from bot.core.policy import Level
+from bot.desk.change import change
+from bot.desk.house import House
+from bot.desk.ports import Tx
+from bot.desk.steps import start_runbook
+
+log = structlog.get_logger()
+T = TypeVar("T")
+BATCH = 16
+PAGES = (Kind.PAGE_DM, Kind.PAGE_MENTION)
+
+
+class LookupFailed(Exception):
+    """Nobody could tell whether the message is there."""
+
+
+class SenderPort(Protocol):
+    """What the Slack room does for the deliverer."""
+
+    async def send(self, row: Leased, incident: Incident | None) -> Outcome: ...
+    async def send_pages(
+        self, rows: Sequence[Leased], incidents: Mapping[int, Incident]
+    ) -> Sequence[Outcome]: ...
+    async def look_up(self, row: Leased, incident: Incident | None) -> Sent | None: ...
+    def ready_in(self, row: Leased) -> float: ...
+
+
+class Store(Protocol):
+    """Transactions, off the event loop."""
+
+    async def awrite(self, work: Callable[[Tx], T]) -> T: ...
+    async def aread(self, work: Callable[[Tx], T]) -> T: ...
+
+
+class Deliverer:
+    """Leases rows and sends them; any number of these may run against one database."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        sender: SenderPort,
+        house: Callable[[], House],
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._sender = sender
+        self._house = house
+        self._now = now
+        self._monotonic = monotonic
+        self._wake = wake
+        self._busy: dict[str, int] = defaultdict(int)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def turn(self) -> int:
+        """Claim what may go now and start sending it; returns how many rows were claimed."""
+        room = BATCH - len(self._tasks)
+        if room <= 0:
+            return 0
+        deadline = self._monotonic() + (LEASE - MARGIN).total_seconds()
+        rows = await self._store.awrite(lambda tx: tx.claim(room, tuple(self._busy)))
+        for group in _groups(rows):
+            lane = group[0].outbound.lane
+            self._busy[lane] += 1
+            task = asyncio.create_task(self._guarded(group, deadline))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return len(rows)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait for the sends that are under way."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+
+    async def _guarded(self, rows: Sequence[Leased], deadline: float) -> None:
+        lane = rows[0].outbound.lane
+        try:
+            await self._deliver(rows, deadline)
+        except Exception:
+            log.exception("deliver_failed", action="deliver_failed", key=rows[0].outbound.key)
+        finally:
+            self._busy.pop(lane, None)
+            self._wake()
+
+    async def _deliver(self, rows: Sequence[Leased], deadline: float) -> None:
+        numbers = sorted({row.outbound.incident for row in rows if row.outbound.incident is not None})
+        found = await self._store.aread(lambda tx: [tx.incident(n, lock=False) for n in numbers])
+        incidents = {i.id: i for i in found if i is not None}
+        pending: list[Leased] = []
+        for row in rows:
+            incident = incidents.get(row.outbound.incident or 0)
+            ready = await self._prepare(row, incident, deadline)
+            if ready is not None:
+                pending.append(ready)
+        if not pending:
+            return
+        if self._monotonic() + HTTP_TIMEOUT.total_seconds() > deadline:
+            for row in pending:
+                await self._settle(row, NotSent(reason="the lease is nearly over", retry_in=timedelta(0)))
+            return
+        if pending[0].outbound.kind is Kind.PAGE_DM:
+            outcomes: Sequence[Outcome] = await self._sender.send_pages(pending, incidents)
+        else:
+            outcomes = [await self._sender.send(pending[0], incidents.get(pending[0].outbound.incident or 0))]
+        for row, outcome in zip(pending, outcomes, strict=True):
+            await self._settle(row, outcome)
+
+    async def _prepare(self, row: Leased, incident: Incident | None, deadline: float) -> Leased | None:
+        """The row as it should be sent, or None when it was settled or handed back."""
+        wait = self._sender.ready_in(row)
+        if wait > 0.05:
+            await self._settle(row, NotSent(reason="paced", retry_in=timedelta(seconds=wait)))
+            return None
+        repeat = False
+        if row.ambiguous:
+            if self._monotonic() + 2 * HTTP_TIMEOUT.total_seconds() > deadline:
+                await self._settle(row, NotSent(reason="the lease is nearly over", retry_in=timedelta(0)))
+                return None
+            try:
+                sent = await self._sender.look_up(row, incident)
+            except LookupFailed:
+                count = await self._store.awrite(lambda tx: tx.counted_lookup(row))
+                if count < LOOKUPS_BEFORE_REPEAT:
+                    await self._settle(row, NotSent(reason="look-up failed", retry_in=timedelta(seconds=2)))
+                    return None
+                repeat = True
+            else:
+                if sent is not None:
+                    await self._settle(row, sent)
+                    return None
+        if not await self._store.aread(lambda tx: tx.still_mine(row)):
+            return None
+        return _with(row, self._extras(row, repeat=repeat))
+
+    def _extras(self, row: Leased, *, repeat: bool) -> dict[str, Any]:
+        extras: dict[str, Any] = {"repeat": True} if repeat else {}
+        due = row.outbound.data.get("due_at")
+        if row.outbound.kind in PAGES and due:
+            late = (self._now() - datetime.fromisoformat(due)).total_seconds()
+            extras["late_s"] = max(0.0, late)
+        return extras
+
+    async def _settle(self, row: Leased, outcome: Outcome) -> None:
+        house = self._house()
+        await self._store.awrite(lambda tx: settled(tx, house, row, outcome))
+
+
+def _groups(rows: Sequence[Leased]) -> list[list[Leased]]:
+    """Page messages to one person leave together; everything else alone."""
+    groups: dict[object, list[Leased]] = defaultdict(list)
+    for row in rows:
+        page = row.outbound.kind is Kind.PAGE_DM
+        groups[("page", row.outbound.lane) if page else row.id].append(row)
+    return list(groups.values())
+
+
+def _with(row: Leased, extras: Mapping[str, Any]) -> Leased:
+    if not extras:
+        return row
+    return replace(row, outbound=replace(row.outbound, data={**row.outbound.data, **extras}))
+
+
+def settled(tx: Tx, house: House, row: Leased, outcome: Outcome) -> None:
+    """The row's next state, and what its outcome means for the incident, in one transaction."""
+    if not tx.finish(row, settle(row, outcome)):
+        log.info("lost_lease", action="lost_lease", key=row.outbound.key)
+        return
+    number = row.outbound.incident
+    if number is None or not isinstance(outcome, Sent | Refused):
+        return
+    incident = tx.incident(number)
+    if incident is None:
+        return
+    if isinstance(outcome, Sent):
+        events = _sent(tx, house, incident, row, outcome)
+    else:
+        events = _refused(tx, incident, row, outcome)
+    if events:
+        after = change(tx, house, incident, number, events)
+        if any(e.type == "channel_created" for e in events):
+            start_runbook(tx, house, after)
+
+
+def _sent(tx: Tx, house: House, incident: Incident, row: Leased, outcome: Sent) -> list[Event]:
+    now, data, kind = tx.now(), row.outbound.data, row.outbound.kind
+    if kind in PAGES and not data.get("refresh"):
+        place = "direct message" if kind is Kind.PAGE_DM else "channel"
+        due = datetime.fromisoformat(data["due_at"])
+        return [
+            lifecycle.event(
+                "page_delivered",
+                now,
+                lifecycle.BOT,
+                page=data["page"],
+                person=data["person"],
+                level=data["level"],
+                place=place,
+                outbox=row.outbound.key,
+                late_s=round(max(0.0, (now - due).total_seconds()), 3),
+                dnd=bool(outcome.result.get("dnd")),
+                repeat=bool(data.get("repeat")),
+                ts=outcome.result.get("ts", ""),
+                stale=kind is Kind.PAGE_DM and bool(incident.channel_id) and not data.get("channel"),
+            )
+        ]
+    if kind is Kind.CREATE_CHANNEL and not incident.channel_id:
+        return [_channel_created(tx, house, incident, outcome)]
+    if kind is Kind.HEADLINE and not incident.headline_ts:
+        return [lifecycle.event("headline_posted", now, lifecycle.BOT, ts=outcome.result.get("ts", ""))]
+    if kind is Kind.ANNOUNCE and not incident.announcement_ts:
+        return [lifecycle.event("announced", now, lifecycle.BOT, ts=outcome.result.get("ts", ""))]
+    return []
+
+
+def _channel_created(tx: Tx, house: House, incident: Incident, outcome: Sent) -> Event:
+    now = tx.now()
+    on_call = roster.holders(house.roster, Level.L1, now)
+    if incident.private:
+        on_call = (*on_call, *roster.holders(house.roster, Level.L2, now), *_contacts(house))
+    links = []
+    if house.base_url:
+        links.append(
+            {"title": f"{incident.name} page", "link": f"{house.base_url}/incidents/{incident.name}"}
+        )
+    return lifecycle.event(
+        "channel_created",
+        now,
+        lifecycle.BOT,
+        channel=outcome.result["channel"],
+        name=outcome.result["name"],
+        invite=[p.slack for p in on_call if p.slack],
+        paged=[p.slack for p in incident.pages.values() if p.slack],
+        links=links,
+    )
+
+
+def _contacts(house: House) -> tuple[roster.Person, ...]:
+    """Security and compliance contacts that are people of the roster."""
+    found = (house.roster.contacts.get(subject) for subject in ("security", "compliance"))
+    names = [contact.value for contact in found if contact is not None and contact.kind == "person"]
+    return tuple(house.roster.people[name] for name in names if name in house.roster.people)
+
+
+def _refused(tx: Tx, incident: Incident, row: Leased, outcome: Refused) -> list[Event]:
+    now, data, kind = tx.now(), row.outbound.data, row.outbound.kind
+    if kind in PAGES and not data.get("refresh"):
+        place = "direct message" if kind is Kind.PAGE_DM else "channel"
+        return [
+            lifecycle.event(
+                "page_failed", now, lifecycle.BOT, page=data["page"], person=data["person"], place=place,
+                error=outcome.reason,
+            )
+        ]  # fmt: skip
+    if kind is Kind.CREATE_CHANNEL:
+        return [lifecycle.event("channel_failed", now, lifecycle.BOT, error=outcome.reason)]
+    return []

@@ -1,0 +1,162 @@
+"""Carries out runs: readings at once, changes after their gate. Threads for Google's blocking clients.
+
+A run is leased while it is carried out; one whose lease ran out belonged to a process that died: a
+reading is simply repeated, a change only when its operation says that this is harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from bot.desk import runs
+from bot.desk.deliver import Store
+from bot.desk.house import House
+from bot.desk.ports import Run
+from pipeline.errors import PipelineError
+from pipeline.operations import ChangeOperation, Context, Operation, Plan, Progress, ReadOperation, own
+from pipeline.report import Report
+
+log = structlog.get_logger()
+AT_ONCE = 4
+RENEW_S = 15.0
+
+
+class Operator:
+    """Takes runs off the list and carries them out."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        house: Callable[[], House],
+        registry: Mapping[str, Operation],
+        clients: Any,
+        history: Any,
+        now: Callable[[], datetime],
+        speed: float,
+        wake: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._house = house
+        self._registry = registry
+        self._clients = clients
+        self._history = history
+        self._now = now
+        self._speed = speed
+        self._wake = wake
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def turn(self) -> int:
+        """Take what may run now; returns how many runs were begun."""
+        begun = 0
+        for state, to in (("confirmed", "running"), ("asked", "working")):
+            while len(self._tasks) < AT_ONCE:
+                found = await self._store.awrite(lambda tx, s=state, t=to: tx.claim_run(s, t))  # type: ignore[misc]
+                if found is None:
+                    break
+                begun += 1
+                task = asyncio.create_task(self._carry_out(found))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        return begun
+
+    async def recover(self) -> None:
+        """Take up what a dead process left behind."""
+        house = self._house()
+        for run in await self._store.aread(lambda tx: tx.stale_runs("working")):
+            await self._store.awrite(lambda tx, r=run: tx.move_run(r.id, ["working"], "asked"))  # type: ignore[misc]
+        for run in await self._store.aread(lambda tx: tx.stale_runs("running")):
+            if self._registry[run.operation].resumable:
+                log.info("run_resumed", action="run_resumed", run=run.id)
+                await self._store.awrite(
+                    lambda tx, r=run: tx.move_run(r.id, ["running"], "confirmed")  # type: ignore[misc]
+                )
+            else:
+                await self._store.awrite(lambda tx, r=run: runs.interrupted(tx, house, r))  # type: ignore[misc]
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait for what is being carried out."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+
+    async def _carry_out(self, run: Run) -> None:
+        renewing = asyncio.create_task(self._renew(run.id))
+        house = self._house()
+        try:
+            await self._do(run, house)
+        except PipelineError as error:
+            text = str(error)
+            await self._store.awrite(lambda tx: runs.failed(tx, house, run, text))
+        except Exception:
+            reference = secrets.token_hex(4)
+            log.exception("run_failed", action="run_failed", run=run.id, reference=reference)
+            text = f"an internal error (reference {reference}); the log has the details."
+            await self._store.awrite(lambda tx: runs.failed(tx, house, run, text))
+        finally:
+            renewing.cancel()
+            self._wake()
+
+    async def _renew(self, run_id: str) -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            await self._store.awrite(lambda tx: tx.renew_run(run_id))
+
+    def _context(self, run: Run, house: House, facts: Mapping[str, Any]) -> Context:
+        pipeline = house.pipeline(run.pipeline)
+        if pipeline is None:
+            raise PipelineError(f"{run.pipeline} is not in pipelines.yaml, so nothing can be asked of it.")
+        return Context(
+            pipeline=pipeline,
+            clients=self._clients,
+            history=self._history,
+            now=self._now,
+            sleep=lambda seconds: time.sleep(seconds / self._speed),
+            facts=facts,
+            requested_by=run.confirmed_by or run.requested_by,
+            catalogue=house.pipelines,
+        )
+
+    async def _do(self, run: Run, house: House) -> None:
+        operation = self._registry[run.operation]
+        facts = await self._store.aread(lambda tx: _facts(tx.get_value(f"facts:{run.pipeline}")))
+        ctx = self._context(run, house, facts)
+        params = own(operation, run.params)
+        if isinstance(operation, ReadOperation):
+            report = await asyncio.to_thread(operation.read, ctx, params)
+            await self._store.awrite(lambda tx: runs.read_done(tx, house, run, report))
+        elif isinstance(operation, ChangeOperation) and run.state == "working":
+            plan = await asyncio.to_thread(operation.plan, ctx, params)
+            await self._store.awrite(lambda tx: runs.planned(tx, house, run, plan))
+        elif isinstance(operation, ChangeOperation):
+            await self._change(run, house, operation, ctx)
+
+    async def _change(self, run: Run, house: House, operation: ChangeOperation, ctx: Context) -> None:
+        plan = Plan.from_json(run.plan)
+        if plan.digest != run.digest:
+            raise PipelineError("the plan is not the one that was confirmed; plan again.")
+        await self._store.awrite(lambda tx: runs.started(tx, house, run))
+        loop = asyncio.get_running_loop()
+
+        def sink(step: Progress) -> None:
+            asyncio.run_coroutine_threadsafe(self._progress(run, house, step), loop)
+
+        report = await asyncio.to_thread(operation.run, ctx, plan, sink)
+        verified: Report | None = None
+        if report.severity in ("ok", "info", "warning"):
+            verified = await asyncio.to_thread(operation.verify, ctx, plan)
+        await self._store.awrite(lambda tx: runs.change_done(tx, house, run, report, verified))
+
+    async def _progress(self, run: Run, house: House, step: Progress) -> None:
+        await self._store.awrite(lambda tx: runs.progress(tx, house, run, step.text, step.done, step.total))
+        self._wake()
+
+
+def _facts(raw: Any) -> dict[str, Any]:
+    return dict(raw) if isinstance(raw, Mapping) else {}

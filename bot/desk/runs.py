@@ -1,0 +1,404 @@
+"""Runs of operations: asked, planned, confirmed, approved, done; the gates of the design, "Operations".
+
+A confirmed plan runs once: its run id is the idempotency key, and the state moves by compare-and-set.
+Two changes of one pipeline never run at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.core import access, lifecycle
+from bot.core.access import Denied
+from bot.core.incident import Incident
+from bot.core.paging import next_level, page_by_hand
+from bot.core.refusal import Refused
+from bot.desk.answers import to
+from bot.desk.change import change
+from bot.desk.house import House
+from bot.desk.ports import Run, Tx
+from bot.desk.steps import finished, step_button
+from pipeline.operations.base import Plan
+from pipeline.report import Report
+
+PLAN_LIVES = timedelta(minutes=15)
+RESTART_WINDOW = timedelta(minutes=30)
+FINISHED = ("done", "failed", "cancelled", "unknown", "expired")
+
+
+def ask(tx: Tx, run: Run) -> None:
+    """Put a run before the operator; the same id again changes nothing."""
+    if tx.run(run.id) is None:
+        tx.put_run(run)
+
+
+def _environment(house: House, run: Run) -> str:
+    pipeline = house.pipeline(run.pipeline)
+    return pipeline.environment if pipeline is not None else "production"
+
+
+def _incident(tx: Tx, run: Run) -> Incident | None:
+    return tx.incident(run.incident) if run.incident is not None else None
+
+
+def note(tx: Tx, house: House, run: Run, event: str, actor: str, **data: Any) -> Incident | None:
+    """Write a phase of the run on the timeline of its incident, if it has one."""
+    incident = _incident(tx, run)
+    if incident is None:
+        return None
+    item = lifecycle.event(event, tx.now(), actor, run=run.id, operation=run.operation, **data)
+    return change(tx, house, incident, incident.id, [item])
+
+
+def check(house: House, tx: Tx, run: Run, person: str | None) -> None:
+    """Judge who acts, again at every click. Raises Refused."""
+    incident = _incident(tx, run)
+    action: access.Action = "destructive" if run.risk == "destructive" else "change"
+    if run.risk == "read":
+        action = "read"
+    allowed = access.decide(
+        house.roster, person, tx.now(), action, environment=_environment(house, run), incident=incident
+    )
+    if isinstance(allowed, Denied):
+        raise Refused(f"You may not run {run.operation}: {allowed.reason}.", _who(allowed))
+
+
+def _who(denied: Denied) -> str:
+    return f"These people may: {', '.join(denied.who_may)}." if denied.who_may else ""
+
+
+# --- the plan ---------------------------------------------------------------------------------------------
+
+
+def planned(tx: Tx, house: House, run: Run, plan: Plan) -> None:
+    """Show the plan with its buttons, or why it is refused."""
+    raw = plan.to_json()
+    state = "refused" if plan.refusal else "planned"
+    to_state = "cancelled" if plan.refusal else "planned"
+    if run.params.get("dry_run"):
+        state, to_state = "dry run", "done"
+    if not tx.move_run(
+        run.id,
+        ["asked", "working"],
+        to_state,
+        plan=raw,
+        digest=plan.digest,
+        risk=str(plan.risk),
+        error=plan.refusal or "",
+    ):
+        return
+    note(tx, house, run, "planned", run.requested_by, summary=plan.summary, digest=plan.digest[:16])
+    show_plan(tx, house, tx.run(run.id) or run, state)
+
+
+def show_plan(tx: Tx, house: House, run: Run, state: str, **extra: Any) -> None:
+    """Post or edit the plan's message."""
+    incident = _incident(tx, run)
+    buttons = _plan_buttons(house, run) if state in ("planned", "approval") else []
+    tx.enqueue(
+        [
+            to(
+                run.reply,
+                f"plan:{run.id}",
+                incident,
+                replaces=True,
+                in_channel=True,
+                form="plan",
+                text=_plan_text(run, state),
+                plan=dict(run.plan),
+                state=state,
+                buttons=buttons,
+                metadata={
+                    "event_type": "streamwatch_plan",
+                    "event_payload": {
+                        "incident": f"INC-{run.incident}" if run.incident else "",
+                        "run": run.id,
+                        "operation": run.operation,
+                        "digest": run.digest[:16],
+                    },
+                },
+                **extra,
+            )
+        ]
+    )
+
+
+def _plan_text(run: Run, state: str) -> str:
+    summary = run.plan.get("summary", run.operation)
+    says = {
+        "planned": f"Plan for {run.pipeline}: {summary}",
+        "refused": f"Not possible now: {run.plan.get('refusal')}",
+        "dry run": f"Dry run, nothing is changed: {summary}",
+        "approval": f"Confirmed by {run.confirmed_by}; a second person must approve: {summary}",
+        "confirmed": f"Confirmed by {run.confirmed_by}: {summary}",
+        "cancelled": f"Cancelled: {summary}",
+        "expired": f"The plan is older than 15 minutes; plan again: {summary}",
+        "done": f"Done: {summary}",
+        "failed": f"Failed: {summary}",
+        "unknown": f"Interrupted, outcome unknown: {summary}",
+    }
+    return says.get(state, f"{state}: {summary}")
+
+
+def _plan_buttons(house: House, run: Run) -> list[dict[str, Any]]:
+    what = f"{run.operation} on {run.pipeline} ({_environment(house, run)})"
+    if run.state == "approval":
+        confirm = {"title": "Approve as the second person", "text": what, "ok": "Approve", "deny": "Back"}
+        first = {
+            "action": "plan_approve",
+            "label": f"Approve {run.operation}",
+            "style": "danger",
+            "confirm": confirm,
+        }
+    else:
+        confirm = {
+            "title": f"Run {run.operation}?",
+            "text": f"This will run {what}.",
+            "ok": "Run it",
+            "deny": "Back",
+        }
+        first = {
+            "action": "plan_confirm",
+            "label": f"Run {run.operation}",
+            "style": "primary",
+            "confirm": confirm,
+        }
+        if run.risk == "destructive":
+            first["style"] = "danger"
+    cancel = {"action": "plan_cancel", "label": f"Cancel {run.operation}", "value": run.id}
+    return [{**first, "value": run.id}, cancel]
+
+
+def _planned_run(tx: Tx, run_id: str) -> Run:
+    run = tx.run(run_id)
+    if run is None:
+        raise Refused("This plan is not known any more.", "Ask for it again.")
+    return run
+
+
+def confirm(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping[str, Any]) -> None:
+    """The requester, or anybody who may, confirms. Raises Refused."""
+    run = _planned_run(tx, run_id)
+    check(house, tx, run, person)
+    _fresh(tx, house, run, "planned")
+    _may_repeat_restart(tx, house, run, person)
+    needs_second = run.risk == "destructive" and _environment(house, run) == "production"
+    glass = str(run.params.get("break_glass") or "")
+    if needs_second and glass:
+        _break_glass(tx, house, run, person or "", glass)
+        needs_second = False
+    _not_while_running(tx, run)
+    state = "approval" if needs_second else "confirmed"
+    changes = {"confirmed_by": person or "", "reply": {**run.reply, **reply}}
+    if not tx.move_run(run_id, ["planned"], state, **changes):
+        raise Refused("Somebody was faster: this plan is being run, or is done, already.")
+    note(tx, house, run, "plan_confirmed", person or "")
+    show_plan(tx, house, _planned_run(tx, run_id), state)
+
+
+def approve(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping[str, Any]) -> None:
+    """A second person, different, authorised, within 15 minutes, once. Raises Refused."""
+    run = _planned_run(tx, run_id)
+    allowed = access.decide(
+        house.roster, person, tx.now(), "approve", incident=_incident(tx, run), requester=run.confirmed_by
+    )
+    if isinstance(allowed, Denied):
+        raise Refused(f"You may not approve this: {allowed.reason}.", _who(allowed))
+    _fresh(tx, house, run, "approval")
+    _not_while_running(tx, run)
+    changes = {"approved_by": person or "", "reply": {**run.reply, **reply}}
+    if not tx.move_run(run_id, ["approval"], "confirmed", **changes):
+        raise Refused("This was approved already.")
+    note(tx, house, run, "plan_approved", person or "")
+    show_plan(tx, house, _planned_run(tx, run_id), "confirmed")
+
+
+def cancel(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping[str, Any]) -> None:
+    """Whoever may respond may cancel a plan that does not run yet."""
+    run = _planned_run(tx, run_id)
+    check(house, tx, run, person)
+    changed = tx.move_run(run_id, ["planned", "approval"], "cancelled", reply={**run.reply, **reply})
+    if not changed:
+        raise Refused(f"This plan is {run.state}; it cannot be cancelled any more.")
+    note(tx, house, run, "plan_cancelled", person or "")
+    show_plan(tx, house, _planned_run(tx, run_id), "cancelled")
+
+
+def _fresh(tx: Tx, house: House, run: Run, state: str) -> None:
+    if run.state != state:
+        raise Refused(f"This plan is {run.state} already.", "Ask again for a new plan.")
+    made = datetime.fromisoformat(run.plan["made_at"])
+    if tx.now() - made > PLAN_LIVES:
+        tx.move_run(run.id, [state], "expired")
+        raise Refused("This plan is older than 15 minutes and may no longer fit.", "Ask again for a new one.")
+
+
+def _not_while_running(tx: Tx, run: Run) -> None:
+    other = tx.running_change(run.pipeline)
+    if other is not None and other.id != run.id:
+        raise Refused(
+            f"{other.operation} is running on {run.pipeline} already.", "Wait for it, then plan again."
+        )
+
+
+def _may_repeat_restart(tx: Tx, house: House, run: Run, person: str | None) -> None:
+    if run.operation != "pipeline.restart":
+        return
+    before = [
+        r
+        for r in tx.recent_runs(run.pipeline, run.operation, tx.now() - RESTART_WINDOW)
+        if r.id != run.id and r.state in ("done", "failed", "unknown", "running")
+    ]
+    allowed = access.decide(house.roster, person, tx.now(), "repeat_restart")
+    if before and isinstance(allowed, Denied):
+        raise Refused(
+            "This pipeline was restarted within the last 30 minutes; a second restart needs an L2.",
+            _who(allowed),
+        )
+
+
+def _break_glass(tx: Tx, house: House, run: Run, person: str, reason: str) -> None:
+    incident = _incident(tx, run)
+    if incident is None or incident.severity != "critical":
+        raise Refused("Breaking the glass needs a critical incident.", "Ask a second person to approve.")
+    now = tx.now()
+    events = [lifecycle.event("break_glass", now, person, operation=run.operation, reason=reason)]
+    level = next_level(incident)
+    events += page_by_hand(incident, level, house.roster, now, person, f"broke the glass: {reason}")
+    change(tx, house, incident, incident.id, events)
+
+
+# --- running ----------------------------------------------------------------------------------------------
+
+
+def started(tx: Tx, house: House, run: Run) -> None:
+    """The operation begins."""
+    note(tx, house, run, "operation_started", run.confirmed_by or run.requested_by)
+
+
+def progress(tx: Tx, house: House, run: Run, text: str, done: int | None, total: int | None) -> None:
+    """How far it is: one message, edited in place."""
+    incident = _incident(tx, run)
+    if incident is None:
+        return
+    tx.enqueue(
+        [
+            to(
+                {"in_incident": True},
+                f"progress:{run.id}",
+                incident,
+                replaces=True,
+                form="progress",
+                text=text,
+                done=done,
+                total=total,
+                operation=run.operation,
+            )
+        ]
+    )
+
+
+def report_row(tx: Tx, house: House, run: Run, report: Report, name: str, **more: Any) -> None:
+    """Send a report to where the run was asked for."""
+    incident = _incident(tx, run)
+    buttons = []
+    if incident is not None and incident.active:
+        buttons = [step_button(incident, n.operation, n.label, n.params) for n in report.next[:4]]
+    tx.enqueue(
+        [
+            to(
+                run.reply,
+                f"{name}:{run.id}",
+                incident,
+                form="report",
+                text=report.verdict,
+                report=report.to_json(),
+                buttons=buttons,
+                metadata={
+                    "event_type": "streamwatch_report",
+                    "event_payload": {
+                        "incident": incident.name if incident else "",
+                        "operation": report.operation,
+                        "severity": report.severity,
+                    },
+                },
+                **more,
+            )
+        ]
+    )
+
+
+def read_done(tx: Tx, house: House, run: Run, report: Report) -> None:
+    """A reading is finished: answer, timeline, and the next step of a runbook."""
+    if not tx.move_run(run.id, ["asked", "working"], "done", report=report.to_json()):
+        return
+    report_row(tx, house, run, report, "report")
+    findings = [f.id for f in report.findings]
+    note(
+        tx,
+        house,
+        run,
+        "reported",
+        run.requested_by,
+        verdict=report.verdict,
+        severity=report.severity,
+        findings=findings,
+    )
+    incident = _incident(tx, run)
+    if run.step and incident is not None:
+        finished(tx, house, incident, run.step, report.verdict, findings, report.severity)
+
+
+def change_done(tx: Tx, house: House, run: Run, report: Report, verified: Report | None) -> None:
+    """A change was run, and looked at afterwards."""
+    worst = verified or report
+    if not tx.move_run(run.id, ["running"], "done", report=worst.to_json()):
+        return
+    note(
+        tx, house, run, "operation_finished", run.confirmed_by, verdict=report.verdict, severity=report.severity,
+        data=dict(report.data),
+    )  # fmt: skip
+    report_row(tx, house, run, report, "done")
+    if verified is not None:
+        note(
+            tx,
+            house,
+            run,
+            "operation_verified",
+            lifecycle.BOT,
+            verdict=verified.verdict,
+            severity=verified.severity,
+        )
+        report_row(tx, house, run, verified, "verified")
+    show_plan(tx, house, run, "done")
+    incident = _incident(tx, run)
+    if run.step and incident is not None:
+        finished(tx, house, incident, run.step, worst.verdict, [f.id for f in worst.findings], worst.severity)
+
+
+def failed(tx: Tx, house: House, run: Run, error: str) -> None:
+    """It could not be done: what happened, in the words of the operation."""
+    if not tx.move_run(run.id, ["asked", "working", "running", "confirmed"], "failed", error=error):
+        return
+    incident = note(
+        tx, house, run, "operation_finished", run.requested_by, verdict=f"failed: {error}", severity="unknown"
+    )
+    row = to(
+        run.reply, f"failed:{run.id}", incident, form="text", text=f"{run.operation} did not work: {error}"
+    )
+    tx.enqueue([row])
+    if run.plan:
+        show_plan(tx, house, run, "failed")
+    if run.step and incident is not None and run.risk == "read":
+        finished(tx, house, incident, run.step, f"could not be measured: {error}", ["unknown"], "unknown")
+
+
+def interrupted(tx: Tx, house: House, run: Run) -> None:
+    """Its process died in the middle and it may not be repeated blindly: ask a person."""
+    if not tx.move_run(run.id, ["running"], "unknown"):
+        return
+    remedy = "Look with `/pipeline health`, then plan again."
+    note(tx, house, run, "operation_unknown", lifecycle.BOT, remedy=remedy)
+    show_plan(tx, house, run, "unknown")

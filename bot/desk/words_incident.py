@@ -1,0 +1,299 @@
+"""``/incident``: each word of it as one function from a request to answers (design, "Ways through the house")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bot.core import lifecycle
+from bot.core.alert_model import Kind, Severity
+from bot.core.correlation import family as family_of
+from bot.core.delivery import Outbound
+from bot.core.escalation import timers as armed_timers
+from bot.core.incident import Event, Incident, begin
+from bot.core.paging import next_level, page_by_hand
+from bot.core.policy import Level, format_duration, parse_duration
+from bot.core.refusal import Refused
+from bot.core.sentences import sentence, when
+from bot.desk.answers import private
+from bot.desk.asked import Asked, need, somebody, which
+from bot.desk.change import change
+from bot.desk.receive import budget_state, put_budget_state
+
+Answers = list[Outbound]
+
+
+def _done(asked: Asked, text: str) -> Answers:
+    return [private(asked.asker, asked.key, text)]
+
+
+def _store(asked: Asked, incident: Incident, events: list[Event]) -> Incident:
+    return change(asked.tx, asked.house, incident, incident.id, events)
+
+
+def declare(asked: Asked) -> Answers:
+    """declare [critical|warning|info] [KIND] TITLE"""
+    words = list(asked.words)
+    severity = Severity.WARNING
+    kind = Kind.HEALTH
+    if words and words[0].lower() in tuple(Severity):
+        severity = Severity(words.pop(0).lower())
+    if words and words[0].lower() in tuple(Kind):
+        kind = Kind(words.pop(0).lower())
+    elif words and words[0].lower() in tuple(Severity):
+        severity = Severity(words.pop(0).lower())
+    title = " ".join(words).strip()
+    if not title:
+        raise Refused("An incident needs a title.", "`/incident declare critical health Orders stopped`")
+    incident = declared(asked, severity, kind, title)
+    where = "Its private channel opens now." if incident.private else "Its channel opens now."
+    return _done(asked, f"{incident.name} is declared ({incident.severity}, {incident.kind}). {where}")
+
+
+def declared(asked: Asked, severity: Severity, kind: Kind, title: str) -> Incident:
+    """A declared incident takes the correlation key too, so an alert that comes later joins it."""
+    pipelines = asked.house.pipelines
+    named = [p for p in pipelines if p.name.lower() in title.lower().split()] or list(pipelines[:1])
+    pipeline = named[0] if len(named) == 1 and (len(pipelines) == 1 or len(named) < len(pipelines)) else None
+    project = pipeline.project if pipeline else ""
+    name = pipeline.name if pipeline else "not named"
+    family = family_of(kind)
+    if kind is Kind.SECURITY:
+        severity = Severity.CRITICAL
+    first = lifecycle.opened(
+        project=project,
+        pipeline=name,
+        family=str(family),
+        title=title[:200],
+        kind=kind,
+        severity=severity,
+        policy=asked.house.policy,
+        now=asked.now,
+        actor=asked.name,
+        reason=f"declared by {asked.name}",
+        claimed=pipeline is not None,
+        declared=True,
+        runbook=asked.house.runbook_names().get(kind, ""),
+    )
+    number = asked.tx.next_number()
+    state = begin(number, first)
+    standing = None if state.private else asked.tx.open_incident(state.key)
+    if standing is not None:
+        raise Refused(
+            f"{standing.name} is open for {standing.pipeline} already: {standing.title}.",
+            f"Work there, or note it: `/incident note {standing.name} {title[:60]}`.",
+        )
+    events = [first]
+    if kind is Kind.SECURITY:
+        data = {"fact": "security", "begin": asked.now.isoformat(), "text": "declared by a person"}
+        events.append(lifecycle.event("fact_began", asked.now, asked.name, **data))
+    return change(asked.tx, asked.house, None, number, events)
+
+
+def list_(asked: Asked) -> Answers:
+    """list"""
+    person = asked.person
+    shown = [
+        i
+        for i in asked.tx.incidents(active=True, limit=30)
+        if not i.private or (person is not None and _member(asked, i, person.name))
+    ]
+    if not shown:
+        return _done(asked, "No incident is open.")
+    lines = [f"{i.name} {i.severity} {i.status}: {i.title} ({i.pipeline}), {_who(i)}" for i in shown]
+    return [private(asked.asker, asked.key, f"{len(shown)} open incident(s)", form="list", lines=lines)]
+
+
+def _member(asked: Asked, incident: Incident, name: str) -> bool:
+    from bot.core.access import is_member
+
+    return is_member(asked.house.roster, name, asked.now, incident)
+
+
+def _who(i: Incident) -> str:
+    return f"with {i.acked_by}" if i.acked_by else "nobody has acknowledged"
+
+
+def ack(asked: Asked) -> Answers:
+    """ack [ID]"""
+    incident, _ = which(asked)
+    name = need(asked, "acknowledge", incident)
+    _store(asked, incident, lifecycle.acknowledge(incident, name, asked.now))
+    return _done(
+        asked, f"You acknowledged {incident.name}. L2 and above are still timed until it is resolved."
+    )
+
+
+def assign(asked: Asked) -> Answers:
+    """assign [ID] @user"""
+    incident, rest = which(asked)
+    need(asked, "respond", incident)
+    if not rest:
+        raise Refused("Assign it to whom?", "`/incident assign @bob`")
+    person = somebody(asked, rest[0])
+    events = lifecycle.take_over(incident, person.name, asked.now, asked.name)
+    events = [
+        lifecycle.event("assigned", asked.now, asked.name, **{**e.data, "slack": person.slack})
+        for e in events
+    ]
+    _store(asked, incident, events)
+    return _done(asked, f"{incident.name} is assigned to {person.name}.")
+
+
+def severity(asked: Asked) -> Answers:
+    """severity [ID] LEVEL [REASON]"""
+    incident, rest = which(asked)
+    need(asked, "respond", incident)
+    if not rest or rest[0].lower() not in tuple(Severity):
+        raise Refused(
+            "Which severity?", "`/incident severity critical REASON`; there are critical, warning, info."
+        )
+    to = Severity(rest[0].lower())
+    _store(asked, incident, lifecycle.set_severity(incident, to, " ".join(rest[1:]), asked.now, asked.name))
+    return _done(asked, f"{incident.name} is {to} now.")
+
+
+def _text(asked: Asked, what: str) -> tuple[Incident, str]:
+    incident, rest = which(asked)
+    need(asked, "tell", incident)
+    text = " ".join(rest).strip()
+    if not text:
+        raise Refused(f"The {what} has no text.", f"`/incident {what} TEXT`")
+    return incident, text[:2000]
+
+
+def status(asked: Asked) -> Answers:
+    """status [ID] TEXT"""
+    incident, text = _text(asked, "status")
+    _store(asked, incident, [lifecycle.event("status_posted", asked.now, asked.name, text=text)])
+    return _done(asked, f"The status of {incident.name} is posted.")
+
+
+def note(asked: Asked) -> Answers:
+    """note [ID] TEXT"""
+    incident, text = _text(asked, "note")
+    _store(asked, incident, [lifecycle.event("noted", asked.now, asked.name, text=text)])
+    return _done(asked, f"Noted on the timeline of {incident.name}.")
+
+
+def escalate(asked: Asked) -> Answers:
+    """escalate [ID] [L2|L3|L4] [REASON]"""
+    incident, rest = which(asked)
+    need(asked, "respond", incident)
+    words = list(rest)
+    level = next_level(incident)
+    if words and words[0].upper() in ("L2", "L3", "L4"):
+        level = Level(words.pop(0).upper())
+    reason = " ".join(words)
+    events = lifecycle.escalate(incident, level, reason, asked.now, asked.name)
+    events += page_by_hand(incident, level, asked.house.roster, asked.now, asked.name, reason)
+    _store(asked, incident, events)
+    return _done(asked, f"{level} is paged for {incident.name} now.")
+
+
+def snooze(asked: Asked) -> Answers:
+    """snooze [ID] 2h REASON"""
+    incident, rest = which(asked)
+    need(asked, "respond", incident)
+    if not rest:
+        raise Refused("Snooze for how long, and why?", "`/incident snooze 2h waiting for the vendor`")
+    try:
+        length = parse_duration(rest[0])
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    events = lifecycle.snooze(incident, length, " ".join(rest[1:]), asked.now, asked.name)
+    _store(asked, incident, events)
+    return _done(
+        asked, f"{incident.name} is snoozed for {format_duration(length)}. A critical ladder runs on."
+    )
+
+
+def timeline(asked: Asked) -> Answers:
+    """timeline [ID]"""
+    incident, _ = which(asked)
+    need(asked, "read", incident)
+    events = [e for e in asked.tx.events(incident.id) if e.type not in ("timer_fired", "probed")]
+    shown = events[-40:]
+    lines = [f"{when(e.at)} [e{e.seq}] {sentence(incident, e)}" for e in shown]
+    head = f"Timeline of {incident.name}: the last {len(shown)} of {len(events)} lines"
+    return [private(asked.asker, asked.key, head, form="list", lines=lines)]
+
+
+def timers(asked: Asked) -> Answers:
+    """timers [ID]"""
+    incident, _ = which(asked)
+    need(asked, "read", incident)
+    armed = armed_timers(incident)
+    lines = []
+    for t in armed:
+        left = t.due_at - asked.now
+        late = (
+            f"in {format_duration(left)}" if left.total_seconds() >= 0 else f"{format_duration(-left)} late"
+        )
+        lines.append(
+            f"armed: {t.level or '-'} {t.kind.replace('_', ' ')}, due {when(t.due_at)} ({late}): {t.reason}"
+        )
+    for page in incident.pages.values():
+        sent = (
+            f"sent {when(page.sent_at)}"
+            if page.sent_at
+            else (f"failed: {page.failed}" if page.failed else "waiting")
+        )
+        lines.append(
+            f"fired: {page.level} {page.person}, due {when(page.due_at)}, {sent}: {'; '.join(page.reasons)}"
+        )
+    head = f"Timers of {incident.name}: {len(armed)} armed, {len(incident.pages)} page(s) made"
+    return [private(asked.asker, asked.key, head, form="list", lines=lines or ["none"])]
+
+
+def resolve(asked: Asked, *, confirmed: bool = False) -> Answers:
+    """resolve [ID] [REASON]"""
+    incident, rest = which(asked)
+    need(asked, "respond", incident)
+    words = list(rest)
+    if words and words[0] == "--yes":
+        confirmed, words = True, words[1:]
+    alerts = incident.open_alerts
+    if incident.active and alerts and not confirmed:
+        text = f"{incident.name} still has {len(alerts)} open alert(s). Resolving mutes them."
+        button = {
+            "action": "incident_resolve",
+            "label": f"Resolve {incident.name} and mute them",
+            "value": f"{incident.id}:confirmed",
+            "style": "danger",
+        }
+        return [private(asked.asker, asked.key, text, buttons=[button])]
+    events = lifecycle.resolve(incident, asked.now, asked.name, " ".join(words), confirmed=True)
+    for alert in incident.alerts.values():
+        if alert.source == "budget" and (state := budget_state(asked.tx, alert.key)) is not None:
+            put_budget_state(asked.tx, state, decided=True)
+    _store(asked, incident, events)
+    return _done(asked, f"{incident.name} is resolved.")
+
+
+def reopen(asked: Asked) -> Answers:
+    """reopen [ID] [REASON]"""
+    incident, rest = which(asked)
+    need(asked, "respond", incident)
+    taken = None if incident.private else asked.tx.open_incident(incident.key)
+    if taken is not None and taken.id != incident.id:
+        raise Refused(f"{taken.name} is open for {incident.pipeline} now.", "Work there.")
+    events = lifecycle.reopen(incident, asked.now, asked.name, " ".join(rest))
+    _store(asked, incident, events)
+    return _done(asked, f"{incident.name} is open again; L1 is paged.")
+
+
+WORDS: dict[str, Callable[[Asked], Answers]] = {
+    "declare": declare,
+    "list": list_,
+    "ack": ack,
+    "assign": assign,
+    "severity": severity,
+    "status": status,
+    "note": note,
+    "escalate": escalate,
+    "snooze": snooze,
+    "timeline": timeline,
+    "timers": timers,
+    "resolve": resolve,
+    "reopen": reopen,
+}
