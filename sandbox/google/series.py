@@ -17,12 +17,12 @@ Key = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
 def collect(world: World, metric: Metric, project: str, start: float, end: float, now: float) -> list[Series]:
     """Every series of a metric with a point in (start, end], oldest point first. Inside a turn.
 
-    Points lie on whole minutes, and one at `end` when that is now: a laptop need not wait for the sampling.
+    Points lie on whole minutes, and one at `end` when that is about now: a laptop need not wait for sampling.
     """
     readings: dict[Key, list[tuple[float, float | str]]] = {}
-    for sample in _samples(world, start - MINUTE if metric.kind == "DELTA" else start, min(end, now), now):
+    for sample in _samples(world, start - MINUTE if metric.kind == "DELTA" else start, end, now):
         for key, value in _read(world, metric, project, sample):
-            readings.setdefault(key, []).append((sample.at, value))
+            readings.setdefault(key, []).append((min(sample.at, end), value))
     out: list[Series] = []
     for (metric_labels, resource_labels), values in readings.items():
         points = _points(metric, values, start)
@@ -45,10 +45,11 @@ def _samples(world: World, start: float, end: float, now: float) -> Iterator[Wor
     moment = ceil(start / MINUTE) * MINUTE
     if moment == start:
         moment += MINUTE
-    while moment <= end:
+    while moment <= min(end, now):
         yield world.sample(moment)
         moment += MINUTE
-    if end == now and now % MINUTE and start < now:
+    # The asker's now is a moment before ours; its newest point is the world as it stands.
+    if end > now // MINUTE * MINUTE and now % MINUTE and start < now:
         yield world.sample(now)
 
 
