@@ -1,0 +1,127 @@
+"""Modals, and what a person filled in. Pure.
+
+Each input's block_id is the name of its field, so that the desk's refusal of a field stands at its input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.core.alerts import Kind, Severity
+from bot.core.asks import OpenForm
+from bot.core.text import cut, inline
+from bot.slack.blocks import Block, Unrenderable, context
+
+FIELD = "value"
+TITLE_MAX = 24
+CONTEXT_MAX = 3000
+TEXT_MAX = 3000
+_REVIEW = (
+    ("root_cause", "Root cause", "What made it happen? Leave it empty if nobody knows yet."),
+    ("impact", "Impact", "Who or what was affected, and for how long?"),
+    ("went_well", "What went well", ""),
+    ("could_improve", "What could be improved", ""),
+    ("preventive", "Preventive measures", ""),
+)
+
+
+def view_of(form: OpenForm) -> Block:
+    """The modal for a wish of the desk. Raises Unrenderable for a form that nobody knows."""
+    builders = {"declare": _declare, "review_edit": _review, "action_add": _action}
+    build = builders.get(form.name)
+    if build is None:
+        raise Unrenderable(f"there is no form {form.name!r}")
+    if len(form.context) > CONTEXT_MAX:
+        raise Unrenderable(f"the context of the form {form.name} is longer than {CONTEXT_MAX}")
+    submit = {"declare": "Declare", "review_edit": "Save", "action_add": "Add action"}[form.name]
+    return {
+        "type": "modal",
+        "callback_id": form.name,
+        "private_metadata": form.context,
+        "title": _plain(cut(form.title, TITLE_MAX)),
+        "submit": _plain(submit),
+        "close": _plain("Cancel"),
+        "blocks": build(form.values),
+    }
+
+
+def values_of(view: Mapping[str, Any]) -> dict[str, str]:
+    """{block_id: what was typed or chosen}, empty where nothing was."""
+    state: Mapping[str, Any] = (view.get("state") or {}).get("values") or {}
+    return {block: next((_value(e) for e in fields.values()), "") for block, fields in state.items()}
+
+
+def _value(element: Mapping[str, Any]) -> str:
+    option = element.get("selected_option")
+    if isinstance(option, Mapping):
+        return str(option.get("value") or "")
+    for name in ("value", "selected_user", "selected_date", "selected_channel", "selected_conversation"):
+        if element.get(name):
+            return str(element[name])
+    return ""
+
+
+def _declare(values: Mapping[str, str]) -> list[Block]:
+    severities = [(str(s), str(s).capitalize()) for s in (Severity.CRITICAL, Severity.WARNING, Severity.INFO)]
+    kinds = [(str(kind), str(kind).capitalize()) for kind in Kind]
+    blocks = [
+        _input("title", "What is wrong?", _text(values.get("title", ""), most=200)),
+        _input("severity", "Severity", _select(severities, values.get("severity") or "warning")),
+        _input("kind", "Kind", _select(kinds, values.get("kind") or "other")),
+    ]
+    note = "Critical and warning open a channel and page the on-call person at once."
+    return [*blocks, context(note)]
+
+
+def _review(values: Mapping[str, str]) -> list[Block]:
+    return [
+        _input(name, label, _text(values.get(name, ""), lines=True), hint=hint, optional=True)
+        for name, label, hint in _REVIEW
+    ]
+
+
+def _action(values: Mapping[str, str]) -> list[Block]:
+    owner: Block = {"type": "users_select", "action_id": FIELD, "placeholder": _plain("Who does it?")}
+    if values.get("owner", "").startswith(("U", "W")):
+        owner["initial_user"] = values["owner"]
+    due: Block = {"type": "datepicker", "action_id": FIELD, "placeholder": _plain("By when?")}
+    if values.get("due"):
+        due["initial_date"] = values["due"]
+    return [
+        _input("text", "What is to be done?", _text(values.get("text", ""), most=500)),
+        _input("owner", "Owner", owner, optional=True),
+        _input("due", "Due", due, optional=True),
+    ]
+
+
+def _input(name: str, label: str, element: Block, *, hint: str = "", optional: bool = False) -> Block:
+    block: Block = {
+        "type": "input",
+        "block_id": name,
+        "label": _plain(label),
+        "element": element,
+        "optional": optional,
+    }
+    if hint:
+        block["hint"] = _plain(hint)
+    return block
+
+
+def _text(value: str, *, lines: bool = False, most: int = TEXT_MAX) -> Block:
+    element: Block = {"type": "plain_text_input", "action_id": FIELD, "max_length": most}
+    if lines:
+        element["multiline"] = True
+    if value:
+        element["initial_value"] = cut(value, most)
+    return element
+
+
+def _select(options: list[tuple[str, str]], chosen: str) -> Block:
+    built = [{"text": _plain(label), "value": value} for value, label in options]
+    initial = next((option for option in built if option["value"] == chosen), built[0])
+    return {"type": "static_select", "action_id": FIELD, "options": built, "initial_option": initial}
+
+
+def _plain(text: str) -> Block:
+    return {"type": "plain_text", "text": inline(text, 150), "emoji": True}
