@@ -3,36 +3,16 @@
 import { toast } from "./dom.js";
 import * as api from "./api.js";
 import { confirm } from "./dialogs.js";
-import { encode } from "./composer.js";
 
-/** The parts of an immediate answer: {text, blocks} or null when there is nothing to show. */
-export function immediateAnswer(answer, command) {
-  const body = answer?.body;
-  const status = answer?.status;
-  if (answer?.error) return { text: failure(command, answer.error), failed: true };
-  if (typeof status === "number" && status !== 200) return { text: failure(command, status ? "dispatch_failed" : "operation_timeout"), failed: true };
-  if (!body) return null;
-  if (typeof body === "string") return { text: body };
-  if (body.response_type === "in_channel") return null;
-  return body.text || body.blocks?.length ? { text: body.text ?? "", blocks: body.blocks } : null;
-}
-
-/** An error name in Slack's words; a whole sentence stays as it is. */
-function failure(command, error) {
-  return /\s/.test(error) ? error : `${command} failed with the error "${error}"`;
-}
-
-/** Sends what was typed; true when it may leave the box. `keep(message)` shows a line only to this person. */
-export async function send(text, { state, viewer, channel, threadTs, keep }) {
+/** Sends what was typed; true when it may leave the box. The answers come back with the workspace's state. */
+export async function send(text, { viewer, channel, threadTs }) {
   try {
-    if (text.startsWith("/") && !threadTs) {
-      const answer = await api.command(viewer.id, channel.id, text);
-      keep(text.split(/\s/)[0], answer);
-    } else {
-      await api.message(viewer.id, channel.id, encode(text, state), threadTs);
-    }
+    if (text.startsWith("/") && !threadTs) await api.command(viewer.id, channel.id, text);
+    else await api.message(viewer.id, channel.id, text, threadTs);
     return true;
   } catch (error) {
+    // An unknown command is told by Slackbot in the channel; saying it twice helps nobody.
+    if (error.body?.commands) return true;
     toast(error.message);
     return false;
   }
@@ -56,7 +36,7 @@ export async function act(viewer, where, element, block, choice, node, ctx) {
       user: viewer.id, ...where, action_id: element.action_id, block_id: block.block_id,
       ...(element.type === "button" ? { value: element.value } : choice), confirm: true,
     });
-    if (typeof answer?.status === "number" && answer.status !== 200) toast(answer.error || "This app did not respond. Try again?");
+    if (answer?.error) toast(`This app did not respond to "${element.text?.text ?? "your choice"}" (${answer.error}). Try again?`);
   } catch (error) {
     toast(error.message);
   } finally {
@@ -67,10 +47,14 @@ export async function act(viewer, where, element, block, choice, node, ctx) {
 
 /** Submits a view; the mistakes by block, or null when it was taken. Throws an Error with Slack's words. */
 export async function submit(viewer, view, values) {
-  const answer = await api.submit({ user: viewer.id, view_id: view.id, values });
-  const body = answer?.body ?? answer;
-  if (body?.response_action === "errors") return body.errors;
+  let answer;
+  try {
+    answer = await api.submit({ user: viewer.id, view_id: view.id, values });
+  } catch (error) {
+    if (error.body?.errors) return error.body.errors;
+    throw error;
+  }
   if (answer?.errors && Object.keys(answer.errors).length) return answer.errors;
-  if (typeof answer?.status === "number" && answer.status !== 200) throw new Error("We had some trouble connecting. Try again?");
+  if (answer?.error) throw new Error("We had some trouble connecting. Try again?");
   return null;
 }

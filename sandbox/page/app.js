@@ -3,7 +3,7 @@
 import { announce, byId, el, fill, toast } from "./dom.js";
 import * as api from "./api.js";
 import * as actions from "./actions.js";
-import { Composer } from "./composer.js";
+import { Composer, offered } from "./composer.js";
 import { Modal } from "./dialogs.js";
 import { plainText } from "./mrkdwn.js";
 import { openFile, renderList, thread, timeline } from "./messages.js";
@@ -105,24 +105,7 @@ function toggleWorld() {
 
 const worldIsOpen = () => !byId("side").hidden && byId("side").dataset.kind === "world";
 
-/** Shows a command's immediate answer, unless the workspace itself already holds that line for this person. */
-function keep(person, room, since) {
-  return async (command, answer) => {
-    const line = actions.immediateAnswer(answer, command);
-    if (!line) return;
-    await refresh();
-    const stored = listOf(channel()?.ephemerals).some((e) => e.user === person.id && Number(e.ts) >= since && (e.text ?? "") === (line.text ?? ""));
-    if (!stored) session.addLocal(room.id, person.id, { user: "U0STREAMWATCH", ...line });
-    draw();
-  };
-}
-
-function send(text, threadTs = null) {
-  const person = viewer();
-  const room = channel();
-  const since = Date.now() / 1000 - 2;
-  return actions.send(text, { state, viewer: person, channel: room, threadTs, keep: keep(person, room, since) });
-}
+const send = (text, threadTs = null) => actions.send(text, { viewer: viewer(), channel: channel(), threadTs });
 
 const modal = new Modal({
   act: (element, block, choice, node) => actions.act(viewer(), { view_id: modal.view?.id }, element, block, choice, node, context()),
@@ -155,6 +138,7 @@ function drawHead(room, person, ctx) {
   byId("channel-topic").hidden = !topic;
   drawChannelBar(byId("channel-bar"), room, ctx, { openFile, jumpTo });
   composer.label = room.is_archived ? "This channel is archived" : `Message ${room.is_im ? title : `#${title}`}, or / for a command`;
+  if (state.commands) composer.commands = offered(state.commands);
   composer.input.disabled = Boolean(room.is_archived);
   document.title = `${room.is_im ? title : `#${title}`} - Sandbox Slack`;
 }
@@ -173,7 +157,7 @@ function drawMessages(room, person, ctx) {
   const moved = place !== drawn.place;
   const atEnd = moved || list.scrollHeight - list.scrollTop - list.clientHeight < 80;
   if (moved) caches.main.clear();
-  const lines = timeline(room, person.id, session.localOf(room.id, person.id), session.dismissed);
+  const lines = timeline(room, person.id, session.dismissed);
   renderList(list, lines, ctx, caches.main);
   if (!lines.length) fill(list, el("p", { class: "muted empty" }, "Nothing here yet."));
   const last = lines.at(-1)?.ts ?? "";
@@ -186,7 +170,7 @@ function drawMessages(room, person, ctx) {
 
 function drawThread(room, person, ctx) {
   if (!threadPane) return;
-  const lines = thread(room, person.id, session.threadTs, [], session.dismissed);
+  const lines = thread(room, person.id, session.threadTs, session.dismissed);
   const { list } = threadPane;
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
   renderList(list, lines, { ...ctx, openThread: null }, caches.thread);

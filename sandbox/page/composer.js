@@ -1,7 +1,6 @@
 // The box to write in: "/" lists the commands, Enter sends, Shift+Enter makes a new line.
 
 import { el, fill, uid } from "./dom.js";
-import { listOf } from "./names.js";
 
 export const COMMANDS = [
   ["/pipeline", "health | status | jobs | logs | quality | restart | scale", "Look at the pipeline, or change it"],
@@ -13,31 +12,20 @@ export const COMMANDS = [
   ["/review", "show | edit | done | actions", "The review after the incident"],
 ];
 
+/** The commands of the installed app, with our hints where there are some. */
+export const offered = (names) => (names ?? []).map((name) => COMMANDS.find(([known]) => known === name) ?? [name, "", ""]);
+
 /** Commands that begin with what was typed, then their words; [] when there is nothing to suggest. */
-export function suggestions(text) {
+export function suggestions(text, commands = COMMANDS) {
   if (!text.startsWith("/") || text.includes("\n")) return [];
   const [head, word] = text.split(" ");
   if (word === undefined) {
-    return COMMANDS.filter(([name]) => name.startsWith(head)).map(([name, words, hint]) => ({ insert: `${name} `, label: name, words, hint }));
+    return commands.filter(([name]) => name.startsWith(head)).map(([name, words, hint]) => ({ insert: `${name} `, label: name, words, hint }));
   }
-  const command = COMMANDS.find(([name]) => name === head);
+  const command = commands.find(([name]) => name === head);
   if (!command || text.split(" ").length > 2) return [];
   return [...command[1].split(" | ").filter(Boolean), "help"].map((w) => w.split(" ")[0]).filter((w) => w.startsWith(word) && w !== word)
     .map((w) => ({ insert: `${head} ${w}`, label: `${head} ${w}`, words: "", hint: "" }));
-}
-
-/** What Slack's client does before sending: escape, then turn known @names and #channels into ids. */
-export function encode(text, state) {
-  const users = new Map(listOf(state.users).map((u) => [u.name, u.id]));
-  const channels = new Map(listOf(state.channels).filter((c) => c.name && !c.is_im).map((c) => [c.name, c.id]));
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")
-    .replace(/(^|[\s(])@([a-z0-9._-]+)/gi, (all, lead, name) => {
-      const clean = name.replace(/[.-]+$/, "");
-      const rest = name.slice(clean.length);
-      if (["here", "channel", "everyone"].includes(clean)) return `${lead}<!${clean}>${rest}`;
-      return users.has(clean) ? `${lead}<@${users.get(clean)}>${rest}` : all;
-    })
-    .replace(/(^|[\s(])#([a-z0-9_-]+)/g, (all, lead, name) => (channels.has(name) ? `${lead}<#${channels.get(name)}|${name}>` : all));
 }
 
 /** Builds the composer into `form`. handlers: send(text) -> Promise, placeholder in `label`. */
@@ -45,6 +33,7 @@ export class Composer {
   constructor(form, { inputId, label, send, slash = true }) {
     this.send = send;
     this.slash = slash;
+    this.commands = COMMANDS;
     this.listId = uid("commands");
     this.selected = -1;
     this.items = [];
@@ -79,7 +68,7 @@ export class Composer {
   suggest() {
     this.input.style.height = "auto";
     this.input.style.height = `${Math.min(180, this.input.scrollHeight + 2)}px`;
-    const items = this.slash && document.activeElement === this.input ? suggestions(this.input.value) : [];
+    const items = this.slash && document.activeElement === this.input ? suggestions(this.input.value, this.commands) : [];
     if (!items.length) { this.hide(); return; }
     this.items = items;
     this.selected = -1;

@@ -88,7 +88,8 @@ export class Modal {
 
   /** Shows `view` (null: none is open). The same view again leaves what was typed alone. */
   render(view, ctx) {
-    const key = view ? JSON.stringify(view) : "";
+    // What is filled in and its mistakes change the view too, but not its hash: they are in the form already.
+    const key = view ? `${view.id} ${view.hash ?? ""} ${JSON.stringify(view.blocks)}` : "";
     if (key === this.shown) return;
     this.shown = key;
     this.view = view;

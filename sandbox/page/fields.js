@@ -49,6 +49,9 @@ function selectState(element, picked) {
 const initialChoices = (e) => [e.initial_option?.value, e.initial_user, e.initial_channel, e.initial_conversation,
   ...(e.initial_options ?? []).map((o) => o.value), ...(e.initial_users ?? []), ...(e.initial_channels ?? []), ...(e.initial_conversations ?? [])].filter(Boolean);
 
+/** The values of what is chosen in an element's state, whatever its kind. */
+const chosenIn = (state) => Object.entries(state).filter(([name]) => name !== "type").flatMap(([, value]) => value ?? []).map((item) => item.value ?? item);
+
 function selectField(element, ctx, options) {
   const groups = groupsOf(element, ctx);
   const all = groups.flatMap((g) => g.options);
@@ -61,6 +64,7 @@ function selectField(element, ctx, options) {
   }, many ? null : el("option", { value: "" }, element.placeholder?.text ?? "Choose"),
   groups.map((g) => (g.label ? el("optgroup", { label: g.label }, g.options.map(option)) : g.options.map(option))));
   node.read = () => selectState(element, [...node.selectedOptions].map((o) => all.find((a) => a.value === o.value)).filter(Boolean));
+  node.write = (state) => { for (const o of node.options) o.selected = chosenIn(state).includes(o.value); };
   return node;
 }
 
@@ -77,6 +81,7 @@ function checkField(element, ctx, options) {
     const picked = boxes.filter(([, box]) => box.checked).map(([o]) => o);
     return radio ? { type: element.type, selected_option: picked[0] ?? null } : { type: element.type, selected_options: picked };
   };
+  node.write = (state) => { for (const [o, box] of boxes) box.checked = chosenIn(state).includes(o.value); };
   return node;
 }
 

@@ -70,27 +70,27 @@ function tools(message, ctx) {
 
 function body(message, ctx) {
   const blocks = message.blocks?.length ? renderBlocks(message.blocks, ctx) : [];
-  const edited = message.edited ? el("span", { class: "muted small" }, " (edited)") : null;
-  // A message whose text is not in its blocks' place: Slack shows the blocks and reads the text to screen readers.
-  if (blocks.length) return [el("div", { class: "blocks" }, blocks), edited];
-  return message.text ? [el("div", { class: "text" }, mrkdwn(message.text, ctx), edited)] : [edited];
+  // Where there are blocks, Slack shows them alone; the text is what screen readers and notifications get.
+  if (blocks.length) return el("div", { class: "blocks" }, blocks);
+  return message.text ? el("div", { class: "text" }, mrkdwn(message.text, ctx)) : null;
 }
 
 function renderMessage(message, base) {
   const sender = senderOf(message, base);
-  const name = message.username || displayName(sender);
-  const bot = isBot(sender) || Boolean(message.bot_id);
+  const slackbot = message.user === "USLACKBOT";
+  const name = message.username || (slackbot ? "Slackbot" : displayName(sender));
+  const bot = isBot(sender) || Boolean(message.bot_id) || slackbot;
   const ctx = { ...base, act: (element, block, choice, node) => base.act(message, element, block, choice, node) };
   if (SYSTEM.has(message.subtype)) {
     return el("article", { class: "message system", "data-ts": message.ts }, el("span", { class: "text" }, el("strong", {}, name), " ", mrkdwn(message.text, ctx)), el("time", {}, ` ${clock(Number(message.ts))}`));
   }
   const pinned = base.isPinned(message.ts);
-  return el("article", { class: `message${message.ephemeral ? " ephemeral" : ""}${pinned ? " pinned" : ""}${message.failed ? " failed" : ""}`, "data-ts": message.ts, "aria-label": `${name} at ${clock(Number(message.ts))}` },
+  return el("article", { class: `message${message.ephemeral ? " ephemeral" : ""}${pinned ? " pinned" : ""}`, "data-ts": message.ts, "aria-label": `${name} at ${clock(Number(message.ts))}` },
     avatar(name, bot),
     el("div", { class: "message-main" },
       message.ephemeral ? el("p", { class: "only-you" }, "Only visible to you", base.dismiss ? el("button", { type: "button", class: "quiet small", onclick: () => base.dismiss(message) }, "Dismiss") : null) : null,
       pinned ? el("p", { class: "only-you" }, "Pinned") : null,
-      el("p", { class: "sender" }, el("strong", {}, name), bot ? el("span", { class: "badge" }, "APP") : null, el("time", { title: `${ago(Number(message.ts))}, ts ${message.ts}` }, clock(Number(message.ts), true))),
+      el("p", { class: "sender" }, el("strong", {}, name), bot ? el("span", { class: "badge" }, "APP") : null, el("time", { title: `${ago(Number(message.ts))}, ts ${message.ts}` }, clock(Number(message.ts), true)), message.edited ? el("span", { class: "muted small" }, "(edited)") : null),
       body(message, ctx), renderAttachments(message.attachments, ctx), (message.files ?? []).map((f) => fileCard(f, ctx)),
       reactions(message, ctx), metadata(message), threadButton(message, ctx)),
     tools(message, ctx));
@@ -116,7 +116,7 @@ export function renderList(list, messages, ctx, cache) {
       wanted.push(cache.get(`day ${lastDay}`)?.node ?? el("p", { class: "day" }, el("span", {}, lastDay)));
       fresh.set(`day ${lastDay}`, { node: wanted.at(-1) });
     }
-    const id = `${message.ephemeral ? "e" : "m"}${message.ts}${message.local ?? ""}`;
+    const id = `${message.ephemeral ? "e" : "m"}${message.ts}`;
     const key = JSON.stringify([message, ctx.viewerId, ctx.isPinned(message.ts), ctx.namesKey]);
     const before = cache.get(id);
     const entry = before?.key === key ? before : { key, node: renderMessage(message, ctx) };
@@ -140,7 +140,7 @@ function place(list, wanted) {
 }
 
 /** The messages of a channel for one person: channel messages, own ephemerals, in order, with reply counts. */
-export function timeline(channel, viewerId, local, dismissed) {
+export function timeline(channel, viewerId, dismissed) {
   const all = listOf(channel.messages);
   const replies = new Map();
   for (const m of all) {
@@ -148,18 +148,18 @@ export function timeline(channel, viewerId, local, dismissed) {
   }
   const top = all.filter((m) => !m.thread_ts || m.thread_ts === m.ts || m.subtype === "thread_broadcast")
     .map((m) => ({ ...m, replies: replies.get(m.ts) ?? { count: 0, last: m.ts } }));
-  return sorted([...top, ...privately(channel, viewerId, local, dismissed, null)]);
+  return sorted([...top, ...privately(channel, viewerId, dismissed, null)]);
 }
 
-export function thread(channel, viewerId, parentTs, local, dismissed) {
+export function thread(channel, viewerId, parentTs, dismissed) {
   const all = listOf(channel.messages).filter((m) => m.ts === parentTs || m.thread_ts === parentTs);
-  return sorted([...all.map((m) => ({ ...m, replies: { count: 0 } })), ...privately(channel, viewerId, local, dismissed, parentTs)]);
+  return sorted([...all.map((m) => ({ ...m, replies: { count: 0 } })), ...privately(channel, viewerId, dismissed, parentTs)]);
 }
 
-function privately(channel, viewerId, local, dismissed, threadTs) {
+function privately(channel, viewerId, dismissed, threadTs) {
   const mine = listOf(channel.ephemerals).filter((e) => idOf(e.user) === viewerId);
   const hidden = new Set(dismissed);
-  return [...mine.map((e) => ({ ...e, user: e.sender ?? APP_USER, ephemeral: true })), ...local]
+  return mine.map((e) => ({ ...e, user: e.sender ?? APP_USER }))
     .filter((e) => !hidden.has(`${channel.id}/${e.ts}`) && (e.thread_ts ?? null) === threadTs)
     .map((e) => ({ ...e, ephemeral: true, replies: { count: 0 } }));
 }

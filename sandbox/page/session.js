@@ -16,7 +16,6 @@ export class Session {
     this.channelName = hash.get("channel") ?? kept.channelName ?? "incidents";
     this.read = kept.read ?? {};
     this.threadTs = null;
-    this.local = {};
     this.dismissed = [];
     this.drafts = {};
   }
@@ -50,15 +49,5 @@ export class Session {
     const stamps = [...listOf(channel.messages), ...listOf(channel.ephemerals)].map((m) => m.ts);
     const last = stamps.reduce((a, b) => (a > b ? a : b), "0");
     this.read[`${viewerId}/${channel.id}`] = last;
-  }
-
-  localOf(channelId, viewerId) {
-    return this.local[`${viewerId}/${channelId}`] ?? [];
-  }
-
-  /** Keeps a line that only this person sees, such as the immediate answer to a command. */
-  addLocal(channelId, viewerId, message) {
-    const ts = `${Math.floor(Date.now() / 1000)}.${String(Date.now() % 1000).padStart(3, "0")}999`;
-    (this.local[`${viewerId}/${channelId}`] ??= []).push({ ts, ephemeral: true, local: true, ...message });
   }
 }

@@ -36,45 +36,36 @@ function anything(value, depth = 0) {
 }
 
 function jobLine(job) {
-  const state = String(job.state ?? job.current_state ?? "").replace("JOB_STATE_", "");
-  return el("li", {}, el("strong", {}, job.name ?? job.job_name ?? job.id), " ", el("span", { class: "badge" }, state || "unknown"), el("br"), el("small", { class: "muted" }, job.id ?? ""));
+  const state = String(job.state ?? "unknown").replace("JOB_STATE_", "");
+  return el("li", {}, el("strong", {}, job.name ?? job.id), " ", el("span", { class: "badge" }, job.stuck ? `${state}, stuck` : state),
+    job.workers !== undefined ? ` ${job.workers} workers` : "", el("br"), el("small", { class: "muted" }, job.id ?? ""));
 }
 
-const oldestOf = (b) => b.oldest_s ?? b.oldest_seconds ?? b.oldest;
-
-function backlogLine([name, b]) {
-  const count = typeof b === "object" ? b.count ?? b.messages ?? 0 : b;
-  const oldest = typeof b === "object" ? oldestOf(b) : null;
-  return el("li", {}, el("strong", {}, name), ` ${number(count)} messages`, oldest ? `, oldest ${number(Math.round(Number(oldest)))} s` : "");
+function queueLine([name, queue]) {
+  const count = queue?.count ?? 0;
+  return el("li", {}, el("strong", {}, name), count ? ` ${number(count)} messages, oldest ${number(Math.round(queue.oldest_s ?? 0))} s` : " empty");
 }
 
-const countOf = (value) => (Array.isArray(value) ? value.length : typeof value === "object" && value ? Object.values(value).reduce((sum, v) => sum + (typeof v === "object" ? v?.count ?? 0 : Number(v) || 0), 0) : Number(value ?? 0));
-
-/** The world's parts by their name, wherever they stand: at the top or inside each pipeline. */
-function parts(world) {
-  const pipelines = Object.values(world.pipelines ?? {});
-  const all = (key) => [world[key], ...pipelines.map((p) => p?.[key])].filter((v) => v !== undefined && v !== null);
-  return {
-    jobs: all("jobs").flatMap((j) => (Array.isArray(j) ? j : Object.values(j))),
-    backlog: Object.assign({}, ...all("backlog")),
-    dead: all("dead_letters").reduce((sum, d) => sum + countOf(d), 0),
-  };
+function pipelineLine(p) {
+  const share = p.error_rate_5m === null || p.error_rate_5m === undefined ? "no events in 5 min" : `${number(p.error_rate_5m * 100)} % errors in 5 min`;
+  return el("li", {}, el("strong", {}, p.name), ` lag ${number(Math.round(p.lag_s ?? 0))} s, ${share}`, p.restart === "fails" ? ", a restart would fail" : "");
 }
+
+const logLine = (entry) => el("li", {}, el("strong", {}, entry.severity ?? ""), " ", String(entry.text ?? "").slice(0, 300));
+
+const group = (title, lines, className = "plain") => [el("h3", {}, title), lines.length ? el("ul", { class: className }, lines) : el("p", { class: "muted" }, "None.")];
 
 function facts(world) {
-  const { jobs, backlog, dead } = parts(world);
+  const jobs = (world.jobs ?? []).slice().sort((a, b) => String(b.created ?? "").localeCompare(String(a.created ?? ""))).slice(0, 6);
   return [
-    el("h3", {}, "Jobs"), jobs.length ? el("ul", { class: "plain" }, jobs.slice(-6).reverse().map(jobLine)) : el("p", { class: "muted" }, "None."),
-    el("h3", {}, "Backlog"), Object.keys(backlog).length ? el("ul", { class: "plain" }, Object.entries(backlog).map(backlogLine)) : el("p", { class: "muted" }, "None."),
-    el("h3", {}, "Dead letters"), el("p", {}, `${number(dead)} waiting`),
+    world.pipelines ? group("Pipelines", world.pipelines.map(pipelineLine)) : null,
+    group("Jobs", jobs.map(jobLine)),
+    group("Backlog", Object.entries(world.backlog ?? {}).map(queueLine)),
+    group("Dead letters", Object.entries(world.dead_letters ?? {}).map(queueLine)),
+    world.logs ? group("Latest logs", world.logs.slice(-5).reverse().map(logLine), "plain logs") : null,
     el("details", { class: "raw" }, el("summary", {}, "All of it"), anything(world)),
   ];
 }
-
-const scenarioOf = (world) => {
-  const value = world.scenario ?? world.scenarios;
-  return Array.isArray(value) ? value.map((s) => s?.name ?? s).join(", ") : value?.name ?? value ?? "healthy";
-};
 
 const labelled = (label, node) => el("label", { class: "field" }, el("span", {}, label), node);
 const option = ([value, text]) => el("option", { value }, text);
@@ -107,28 +98,26 @@ export class World {
     const job = el("input", { name: "job_name", value: "ecommerce-streaming" });
     const submit = async (event) => {
       event.preventDefault();
-      const incident = {
-        incident_id: `page-${Date.now().toString(36)}`, policy_name: policy.value, condition_name: policy.value, summary: summary.value || policy.value,
-        severity: severity.value, state: "open", resource: { type: "dataflow_job", labels: { job_name: job.value, region: "europe-west1", project_id: "demo-project" } },
-        resource_name: job.value, resource_display_name: job.value, started_at: Math.floor(Date.now() / 1000),
-      };
-      await this.raise(incident);
+      await this.raise({
+        policy_name: policy.value, condition_name: policy.value, summary: summary.value || policy.value, severity: severity.value, state: "open",
+        resource: { type: "dataflow_job", labels: { job_name: job.value, region: "europe-west1", project_id: "demo-project" } }, resource_display_name: job.value,
+      });
     };
     return el("details", { class: "panel-form" }, el("summary", {}, "Raise an alert"), el("form", { onsubmit: submit },
       labelled("Policy", policy), labelled("Summary", summary), labelled("Severity", severity), labelled("Dataflow job", job),
       el("button", { type: "submit", class: "button" }, "Send the alert")));
   }
 
+  /** Sends an alert (times and id are filled in by the sandbox), or its close, which carries the id of the open one. */
   async raise(incident) {
     try {
       const answer = await api.alert(incident);
-      const status = answer?.status;
-      if (typeof status === "number" && (status < 200 || status > 299)) toast(`The bot answered HTTP ${status} to the alert.`);
-      else if (incident.state === "open") this.raised.push(incident);
+      if (answer.error || answer.status < 200 || answer.status > 299) toast(`The bot did not take the alert: ${answer.error ?? `HTTP ${answer.status}`}.`);
+      else if (incident.state === "open") this.raised.push({ ...incident, incident_id: answer.incident_id });
       else this.raised = this.raised.filter((i) => i.incident_id !== incident.incident_id);
     } catch (error) { toast(error.message); }
-    fill(this.raisedBox, this.raised.length ? el("h3", {}, "Alerts you raised") : null, el("ul", { class: "plain" }, this.raised.map((i) => el("li", {}, i.policy_name, " ",
-      el("button", { type: "button", class: "button", onclick: () => this.raise({ ...i, state: "closed", ended_at: Math.floor(Date.now() / 1000) }) }, "Close it")))));
+    const line = (i) => el("li", {}, i.policy_name, " ", el("button", { type: "button", class: "button", "aria-label": `Close the alert ${i.policy_name}`, onclick: () => this.raise({ ...i, state: "closed" }) }, "Close it"));
+    fill(this.raisedBox, this.raised.length ? [el("h3", {}, "Alerts you raised"), el("ul", { class: "plain" }, this.raised.map(line))] : null);
   }
 
   async refresh() {
@@ -141,7 +130,7 @@ export class World {
     if (key === this.shown) return;
     this.shown = key;
     const open = this.facts.querySelector("details")?.open;
-    fill(this.now, "Scenario: ", el("strong", {}, scenarioOf(world)));
+    fill(this.now, "Scenario: ", el("strong", {}, world.scenario ?? "healthy"));
     fill(this.facts, facts(world));
     if (open) this.facts.querySelector("details").open = true;
   }
