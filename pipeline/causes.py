@@ -78,10 +78,10 @@ def issue_type(m: Measurements, limits: Thresholds = DEFAULT) -> Issue | None:
             first.setdefault(kind, error)
     if not weight:
         return None
-    kind = max(weight, key=lambda one: weight[one])
-    sign = first[kind]
+    heaviest = max(weight, key=lambda one: weight[one])
+    sign = first[heaviest]
     return Issue(
-        kind, sign.example, (Evidence(f"log lines like “{sign.shape}”", sign.count, "lines", sign.last),)
+        heaviest, sign.example, (Evidence(f"log lines like “{sign.shape}”", sign.count, "lines", sign.last),)
     )
 
 

@@ -1,0 +1,127 @@
+"""Dead letters in numbers: grouped, masked, and sorted by what a replay would do with them.  Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from pipeline.catalogue import Pipeline
+from pipeline.envelope import DeadLetter, cause, revalidate
+from pipeline.events import Valid
+from pipeline.masking import mask_payload, mask_text
+from pipeline.quality import rule_key
+from pipeline.report import Table, duration, number
+
+REPLAY_CAP: Final = 3
+# Windows close this long after their end; what is older is valid, but misses its window.
+ALLOWED_LATENESS: Final = timedelta(hours=1)
+
+Fate = Literal["replay", "invalid", "sink", "capped", "no topic", "other rule"]
+
+FATES: Final[dict[Fate, str]] = {
+    "replay": "would go back",
+    "invalid": "would fail again",
+    "sink": "failed in a sink; stays (a sink's dead letters are never sent to the topic)",
+    "capped": f"was replayed {REPLAY_CAP} times already; stays",
+    "no topic": "has no topic to go to; stays",
+    "other rule": "is not meant by --rule; stays",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A dead letter with its place in the queue."""
+
+    id: str
+    published: datetime
+    letter: DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a replay does with one dead letter; ``reasons`` names the rules of what fails again."""
+
+    fate: Fate
+    topic: str = ""
+    reasons: tuple[str, ...] = ()
+    event_time: datetime | None = None
+
+
+@dataclass(slots=True)
+class Preview:
+    """Sums of decisions."""
+
+    fates: Counter[Fate] = field(default_factory=Counter)
+    topics: Counter[str] = field(default_factory=Counter)
+    failing_rules: Counter[str] = field(default_factory=Counter)
+    late: int = 0
+    late_days: Counter[str] = field(default_factory=Counter)
+
+    def add(self, decision: Decision, now: datetime) -> None:
+        self.fates[decision.fate] += 1
+        self.failing_rules.update(decision.reasons)
+        if decision.fate != "replay":
+            return
+        self.topics[decision.topic] += 1
+        if decision.event_time is not None and now - decision.event_time > ALLOWED_LATENESS:
+            self.late += 1
+            self.late_days[decision.event_time.date().isoformat()] += 1
+
+
+def decide(letter: DeadLetter, pipeline: Pipeline, rule: str | None) -> Decision:
+    """RULES "Operations at 03:10", Replay: only what passes the pipeline's own validator goes back."""
+    if rule and not letter.breaks(rule):
+        return Decision("other rule")
+    if letter.of_sink:
+        return Decision("sink")
+    if letter.replay_count >= REPLAY_CAP:
+        return Decision("capped")
+    outcome = revalidate(letter)
+    if not isinstance(outcome, Valid):
+        return Decision("invalid", reasons=tuple(sorted({rule_key(v) for v in outcome.violations})))
+    topic = pipeline.topic_of(outcome.event_type)
+    if topic is None:
+        return Decision("no topic")
+    return Decision("replay", topic=topic, event_time=outcome.event.timestamp)
+
+
+def groups(held: Sequence[Held], now: datetime) -> Table:
+    """How many of each kind, with one masked example; the most frequent first."""
+    found: dict[tuple[str, str, str], list[Held]] = {}
+    for one in held:
+        key = (one.letter.event_type, one.letter.stage, mask_text(one.letter.group))
+        found.setdefault(key, []).append(one)
+    rows = []
+    for (event_type, stage, group), members in sorted(
+        found.items(), key=lambda item: (-len(item[1]), item[0])
+    ):
+        oldest = min(member.published for member in members)
+        rows.append(
+            (
+                number(len(members)),
+                event_type,
+                stage,
+                group,
+                cause(members[0].letter),
+                duration(max(0.0, (now - oldest).total_seconds())),
+                mask_payload(members[0].letter.payload, 240),
+            )
+        )
+    return Table(
+        "By error",
+        ("count", "type", "stage", "error", "root cause", "oldest", "example (masked)"),
+        tuple(rows),
+    )
+
+
+def causes(held: Iterable[Held]) -> Counter[str]:
+    """How many dead letters each root cause has."""
+    return Counter(cause(one.letter) for one in held)
+
+
+def recent_groups(held: Iterable[Held], now: datetime, within: timedelta = timedelta(minutes=10)) -> set[str]:
+    """The kinds of dead letters that still arrive."""
+    return {one.letter.group for one in held if now - one.published <= within}

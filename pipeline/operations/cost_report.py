@@ -1,0 +1,215 @@
+"""cost.report: what is known of the cost, and plainly what is not.  Never a made-up figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError
+from pipeline.jobs import doubles
+from pipeline.operations.base import Context, Param, ReadOperation
+from pipeline.report import (
+    Evidence,
+    Fact,
+    Finding,
+    NextStep,
+    Report,
+    Severity,
+    Table,
+    clock,
+    percent,
+    plural,
+    worst,
+)
+
+if TYPE_CHECKING:
+    from pipeline.history import BudgetReport
+
+_OVERRUN = 1.2  # RULES "Facts": cost/budget above 1.2 is critical
+
+
+class CostReport(ReadOperation):
+    """Budgets from their notifications, the billing account, and living jobs as a hint at leaks."""
+
+    name = "cost.report"
+    words = ("cost", "report")
+    summary = "Spend against budgets, as far as it is known, and leaks"
+    params = (
+        Param(name="budget", type=float, default=None, help="compare with this amount instead", minimum=0),
+    )
+
+    def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
+        now = ctx.now()
+        limit = params.get("budget")
+        budgets = _budgets(ctx)
+        findings = [_budget(report, limit, now) for report in budgets]
+        if not budgets:
+            findings.append(_unknown_spend(ctx))
+        findings += [_billing(ctx), *_leaks(ctx)]
+        if not ctx.pipeline.export:
+            findings.append(
+                Finding(
+                    "export",
+                    "info",
+                    "Cost by day and by service is not known: no billing export. To make it known, turn on the "
+                    "BigQuery export in the billing account and set `export:` in pipelines.yaml.",
+                )
+            )
+        severity = worst(finding.severity for finding in findings)
+        return Report(
+            operation=self.name,
+            pipeline=ctx.pipeline.name,
+            title=f"Cost of {ctx.pipeline.name}",
+            verdict=_verdict(ctx, budgets, limit, findings),
+            severity=severity,
+            as_of=now,
+            findings=tuple(findings),
+            tables=_table(budgets, limit, now),
+            next=(NextStep("Look at the jobs", "pipeline.jobs"),)
+            if severity in ("warning", "critical")
+            else (),
+            facts=tuple(_fact(report) for report in budgets),
+            data={"budgets": [_data(report, limit) for report in budgets]},
+        )
+
+
+def _budgets(ctx: Context) -> list[BudgetReport]:
+    if ctx.history is None:
+        return []
+    return ctx.history.budgets(ctx.pipeline.budgets or None)
+
+
+def _ratio(report: BudgetReport, limit: float | None) -> float | None:
+    amount = report.amount if limit is None else limit
+    return report.cost / amount if amount > 0 else None
+
+
+def _budget(report: BudgetReport, limit: float | None, now: datetime) -> Finding:
+    ratio = _ratio(report, limit)
+    amount = report.amount if limit is None else limit
+    spent = f"{_money(report.cost, report.currency)} of {_money(amount, report.currency)}"
+    evidence = (
+        Evidence("cost of the period", report.cost, report.currency, report.at),
+        Evidence("budget", amount, report.currency, report.at),
+    )
+    begun = f"period since {report.period[:10]}, as of {clock(report.at, now)}"
+    if ratio is None:
+        return Finding(
+            f"budget_{report.budget}", "info", f"{report.budget}: {spent}, no ratio; {begun}.", evidence
+        )
+    severity: Severity = "critical" if ratio > _OVERRUN else "warning" if ratio >= 1 else "ok"
+    over = f", {_money(report.cost - amount, report.currency)} over" if ratio > 1 else ""
+    ahead = (
+        f"; the forecast crosses {percent(report.forecast)} of the budget"
+        if report.forecast and limit is None
+        else ""
+    )
+    if ahead and severity == "ok":
+        severity = "info"
+    return Finding(
+        f"budget_{report.budget}",
+        severity,
+        f"{report.budget}: {spent} ({percent(ratio)}){over}; {begun}{ahead}.",
+        evidence,
+    )
+
+
+def _unknown_spend(ctx: Context) -> Finding:
+    named = ", ".join(ctx.pipeline.budgets) or "none named in pipelines.yaml"
+    return Finding(
+        "spend",
+        "unknown",
+        f"What was spent is not known: no budget notification has come yet (budgets: {named}). To make it known, "
+        "connect the budget to a Pub/Sub topic (Billing, Budgets, Manage notifications) that Streamwatch reads.",
+    )
+
+
+def _billing(ctx: Context) -> Finding:
+    from pipeline.google.billing import project_billing
+
+    project = ctx.pipeline.project
+    try:
+        found = project_billing(ctx.clients, project, ctx.deadline_s)
+    except PipelineError as error:
+        return Finding("billing", "unknown", f"The billing account of {project} is not known: {error}")
+    if not found.enabled:
+        return Finding("billing", "warning", f"Billing is off for {project}: its resources will stop.")
+    return Finding("billing", "ok", f"{project} is billed to account {found.account}.")
+
+
+def _leaks(ctx: Context) -> list[Finding]:
+    from pipeline.google.dataflow import active_jobs
+
+    try:
+        jobs = active_jobs(ctx.clients, ctx.pipeline, named=False, deadline_s=ctx.deadline_s)
+    except PipelineError as error:
+        return [Finding("leaks", "unknown", f"Living jobs are not known: {error}")]
+    evidence = tuple(Evidence(f"job {job.name}", job.state, "", job.since) for job in jobs)
+    double = doubles(jobs, ctx.pipeline.job_name)
+    if double:
+        text = f"{len(double)} living jobs of one pipeline are paid for at once: {', '.join(j.name for j in double)}."
+        return [Finding("leaks", "warning", text, evidence)]
+    text = f"{plural(len(jobs), 'living Dataflow job')} in {ctx.pipeline.region}."
+    return [Finding("leaks", "ok", text, evidence)]
+
+
+def _fact(report: BudgetReport) -> Fact:
+    ratio = report.ratio
+    on = None if ratio is None else ratio > _OVERRUN
+    text = f"{report.budget} at {percent(ratio)}" if ratio is not None else f"{report.budget} has no ratio"
+    return Fact("budget_overrun", on, text, ratio, "ratio")
+
+
+def _table(budgets: list[BudgetReport], limit: float | None, now: datetime) -> tuple[Table, ...]:
+    if not budgets:
+        return ()
+    rows = []
+    for report in budgets:
+        ratio = _ratio(report, limit)
+        amount = report.amount if limit is None else limit
+        rows.append(
+            (
+                report.budget,
+                report.period[:10],
+                _money(report.cost, report.currency),
+                _money(amount, report.currency),
+                percent(ratio) if ratio is not None else "no ratio",
+                clock(report.at, now),
+            )
+        )
+    return (
+        Table("Budgets", ("budget", "period since", "cost", "budget amount", "used", "as of"), tuple(rows)),
+    )
+
+
+def _verdict(ctx: Context, budgets: list[BudgetReport], limit: float | None, findings: list[Finding]) -> str:
+    if not budgets:
+        return f"The spend of {ctx.pipeline.name} is not known: no budget notification has come yet."
+    top = max(budgets, key=lambda report: _ratio(report, limit) or 0)
+    ratio = _ratio(top, limit)
+    amount = top.amount if limit is None else limit
+    spent = f"{_money(top.cost, top.currency)} of {_money(amount, top.currency)}"
+    leak = next((f" {f.text}" for f in findings if f.id == "leaks" and f.severity == "warning"), "")
+    if ratio is None:
+        return (
+            f"{top.budget} stands at {_money(top.cost, top.currency)}; a budget of zero has no ratio.{leak}"
+        )
+    state = "is overrun" if ratio > 1 else "is used up" if ratio == 1 else "is kept"
+    return f"{top.budget} {state}: {spent} ({percent(ratio)}) since {top.period[:10]}.{leak}"
+
+
+def _data(report: BudgetReport, limit: float | None) -> dict[str, Any]:
+    return {
+        "budget": report.budget,
+        "period": report.period,
+        "cost": report.cost,
+        "amount": report.amount if limit is None else limit,
+        "currency": report.currency,
+        "ratio": _ratio(report, limit),
+        "as_of": report.at.isoformat().replace("+00:00", "Z"),
+    }
+
+
+def _money(amount: float, currency: str) -> str:
+    return f"{amount:,.2f} {currency}"

@@ -1,0 +1,175 @@
+"""dlq.replay: send back what passes now.  Nothing is lost, whenever it is killed.
+
+Pull, publish the original, wait for the answer, only then acknowledge.  Killed between the last two
+it leaves a message both published and queued: running again publishes it once more, under the same
+``replay_of``, by which it can be told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.deadletters import Preview, decide, recent_groups
+from pipeline.errors import PipelineError
+from pipeline.gather import measure
+from pipeline.operations.base import ChangeOperation, Context, Param, Plan, ProgressSink, Risk, plan_id
+from pipeline.operations.dlq import sample, size_of_queue, subscription_of
+from pipeline.operations.dlq_run import replay
+from pipeline.operations.dlq_words import effects, report_of_run, warnings
+from pipeline.report import Evidence, Finding, NextStep, Report, plural
+from pipeline.rules import DEFAULT, facts
+
+_LOOKS = 3
+_LOOK_S = 10.0
+
+
+class DlqReplay(ChangeOperation):
+    """Replays dead letters to the topics that they came from."""
+
+    name = "dlq.replay"
+    words = ("dlq", "replay")
+    summary = "Send dead letters that pass validation now back to their topics"
+    params = (
+        Param(name="limit", type=int, default=1000, help="how many to look at", minimum=1, maximum=100000),
+        Param(
+            name="rule", type=str, default=None, help="only those that broke this rule, e.g. currency:format"
+        ),
+        Param(name="force", type=bool, default=False, help="even while the pipeline is down (destructive)"),
+    )
+    risk = Risk.CHANGE
+    resumable = True
+
+    def plan(self, ctx: Context, params: Mapping[str, Any]) -> Plan:
+        limit, rule = int(params.get("limit") or 1000), params.get("rule") or None
+        force = bool(params.get("force"))
+        name = subscription_of(ctx)
+        preview = Preview()
+        selected: set[str] = set()
+        with sample(ctx, limit) as held:
+            now = ctx.now()
+            for one in held:
+                decision = decide(one.letter, ctx.pipeline, rule)
+                preview.add(decision, now)
+                if decision.fate == "replay":
+                    selected.add(one.letter.group)
+            arriving = recent_groups(held, now)
+            seen = len(held)
+        going = preview.fates["replay"]
+        reason = _standing(ctx, selected & arriving)
+        refusal = None
+        if not seen:
+            refusal = f"There is nothing to replay: {name} gave no message."
+        elif not going:
+            refusal = f"None of {plural(seen, 'dead letter')} would pass; {_why_not(preview)}."
+        elif reason and not force:
+            refusal = f"{reason} Restart first, have it verified, then replay; or --force."
+        return Plan(
+            id=plan_id(),
+            operation=self.name,
+            pipeline=ctx.pipeline.name,
+            params={"limit": limit, "rule": rule, "force": force},
+            summary=f"Send {plural(going, 'of the dead letters', 'of the dead letters')} ({seen} looked at) back.",
+            effects=effects(preview, name),
+            warnings=warnings(preview, reason if force else None),
+            refusal=refusal,
+            risk=Risk.DESTRUCTIVE if force else Risk.CHANGE,
+            made_at=now,
+            data={
+                "subscription": name,
+                "going": going,
+                "seen": seen,
+                "fates": dict(preview.fates),
+                "topics": dict(preview.topics),
+                "late": preview.late,
+                "late_days": dict(preview.late_days),
+                "failing_rules": dict(preview.failing_rules),
+            },
+        )
+
+    def run(self, ctx: Context, plan: Plan, progress: ProgressSink) -> Report:
+        from pipeline.errors import Refused
+
+        if plan.refusal:
+            raise Refused(plan.refusal)
+        if not plan.params["force"] and (reason := _standing(ctx, set())):
+            raise Refused(f"{reason} That changed since the plan was made; nothing was sent.")
+        outcome = replay(ctx, plan, progress)
+        return report_of_run(ctx, plan, outcome)
+
+    def verify(self, ctx: Context, plan: Plan) -> Report:
+        """Looks a few times whether what was sent comes back as dead letters."""
+        name = subscription_of(ctx)
+        back: Counter[str] = Counter()
+        for look in range(_LOOKS):
+            ctx.sleep(_LOOK_S)
+            with sample(ctx, 2000) as held:
+                back = Counter(
+                    one.letter.group for one in held if one.letter.attributes.get("replay_id") == plan.id
+                )
+                seen = len(held)
+            if back or look == _LOOKS - 1:
+                break
+        return _verified(ctx, plan, name, back, seen)
+
+
+def _standing(ctx: Context, still_arriving: set[str]) -> str:
+    """Why a replay would only feed the queue again, or nothing (RULES "Operations at 03:10", Replay)."""
+    if "down" in ctx.facts:
+        down, text = ctx.facts["down"], "the pipeline is down"
+        slow = ctx.facts.get("degraded_by_errors")
+    else:
+        measured = measure(ctx.clients, ctx.pipeline, ctx.now(), ctx.deadline_s, with_logs=False)
+        known = {fact.id: fact for fact in facts(measured)}
+        down, text = known["down"].on, known["down"].text
+        slow = (known["error_rate"].value or 0.0) > DEFAULT.error_warning
+    if down:
+        return f"The pipeline is down: {text}."
+    if down is None:
+        return f"It is not sure that the pipeline runs: {text}."
+    if slow and still_arriving:
+        return f"The pipeline still refuses events for the same rule ({', '.join(sorted(still_arriving))})."
+    return ""
+
+
+def _why_not(preview: Preview) -> str:
+    if preview.failing_rules:
+        rules = ", ".join(f"{rule} ({count})" for rule, count in preview.failing_rules.most_common(3))
+        return f"they would fail again by {rules}"
+    from pipeline.deadletters import FATES
+
+    return "; ".join(f"{count} {FATES[fate]}" for fate, count in preview.fates.most_common())
+
+
+def _verified(ctx: Context, plan: Plan, name: str, back: Counter[str], seen: int) -> Report:
+    try:
+        count, _, reason = size_of_queue(ctx, name)
+    except PipelineError as error:
+        count, reason = None, str(error)
+    came = sum(back.values())
+    evidence = (Evidence("came back", came, "messages", ctx.now()),)
+    if came:
+        kinds = ", ".join(f"{group} ({n})" for group, n in back.most_common(3))
+        findings = [
+            Finding("came_back", "warning", f"{plural(came, 'message')} came back: {kinds}.", evidence)
+        ]
+        verdict = f"{plural(came, 'replayed message')} failed again: {kinds}."
+    else:
+        findings = [Finding("came_back", "ok", "None of the replayed messages came back.", evidence)]
+        verdict = (
+            f"The replay holds: none of its messages came back; {plural(seen, 'dead letter')} seen in {name}."
+        )
+    text = f"Cloud Monitoring counts {count} in {name}." if count is not None else f"Count unknown: {reason}."
+    findings.append(Finding("left", "info", text))
+    return Report(
+        operation=plan.operation,
+        pipeline=ctx.pipeline.name,
+        title="Replay verified" if not came else "Replay came back",
+        verdict=verdict,
+        severity="warning" if came else "ok",
+        as_of=ctx.now(),
+        findings=tuple(findings),
+        next=(NextStep("Look at what is left", "dlq.peek"),) if seen else (),
+        data={"came_back": came, "left_seen": seen, "left_counted": count},
+    )

@@ -1,0 +1,88 @@
+"""A replay in words: what a plan shows, what a run reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.deadletters import FATES, Preview
+from pipeline.operations.base import Context, Plan
+from pipeline.report import Evidence, Finding, NextStep, Report, Severity, Table, number, plural
+
+if TYPE_CHECKING:
+    from pipeline.operations.dlq_run import Outcome
+
+
+def effects(preview: Preview, name: str) -> tuple[str, ...]:
+    """What the run would do, line by line."""
+    lines = [
+        f"{plural(count, 'message')} to topic {topic}" for topic, count in sorted(preview.topics.items())
+    ]
+    for fate, words in FATES.items():
+        if fate != "replay" and preview.fates[fate]:
+            lines.append(f"{number(preview.fates[fate])}: {words}")
+    lines += [
+        f"would fail again by {rule}: {number(count)}" for rule, count in preview.failing_rules.most_common(8)
+    ]
+    lines.append(f"Each is published first and acknowledged in {name} only after Pub/Sub has stored it.")
+    return tuple(lines)
+
+
+def warnings(preview: Preview, forced_against: str | None) -> tuple[str, ...]:
+    """What a person should know before confirming."""
+    out = []
+    if forced_against:
+        out.append(f"Forced: {forced_against}")
+    if preview.late:
+        days = ", ".join(sorted(preview.late_days))
+        out.append(
+            f"{plural(preview.late, 'event')} past the allowed lateness of one hour: valid, stored raw, "
+            f"but missing from the summaries; backfill the partitions {days}."
+        )
+    if preview.fates["sink"]:
+        out.append("Dead letters of a sink are left in the queue: sent to the topic they would count twice.")
+    return tuple(out)
+
+
+def report_of_run(ctx: Context, plan: Plan, outcome: Outcome) -> Report:
+    """What was sent and what stayed."""
+    rows = tuple((topic, number(count)) for topic, count in sorted(outcome.topics.items()))
+    findings = [
+        Finding(
+            "sent",
+            "ok" if outcome.sent else "info",
+            f"{plural(outcome.sent, 'message')} sent back and acknowledged.",
+            (Evidence("sent back", outcome.sent, "messages", ctx.now()),),
+        )
+    ]
+    for fate, count in sorted(outcome.stayed.items()):
+        findings.append(Finding("stayed", "info", f"{number(count)}: {FATES[fate]}."))
+    if outcome.refused:
+        text = f"{plural(outcome.refused, 'message')} Pub/Sub would not take; left in the queue: {outcome.refusal}"
+        findings.append(Finding("refused", "warning", text))
+    missing = int(plan.data["going"]) - outcome.sent
+    if missing > 0 and not outcome.refused:
+        text = (
+            f"{plural(missing, 'message')} of the plan not met: others hold them, or they are gone already."
+        )
+        findings.append(Finding("not_met", "info", text))
+    severity: Severity = "warning" if outcome.refused else "ok"
+    stayed = sum(outcome.stayed.values())
+    return Report(
+        operation=plan.operation,
+        pipeline=plan.pipeline,
+        title=f"Replay of {plan.pipeline}",
+        verdict=f"Replayed {plural(outcome.sent, 'dead letter')}; {plural(stayed + outcome.refused, 'message')} "
+        "looked at and left in the queue.",
+        severity=severity,
+        as_of=ctx.now(),
+        findings=tuple(findings),
+        tables=(Table("Sent to", ("topic", "messages"), rows),) if rows else (),
+        next=(NextStep("Look at what is left", "dlq.peek"),) if stayed else (),
+        data={
+            "replay_id": plan.id,
+            "sent": outcome.sent,
+            "topics": dict(outcome.topics),
+            "stayed": dict(outcome.stayed),
+            "refused": outcome.refused,
+        },
+    )

@@ -1,0 +1,144 @@
+"""pipeline.quality: how many events are refused, by which rules, and which of four causes it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.deadletters import Held, causes, groups
+from pipeline.envelope import revalidate
+from pipeline.errors import PipelineError
+from pipeline.events import Invalid
+from pipeline.gather import measure
+from pipeline.measurements import Counters, Measurements
+from pipeline.operations.base import Context, Param, ReadOperation
+from pipeline.operations.dlq import sample
+from pipeline.quality import cause_of_event, main_cause, rule_key
+from pipeline.report import (
+    Evidence,
+    Finding,
+    NextStep,
+    Report,
+    Severity,
+    Table,
+    number,
+    percent,
+    plural,
+    worst,
+)
+from pipeline.rules import DEFAULT, data_loss, error_rates
+
+
+class Quality(ReadOperation):
+    """Rates from the pipeline's counters, causes from a sample of dead letters that stay queued."""
+
+    name = "pipeline.quality"
+    words = ("quality",)
+    summary = "Valid and invalid events, broken rules, and which root cause they point to"
+    params = (
+        Param(name="limit", type=int, default=200, help="dead letters to look at", minimum=1, maximum=10000),
+    )
+
+    def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
+        now = ctx.now()
+        measured = measure(ctx.clients, ctx.pipeline, now, ctx.deadline_s, with_logs=False)
+        findings = [_rate(measured)]
+        by_cause: Counter[str] = Counter()
+        tables: list[Table] = [_types(measured.counters)] if measured.counters else []
+        try:
+            with sample(ctx, int(params.get("limit") or 200)) as held:
+                by_cause = causes(held)
+                if held:
+                    tables += [groups(held, now), _rules(held)]
+                findings += _causes(by_cause, len(held))
+        except PipelineError as error:
+            findings.append(Finding("sample", "unknown", f"Dead letters could not be looked at: {error}"))
+        rate, critical = error_rates(measured)
+        return Report(
+            operation=self.name,
+            pipeline=ctx.pipeline.name,
+            title=f"Data quality of {ctx.pipeline.name}",
+            verdict=_verdict(ctx.pipeline.name, findings[0], by_cause),
+            severity=worst(finding.severity for finding in findings),
+            as_of=now,
+            findings=tuple(findings),
+            tables=tuple(tables),
+            next=(NextStep("Look at dead letters", "dlq.peek"),) if by_cause else (),
+            facts=(rate, critical, data_loss(measured)),
+            data={"causes": dict(by_cause), "root_cause": main_cause(_open(by_cause))},
+        )
+
+
+def _rate(m: Measurements) -> Finding:
+    counters = m.counters
+    if counters is None:
+        return Finding("error_rate", "unknown", "Error rate unknown: the counters of events have no data.")
+    fact = error_rates(m)[0]
+    severity: Severity = "info" if fact.value is None else "ok"
+    if (fact.value or 0) > DEFAULT.error_critical:
+        severity = "critical"
+    elif (fact.value or 0) > DEFAULT.error_warning:
+        severity = "warning"
+    evidence = (
+        Evidence("received in 5 min", counters.received, "events", m.now),
+        Evidence("valid in 5 min", counters.valid, "events", m.now),
+        Evidence("invalid in 5 min", counters.invalid, "events", m.now),
+    )
+    return Finding("error_rate", severity, f"{fact.text[:1].upper()}{fact.text[1:]}.", evidence)
+
+
+def _causes(by_cause: Counter[str], seen: int) -> list[Finding]:
+    if not seen:
+        return [Finding("causes", "ok", "No dead letters to look at.")]
+    return [
+        Finding(
+            f"cause_{index}",
+            "info",
+            f"{number(count)} of {plural(seen, 'dead letter')} looked at: {cause}.",
+            (Evidence(cause, count, "messages"),),
+        )
+        for index, (cause, count) in enumerate(by_cause.most_common())
+    ]
+
+
+def _types(counters: Counters) -> Table:
+    rows = tuple(
+        (
+            kind,
+            number(received),
+            number(invalid),
+            percent(invalid / received) if received else "none received",
+        )
+        for kind, (received, invalid) in counters.by_type.items()
+    )
+    return Table("Last 5 min", ("event type", "received", "invalid", "error rate"), rows)
+
+
+def _rules(held: list[Held]) -> Table:
+    """Broken rules with the root cause each points to, by validating the originals again."""
+    count: Counter[tuple[str, str]] = Counter()
+    for one in held:
+        outcome = revalidate(one.letter)
+        violations = outcome.violations if isinstance(outcome, Invalid) else one.letter.violations
+        unknown = outcome.unknown_fields if isinstance(outcome, Invalid) else ()
+        for violation in violations:
+            count[rule_key(violation), cause_of_event((violation,), unknown)] += 1
+    rows = tuple((rule, cause, number(times)) for (rule, cause), times in count.most_common(20))
+    return Table("Broken rules", ("rule", "points to", "times"), rows)
+
+
+def _open(by_cause: Counter[str]) -> dict[str, int]:
+    return {cause: count for cause, count in by_cause.items() if cause != "valid today"}
+
+
+def _verdict(pipeline: str, rate: Finding, by_cause: Counter[str]) -> str:
+    cause = main_cause(_open(by_cause))
+    if rate.severity in ("warning", "critical"):
+        why = f"; the dead letters point to: {cause}" if cause else ""
+        return f"{pipeline}: {rate.text[:1].lower()}{rate.text[1:-1]}{why}."
+    if rate.severity == "ok":
+        text = f"{pipeline} keeps its quality: {rate.text[:-1]}"
+    else:
+        text = f"{pipeline}: {rate.text[:1].lower()}{rate.text[1:-1]}"
+    return f"{text}; earlier dead letters point to: {cause}." if cause else f"{text}."
