@@ -32,7 +32,7 @@ class Clock(Protocol):
     def monotonic(self) -> float: ...
 
 
-def make_client(token: str, api_url: str = DEFAULT_URL) -> AsyncWebClient:
+def make_client(token: str | None, api_url: str = DEFAULT_URL) -> AsyncWebClient:
     """A client for one workspace; no proxy is used to reach the own machine."""
     client = AsyncWebClient(
         token=token, base_url=api_url, timeout=int(HTTP_TIMEOUT.total_seconds()), retry_handlers=[]

@@ -58,7 +58,7 @@ def build_app(settings: SlackSettings, desk: Desk, api: Api, clock: Clock) -> Sl
         logger=logger,
         name="streamwatch",
         signing_secret=settings.signing_secret,
-        client=make_client("", settings.api_url),
+        client=make_client(None, settings.api_url),
         authorize=authorize,
         # Listeners acknowledge and return; without this Bolt would poll for the acknowledgement in 10 ms steps.
         process_before_response=True,

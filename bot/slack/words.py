@@ -42,7 +42,7 @@ class Frame:
 
 def severity_word(severity: str) -> str:
     """ "CRITICAL"; for what is read aloud."""
-    return severity.upper() if severity in _SHAPES else inline(severity, 20).upper() or "UNKNOWN"
+    return severity.upper() if severity in _SHAPES else inline(severity.upper(), 20) or "UNKNOWN"
 
 
 def severity_mark(severity: str) -> str:
