@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pipeline.events import Invalid, Valid, Violation, validate
 from pipeline.masking import shape
-from pipeline.quality import cause_of_event, rule_key
+from pipeline.quality import VALID_TODAY, cause_of_event, rule_key
 
 FORWARDED_PREFIX: Final = "CloudPubSubDeadLetter"
 # Stages whose dead letters never passed validation; anything else failed behind it, in a sink.
@@ -90,7 +90,7 @@ def cause(letter: DeadLetter) -> str:
     outcome = revalidate(letter)
     if isinstance(outcome, Invalid):
         return cause_of_event(outcome.violations, outcome.unknown_fields)
-    return cause_of_event(letter.violations) if letter.violations else "valid today"
+    return cause_of_event(letter.violations) if letter.violations else VALID_TODAY
 
 
 def _envelope(data: bytes) -> dict[str, Any] | None:

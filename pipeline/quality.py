@@ -19,6 +19,16 @@ SCHEMA_CHANGE: Final = "schema change"
 MISSING_FIELD: Final = "required field missing"
 INVALID_FORMAT: Final = "invalid format"
 BUSINESS_RULE: Final = "business rule violation"
+VALID_TODAY: Final = "valid today"
+
+# How findings name them; runbooks branch on these ids.
+CAUSE_IDS: Final = {
+    SCHEMA_CHANGE: "schema_change",
+    MISSING_FIELD: "new_required_field",
+    INVALID_FORMAT: "invalid_format",
+    BUSINESS_RULE: "rule_violation",
+    VALID_TODAY: "valid_today",
+}
 
 _CAUSES: Final = {
     "required": MISSING_FIELD,

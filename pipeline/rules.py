@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from pipeline.jobs import Job, doubles
 from pipeline.measurements import Measurements
-from pipeline.report import Fact, clock, duration, number, percent, plural
+from pipeline.report import Fact, Severity, clock, duration, number, percent, plural
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +113,15 @@ def error_rates(m: Measurements, limits: Thresholds = DEFAULT) -> tuple[Fact, Fa
         Fact("error_rate", ratio > limits.error_escalates, text, ratio, "ratio"),
         Fact("error_rate_critical", ratio > limits.error_critical, text, ratio, "ratio"),
     )
+
+
+def rate_finding(ratio: float | None, limits: Thresholds = DEFAULT) -> tuple[str, Severity]:
+    """The id and severity of a finding about an error rate (runbook "Severity Levels")."""
+    if ratio is None:
+        return "few_events", "info"
+    if ratio > limits.error_critical:
+        return "error_rate_critical", "critical"
+    return ("error_rate_high", "warning") if ratio > limits.error_warning else ("few_errors", "ok")
 
 
 def degraded(m: Measurements, limits: Thresholds = DEFAULT) -> Fact:

@@ -88,15 +88,15 @@ def queue_findings(ctx: Context, retention_s: float) -> tuple[list[Finding], int
     now = ctx.now()
     count, oldest_s, reason = size_of_queue(ctx, name)
     if count is None:
-        return [Finding("count", "unknown", f"How many messages {name} holds is unknown: {reason}.")], None
+        return [Finding("unknown", "unknown", f"How many messages {name} holds is unknown: {reason}.")], None
     evidence = (Evidence(f"messages in {name}", count, "messages", now),)
     if not count:
-        return [Finding("count", "ok", f"{name} is empty.", evidence)], 0
+        return [Finding("empty", "ok", f"{name} is empty.", evidence)], 0
     age = f", the oldest for {duration(oldest_s)}" if oldest_s is not None else ""
-    findings = [Finding("count", "info", f"{plural(count, 'dead letter')} in {name}{age}.", evidence)]
+    findings = [Finding("dead_letters", "info", f"{plural(count, 'dead letter')} in {name}{age}.", evidence)]
     if oldest_s is not None:
         left = retention_s - oldest_s
         at = now + timedelta(seconds=left)
         text = f"{name} keeps messages for {duration(retention_s)}: data will start to be deleted at {clock(at, now)}."
-        findings.append(Finding("deletion", "warning" if left < 86400 else "info", text))
+        findings.append(Finding("deletion_clock", "warning" if left < 86400 else "info", text))
     return findings, count

@@ -9,6 +9,7 @@ from pipeline.deadletters import causes, groups
 from pipeline.masking import mask_payload, mask_text
 from pipeline.operations.base import Context, Param, ReadOperation
 from pipeline.operations.dlq import sample, subscription_of
+from pipeline.quality import CAUSE_IDS
 from pipeline.report import Evidence, Finding, NextStep, Report, Table, clock, plural
 
 _EXAMPLES = 10
@@ -44,13 +45,15 @@ class DlqPeek(ReadOperation):
             seen = len(held)
         findings = [
             Finding(
-                "cause",
+                CAUSE_IDS[cause],
                 "info",
                 f"{plural(count, 'message')}: {cause}.",
                 (Evidence(cause, count, "messages", now),),
             )
             for cause, count in by_cause.most_common()
         ]
+        if not seen:
+            findings.append(Finding("empty", "ok", f"{name} gave no message."))
         findings.append(Finding("left", "ok", f"Nothing was taken out of {name}."))
         columns = ("message", "published", "type", "error", "replays", "payload (masked)")
         return Report(

@@ -24,7 +24,9 @@ from pipeline.report import (
     plural,
     worst,
 )
-from pipeline.rules import DEFAULT, Thresholds, deletion_at, deletion_words, facts
+from pipeline.rules import DEFAULT, Thresholds, deletion_at, deletion_words, facts, rate_finding
+
+_BACKLOG_S: Final = 120  # younger than this, what waits is on its way and no backlog
 
 
 class Health(ReadOperation):
@@ -44,7 +46,7 @@ def report(pipeline: str, m: Measurements, limits: Thresholds = DEFAULT) -> Repo
     known = {fact.id: fact for fact in facts(m, limits)}
     issue = issue_type(m, limits)
     found = [
-        *_state(m, known, issue),
+        *_state(m, known),
         *_errors(m, known, limits),
         *_speed(m, known),
         *_waiting(m, known, limits),
@@ -57,9 +59,11 @@ def report(pipeline: str, m: Measurements, limits: Thresholds = DEFAULT) -> Repo
     severity = worst(finding.severity for finding in found)
     if issue is not None and severity in ("warning", "critical"):
         text = f"Issue type: {issue.type}. {issue.reason}"
-        found.append(Finding("issue_type", "info", text, issue.evidence))
+        found.append(Finding(f"{issue.type}_issue", "info", text, issue.evidence))
     if severity == "ok" and known["healthy"].on is None:
         severity = "unknown"
+    if severity in ("ok", "info") and known["healthy"].on:
+        found.append(Finding("healthy", "ok", _sentence(known["healthy"].text)))
     return Report(
         operation="pipeline.health",
         pipeline=pipeline,
@@ -75,28 +79,29 @@ def report(pipeline: str, m: Measurements, limits: Thresholds = DEFAULT) -> Repo
     )
 
 
-def _state(m: Measurements, known: Mapping[str, Fact], issue: Issue | None) -> list[Finding]:
+def _state(m: Measurements, known: Mapping[str, Fact]) -> list[Finding]:
     fact, job = known["down"], m.job
     evidence = (
         Evidence("state of the job", job.state if job else "no job", "", job.since if job else m.now),
     )
-    out: list[Finding] = []
+    text = _sentence(fact.text)
     if fact.on:
         why = f" Reason in the logs: {m.errors[0].example}" if m.errors else " The logs name no reason."
-        out.append(Finding("job", "critical", f"{_sentence(fact.text)}{why}", evidence))
+        stuck = job is not None and job.running
+        out = [Finding("stuck" if stuck else "stopped", "critical", text + why, evidence)]
     elif m.jobs is None:
-        out.append(
-            Finding("job", "unknown", "Unknown whether a job runs: the jobs cannot be listed.", evidence)
-        )
+        out = [
+            Finding("unknown", "unknown", "Unknown whether a job runs: the jobs cannot be listed.", evidence)
+        ]
+    elif fact.on is None and _stale(m):
+        out = [Finding("unknown", "unknown", text, evidence)]
     elif fact.on is None:
-        out.append(
-            Finding("job", "info" if job and not _stale(m) else "unknown", _sentence(fact.text), evidence)
-        )
+        out = [Finding("starting", "info", text, evidence)]
     else:
-        out.append(Finding("job", "ok", _sentence(fact.text), evidence))
+        out = [Finding("running", "ok", text, evidence)]
     double = known["doubled_job"]
     if double.on:
-        out.append(Finding("doubled_job", "warning", _sentence(double.text), ()))
+        out.append(Finding("doubled_job", "warning", _sentence(double.text)))
     return out
 
 
@@ -114,19 +119,14 @@ def _errors(m: Measurements, known: Mapping[str, Fact], limits: Thresholds) -> l
     if counters is None:
         # A job that does not run has no counters; that it does not run is said already.
         level: Severity = "unknown" if running else "info"
-        return [Finding("error_rate", level, "Error rate unknown: the counters of events have no data.")]
+        name = "unknown" if running else "few_events"
+        return [Finding(name, level, "Error rate unknown: the counters of events have no data.")]
     evidence = (
         Evidence("events received in 5 min", counters.received, "events", m.now),
         Evidence("of these invalid", counters.invalid, "events", m.now),
     )
-    if fact.value is None:
-        return [Finding("error_rate", "info", _sentence(fact.text), evidence)]
-    severity: Severity = "ok"
-    if fact.value > limits.error_critical:
-        severity = "critical"
-    elif fact.value > limits.error_warning:
-        severity = "warning"
-    return [Finding("error_rate", severity, _sentence(fact.text), evidence)]
+    name, severity = rate_finding(fact.value, limits)
+    return [Finding(name, severity, _sentence(fact.text), evidence)]
 
 
 def _speed(m: Measurements, known: Mapping[str, Fact]) -> list[Finding]:
@@ -139,9 +139,9 @@ def _speed(m: Measurements, known: Mapping[str, Fact]) -> list[Finding]:
     )
     fact = known["degraded"]
     if not evidence:
-        return [Finding("lag", "unknown", "Lag and freshness unknown: no data for them.")]
+        return [Finding("unknown", "unknown", "Lag and freshness unknown: no data for them.")]
     if fact.on:
-        return [Finding("lag", "warning", f"Degraded: {fact.text}.", evidence)]
+        return [Finding("degraded", "warning", f"Degraded: {fact.text}.", evidence)]
     parts = [f"{one.what} {duration(float(one.value or 0))}" for one in evidence]
     return [Finding("lag", "ok" if fact.on is False else "info", _sentence(", ".join(parts)), evidence)]
 
@@ -157,9 +157,9 @@ def _waiting(m: Measurements, known: Mapping[str, Fact], limits: Thresholds) -> 
             level: Severity = "critical" if left <= 3600 else "warning"
             level = level if left <= limits.deletion_warning_s else "info"
             left_ = Evidence(f"time left in {clock_[1]}", round(left), "s", m.now)
-            out.append(Finding("deletion", level, _sentence(deletion_words(*clock_, m.now)), (left_,)))
+            out.append(Finding("deletion_clock", level, _sentence(deletion_words(*clock_, m.now)), (left_,)))
     if m.sources and all(queue.count is None for queue in m.sources):
-        out.append(Finding("backlog", "unknown", "Backlog unknown: no data for it."))
+        out.append(Finding("unknown", "unknown", "Backlog unknown: no data for it."))
     elif m.backlog is not None:
         oldest = max((q.oldest_s or 0 for q in m.sources), default=0)
         evidence = tuple(Evidence(f"waiting in {q.name}", q.count, "messages", m.now) for q in m.sources)
@@ -177,10 +177,10 @@ def _dead_letters(m: Measurements) -> list[Finding]:
     if queue is None:
         return []
     if queue.count is None:
-        return [Finding("dead_letters", "unknown", "Dead letters unknown: no data for their queue.")]
+        return [Finding("unknown", "unknown", "Dead letters unknown: no data for their queue.")]
     evidence = (Evidence(f"messages in {queue.name}", queue.count, "messages", m.now),)
     if not queue.count:
-        return [Finding("dead_letters", "ok", "No dead letters.", evidence)]
+        return [Finding("no_dead_letters", "ok", "No dead letters.", evidence)]
     age = f", the oldest for {duration(queue.oldest_s)}" if queue.oldest_s is not None else ""
     return [Finding("dead_letters", "info", f"{plural(queue.count, 'dead letter')}{age}.", evidence)]
 

@@ -14,20 +14,19 @@ from pipeline.gather import measure
 from pipeline.measurements import Counters, Measurements
 from pipeline.operations.base import Context, Param, ReadOperation
 from pipeline.operations.dlq import sample
-from pipeline.quality import cause_of_event, main_cause, rule_key
+from pipeline.quality import CAUSE_IDS, VALID_TODAY, cause_of_event, main_cause, rule_key
 from pipeline.report import (
     Evidence,
     Finding,
     NextStep,
     Report,
-    Severity,
     Table,
     number,
     percent,
     plural,
     worst,
 )
-from pipeline.rules import DEFAULT, data_loss, error_rates
+from pipeline.rules import data_loss, error_rates, rate_finding
 
 
 class Quality(ReadOperation):
@@ -73,32 +72,28 @@ class Quality(ReadOperation):
 def _rate(m: Measurements) -> Finding:
     counters = m.counters
     if counters is None:
-        return Finding("error_rate", "unknown", "Error rate unknown: the counters of events have no data.")
+        return Finding("unknown", "unknown", "Error rate unknown: the counters of events have no data.")
     fact = error_rates(m)[0]
-    severity: Severity = "info" if fact.value is None else "ok"
-    if (fact.value or 0) > DEFAULT.error_critical:
-        severity = "critical"
-    elif (fact.value or 0) > DEFAULT.error_warning:
-        severity = "warning"
+    name, severity = rate_finding(fact.value)
     evidence = (
         Evidence("received in 5 min", counters.received, "events", m.now),
         Evidence("valid in 5 min", counters.valid, "events", m.now),
         Evidence("invalid in 5 min", counters.invalid, "events", m.now),
     )
-    return Finding("error_rate", severity, f"{fact.text[:1].upper()}{fact.text[1:]}.", evidence)
+    return Finding(name, severity, f"{fact.text[:1].upper()}{fact.text[1:]}.", evidence)
 
 
 def _causes(by_cause: Counter[str], seen: int) -> list[Finding]:
     if not seen:
-        return [Finding("causes", "ok", "No dead letters to look at.")]
+        return [Finding("empty", "ok", "No dead letters to look at.")]
     return [
         Finding(
-            f"cause_{index}",
+            CAUSE_IDS[cause],
             "info",
             f"{number(count)} of {plural(seen, 'dead letter')} looked at: {cause}.",
             (Evidence(cause, count, "messages"),),
         )
-        for index, (cause, count) in enumerate(by_cause.most_common())
+        for cause, count in by_cause.most_common()
     ]
 
 
@@ -129,7 +124,7 @@ def _rules(held: list[Held]) -> Table:
 
 
 def _open(by_cause: Counter[str]) -> dict[str, int]:
-    return {cause: count for cause, count in by_cause.items() if cause != "valid today"}
+    return {cause: count for cause, count in by_cause.items() if cause != VALID_TODAY}
 
 
 def _verdict(pipeline: str, rate: Finding, by_cause: Counter[str]) -> str:
