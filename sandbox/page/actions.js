@@ -20,9 +20,10 @@ export async function send(text, { viewer, channel, threadTs }) {
 
 export async function react(viewer, channel, message, name) {
   try {
-    await api.react(viewer.id, channel.id, message.ts, name);
+    const mine = (message.reactions ?? []).some((r) => r.name === name && r.users?.includes(viewer.id));
+    await api.react(viewer.id, channel.id, message.ts, name, mine);
   } catch (error) {
-    toast(error.message.includes("already") ? `You have reacted with ${name} already.` : error.message);
+    toast(error.message);
   }
 }
 

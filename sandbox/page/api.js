@@ -26,7 +26,7 @@ export const setWorld = (body) => call("POST", "/sim/world", body);
 export const alert = (body) => call("POST", "/sim/alert", body);
 export const command = (user, channel, text) => call("POST", "/sim/command", { user, channel, text });
 export const message = (user, channel, text, threadTs) => call("POST", "/sim/message", { user, channel, text, ...(threadTs ? { thread_ts: threadTs } : {}) });
-export const react = (user, channel, ts, name) => call("POST", "/sim/react", { user, channel, ts, name });
+export const react = (user, channel, ts, name, remove = false) => call("POST", "/sim/react", { user, channel, ts, name, remove });
 export const click = (body) => call("POST", "/sim/click", body);
 export const submit = (body) => call("POST", "/sim/submit", body);
 export const closeView = (body) => call("POST", "/sim/close", body);

@@ -202,16 +202,34 @@ function draw() {
   session.save();
 }
 
-let latest = 0;
+let running = null;
+let again = false;
+
+async function fetchAndDraw() {
+  do {
+    again = false;
+    try {
+      state = await api.state();
+      draw();
+    } catch (error) {
+      fill(byId("channel-members"), error.message);
+      // A fault of the page itself belongs in the console, where its place can be seen.
+      if (error.name !== "Error") console.error(error);
+    }
+  } while (again);
+}
+
+/** Brings the page up to date. One question at a time: in a storm of changes each answer is still drawn. */
 async function refresh() {
-  const mine = ++latest;
-  try {
-    const next = await api.state();
-    // Answers may overtake each other; only the newest question's answer counts.
-    if (mine === latest) { state = next; draw(); }
-  } catch (error) {
-    fill(byId("channel-members"), error.message);
-  }
+  if (running) again = true;
+  else running = fetchAndDraw().finally(() => { running = null; });
+  await running;
+}
+
+function escape(event) {
+  if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open], .menu-list")) return;
+  if (document.body.classList.contains("menu-open")) byId("menu-button").click();
+  else if (!byId("side").hidden) closeSide();
 }
 
 function wire() {
@@ -231,7 +249,7 @@ function wire() {
   byId("jump").addEventListener("click", toEnd);
   list.addEventListener("scroll", () => { if (list.scrollHeight - list.scrollTop - list.clientHeight < 80) byId("jump").hidden = true; });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) draw(); });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !event.defaultPrevented && !byId("side").hidden && !document.querySelector("dialog[open], .menu-list")) closeSide(); });
+  document.addEventListener("keydown", escape);
   window.addEventListener("hashchange", () => {
     const hash = new URLSearchParams(location.hash.slice(1));
     session.viewerName = hash.get("as") ?? session.viewerName;

@@ -40,7 +40,8 @@ export class Composer {
     this.list = el("ul", { id: this.listId, class: "suggestions", role: "listbox", "aria-label": "Commands", hidden: true });
     this.input = el("textarea", {
       id: inputId ?? uid("write"), rows: 1, "aria-label": label, placeholder: label, autocomplete: "off", spellcheck: "true",
-      role: slash ? "combobox" : null, "aria-expanded": slash ? "false" : null, "aria-controls": slash ? this.listId : null, "aria-autocomplete": slash ? "list" : null,
+      // A multi-line box must stay a textbox; the list is told by aria-controls and the active option.
+      "aria-haspopup": slash ? "listbox" : null, "aria-controls": slash ? this.listId : null, "aria-autocomplete": slash ? "list" : null,
       oninput: () => this.suggest(), onkeydown: (e) => this.key(e), onblur: () => setTimeout(() => this.hide(), 150), onfocus: () => this.suggest(),
     });
     const button = el("button", { type: "submit", class: "button primary" }, "Send");
@@ -61,7 +62,6 @@ export class Composer {
     this.list.hidden = true;
     this.items = [];
     this.selected = -1;
-    if (this.slash) this.input.setAttribute("aria-expanded", "false");
     this.input.removeAttribute("aria-activedescendant");
   }
 
@@ -72,7 +72,6 @@ export class Composer {
     if (!items.length) { this.hide(); return; }
     this.items = items;
     this.selected = -1;
-    this.input.setAttribute("aria-expanded", "true");
     this.list.hidden = false;
     fill(this.list, items.map((item, i) => el("li", { id: `${this.listId}-${i}`, role: "option", "aria-selected": "false", onmousedown: (e) => { e.preventDefault(); this.take(i); } },
       el("strong", {}, item.label), item.words ? el("code", {}, item.words) : null, item.hint ? el("span", { class: "muted" }, item.hint) : null)));

@@ -43,7 +43,7 @@ function reactions(message, ctx) {
   if (!list.length) return null;
   return el("div", { class: "reactions" }, list.map((r) => {
     const who = (r.users ?? []).map((id) => ctx.user(id)?.name ?? id).join(", ");
-    return el("button", { type: "button", class: "reaction", "data-key": `r/${r.name}`, "aria-label": `${r.name}, ${r.count ?? r.users?.length ?? 1}: ${who}. React too`, title: who, onclick: () => ctx.react(message, r.name) },
+    return el("button", { type: "button", class: "reaction", "data-key": `r/${r.name}`, "aria-label": `${r.name}, ${r.count ?? r.users?.length ?? 1}: ${who}. ${r.users?.includes(ctx.viewerId) ? "Take yours back" : "React too"}`, title: who, onclick: () => ctx.react(message, r.name) },
       emojiNode(r.name) ?? `:${r.name}:`, ` ${r.count ?? r.users?.length ?? 1}`);
   }));
 }
@@ -82,7 +82,7 @@ function renderMessage(message, base) {
   const bot = isBot(sender) || Boolean(message.bot_id) || slackbot;
   const ctx = { ...base, act: (element, block, choice, node) => base.act(message, element, block, choice, node) };
   if (SYSTEM.has(message.subtype)) {
-    return el("article", { class: "message system", "data-ts": message.ts }, el("span", { class: "text" }, el("strong", {}, name), " ", mrkdwn(message.text, ctx)), el("time", {}, ` ${clock(Number(message.ts))}`));
+    return el("article", { class: "message system", "data-ts": message.ts }, el("span", { class: "text" }, String(message.text ?? "").startsWith(`<@${message.user}`) ? null : [el("strong", {}, name), " "], mrkdwn(message.text, ctx)), el("time", {}, ` ${clock(Number(message.ts))}`));
   }
   const pinned = base.isPinned(message.ts);
   return el("article", { class: `message${message.ephemeral ? " ephemeral" : ""}${pinned ? " pinned" : ""}`, "data-ts": message.ts, "aria-label": `${name} at ${clock(Number(message.ts))}` },

@@ -38,12 +38,12 @@ function anything(value, depth = 0) {
 function jobLine(job) {
   const state = String(job.state ?? "unknown").replace("JOB_STATE_", "");
   return el("li", {}, el("strong", {}, job.name ?? job.id), " ", el("span", { class: "badge" }, job.stuck ? `${state}, stuck` : state),
-    job.workers !== undefined ? ` ${job.workers} workers` : "", el("br"), el("small", { class: "muted" }, job.id ?? ""));
+    job.workers !== undefined && state === "RUNNING" ? ` ${job.workers} workers` : "", el("br"), el("small", { class: "muted" }, job.id ?? ""));
 }
 
 function queueLine([name, queue]) {
   const count = queue?.count ?? 0;
-  return el("li", {}, el("strong", {}, name), count ? ` ${number(count)} messages, oldest ${number(Math.round(queue.oldest_s ?? 0))} s` : " empty");
+  return el("li", {}, el("strong", {}, name), count ? ` ${number(count)} ${count === 1 ? "message" : "messages"}, oldest ${number(Math.round(queue.oldest_s ?? 0))} s` : " empty");
 }
 
 function pipelineLine(p) {
@@ -81,6 +81,7 @@ export class World {
 
   scenarioForm() {
     const select = el("select", { name: "scenario" }, SCENARIOS.map(([name, hint]) => option([name, `${name.replaceAll("_", " ")}: ${hint}`])));
+    select.value = "job_failed";
     const submit = async (event) => {
       event.preventDefault();
       try {
