@@ -92,7 +92,8 @@ def make_server(app: Starlette, hub: Hub, on_ready: Callable[[], None]) -> Serve
 
 def listen(port: int) -> socket.socket:
     """A listening socket on the loopback address; port 0 finds a free one. Raises OSError when it is taken."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # The protocol is named, because asyncio switches Nagle's delay off only for sockets that say TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))

@@ -148,7 +148,6 @@ def check_blocks(blocks: Any, *, most: int = MESSAGE_BLOCKS, pointer: str = "/bl
         tables += block.get("type") == "table"
     if tables > 1:
         checker.refuse(pointer, "only one table allowed", "max_items", 1)
-    _unique_ids(checker, blocks, pointer)
     return checker.problems
 
 
@@ -183,6 +182,7 @@ def check_view(view: Any, *, pointer: str = "/view") -> list[Problem]:
         checker.refuse(pointer, "missing required field: blocks", "required", "blocks")
         return checker.problems
     checker.problems += check_blocks(blocks, most=VIEW_BLOCKS, pointer=f"{pointer}/blocks")
+    _unique_ids(checker, blocks, f"{pointer}/blocks")
     inputs = any(isinstance(b, dict) and b.get("type") == "input" for b in _list(blocks))
     if modal and inputs and not view.get("submit"):
         checker.refuse(pointer, "missing required field: submit", "required", "submit")
