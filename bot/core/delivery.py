@@ -126,6 +126,11 @@ class Ambiguous:
 
 Outcome = Sent | NotSent | Refused | Ambiguous
 
+
+class LookupFailed(Exception):
+    """Nobody can say whether a message is there: Slack did not answer, or there is too much to read."""
+
+
 LEASE = timedelta(seconds=20)
 HTTP_TIMEOUT = timedelta(seconds=5)
 MARGIN = timedelta(seconds=2)

@@ -15,6 +15,7 @@ from bot.core.delivery import Kind, Outbound, Priority
 from bot.core.incident import Event, Incident, stamp
 from bot.core.policy import Level
 from bot.core.sentences import SPOKEN, sentence
+from bot.core.text import channel_name
 
 # Events after which headline and announcement show something else.
 _SHOWN = frozenset(
@@ -172,7 +173,7 @@ def _channel(i: Incident) -> Outbound:
         lane=f"{lane(i)}:channel",
         priority=Priority.CHANNEL,
         incident=i.id,
-        data={"number": i.id, "title": i.title, "private": i.private},
+        data={"number": i.id, "name": channel_name(i.id, i.title), "private": i.private},
     )
 
 

@@ -219,7 +219,7 @@ def probed(
     measurable = healthy is not None
     moved = _moved(incident.deletion_at, deletion_at)
     changed = (measurable, good is None) != (incident.measurable, incident.good_since is None)
-    if changed or moved or (incident.probe_at is None):
+    if changed or moved or incident.probe_at is None:
         events.append(
             event(
                 "probed",

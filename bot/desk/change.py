@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from bot.core import lifecycle, review
 from bot.core.effects import cancelled, effects
 from bot.core.escalation import next_due
 from bot.core.incident import Event, Incident, begin, evolve
@@ -12,6 +13,7 @@ from bot.core.paging import fire
 from bot.core.refusal import Refused
 from bot.desk.house import House
 from bot.desk.ports import Tx
+from bot.desk.reviews import file_row
 
 
 def change(tx: Tx, house: House, before: Incident | None, number: int, events: Sequence[Event]) -> Incident:
@@ -27,6 +29,12 @@ def change(tx: Tx, house: House, before: Incident | None, number: int, events: S
         fired = tx.append(number, due)
         after = _fold(after, number, fired)
         stored += fired
+    if review.required(after) and any(e.type == "resolved" for e in stored):
+        drafted = lifecycle.event("review_drafted", tx.now(), lifecycle.BOT, filename=review.filename(after))
+        told = tx.append(number, [drafted])
+        after = _fold(after, number, told)
+        stored += told
+        tx.enqueue([file_row(after, tx.events(number))])
     tx.save(after, next_due_at=next_due(after))
     tx.enqueue(effects(before, after, stored))
     gone = cancelled(before, after, stored)

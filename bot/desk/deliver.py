@@ -23,6 +23,7 @@ from bot.core.delivery import (
     MARGIN,
     Kind,
     Leased,
+    LookupFailed,
     NotSent,
     Outcome,
     Refused,
@@ -40,10 +41,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 BATCH = 16
 PAGES = (Kind.PAGE_DM, Kind.PAGE_MENTION)
-
-
-class LookupFailed(Exception):
-    """Nobody could tell whether the message is there."""
 
 
 class SenderPort(Protocol):

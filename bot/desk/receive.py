@@ -15,12 +15,12 @@ from typing import Any
 from bot.core import lifecycle
 from bot.core.alert_model import Alert, Kind, Severity, TestNotification, Unusable
 from bot.core.alerts import begins_at, parse_monitoring
-from bot.core.budget import BudgetNotification, parse_budget, reopens, step, summary_of, to_alert
+from bot.core.budget import BudgetNotification, parse_budget, reopens, step, to_alert
 from bot.core.correlation import Correlation, correlate
 from bot.core.delivery import Kind as Out
 from bot.core.delivery import Outbound, Priority
 from bot.core.facts import began_by_alert
-from bot.core.incident import Event, Incident
+from bot.core.incident import Event, Incident, begin
 from bot.desk.change import change
 from bot.desk.house import House
 from bot.desk.ports import InboxRow, StoredAlert, Tx
@@ -28,10 +28,10 @@ from bot.desk.ports import InboxRow, StoredAlert, Tx
 
 def process(tx: Tx, house: House, row: InboxRow) -> None:
     """Turn one inbox row into alert, events and outbox rows. Raises Unusable for what cannot be."""
-    obj = _decode(row.body)
     if row.source == "budget":
-        _budget(tx, house, parse_budget(_texts(row.meta.get("attributes")), obj), row)
+        _budget(tx, house, budget_of(row), row)
         return
+    obj = _decode(row.body)
     kinds = {book.name: Kind(book.kind) for book in house.runbooks}
     found = parse_monitoring(obj, row.received_at, kinds)
     if isinstance(found, TestNotification):
@@ -210,11 +210,7 @@ def open_incident(
     events = [first, Event(type="alert_opened", at=received_at, actor=alert.source, data=data)]
     events += began_by_alert([], alert, began_at, now, alert.source)
     if closed is not None:
-        from bot.core.incident import begin, evolve
-
-        state = begin(number, first)
-        for item in events[1:]:
-            state = evolve(state, item)
+        state = lifecycle.apply(begin(number, first), events[1:])
         events += lifecycle.alert_closes(state, closed, now)
     change(tx, house, None, number, events)
     return number
@@ -289,6 +285,7 @@ def replace_alert(incident: Incident, alert: Alert) -> Incident:
     return replace(incident, alerts={k: v for k, v in incident.alerts.items() if k != name})
 
 
-def budget_line(state: BudgetNotification) -> str:
-    """The figures in one sentence."""
-    return summary_of(state)
+
+def budget_of(row: InboxRow) -> BudgetNotification:
+    """The budget notification in an inbox row. Raises Unusable."""
+    return parse_budget(_texts(row.meta.get("attributes")), _decode(row.body))

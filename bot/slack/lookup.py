@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from bot.core.delivery import Sent
+from bot.core.delivery import LookupFailed, Sent
 from bot.slack.api import Api
 
 # Slack's clock and ours may differ.
 SKEW_S = 120.0
 PAGES_MAX = 20
 PAGE = 200
-
-
-class LookupFailed(Exception):
-    """Nobody can say whether it is there: Slack did not answer, or there is too much to read."""
 
 
 async def find_message(api: Api, channel: str, key: str, since: float, thread: str = "") -> Sent | None:

@@ -1,0 +1,296 @@
+"""The composition root: the one place that knows every adapter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+
+from bot import calendar
+from bot.clock import Clock
+from bot.core.budget import BudgetNotification
+from bot.core.errors import BotError, ConfigError
+from bot.core.roster import Roster
+from bot.desk.change import fire_due
+from bot.desk.deliver import Deliverer
+from bot.desk.front import FrontDesk
+from bot.desk.house import House, claims_of
+from bot.desk.operator import Operator
+from bot.desk.ports import InboxRow, Tx
+from bot.desk.processor import Processor
+from bot.desk.watch import Watch
+from bot.documents import DocumentErrors, load_all
+from bot.loops import Loop
+from bot.settings import Settings
+from bot.slack.app import SlackSettings, build_app, make_client, start_socket_mode
+from bot.slack.sender import Sender
+from bot.store.database import Database
+from bot.web import health
+from bot.web.intake import Intake, IntakeSettings
+from bot.web.openapi import openapi
+from bot.web.pages import routes as page_routes
+from bot.web.pull import Puller
+from pipeline import catalogue
+from pipeline.errors import ConfigError as PipelineConfigError
+from pipeline.google.clients import Clients
+from pipeline.history import History
+from pipeline.operations import registry
+
+log = structlog.get_logger()
+GRACE_S = 8.0
+
+
+def furnish(settings: Settings) -> House:
+    """The house from its documents. Raises ConfigError with the mistakes of all files."""
+    operations = registry()
+    risks = {name: str(operations[name].risk) for name in operations}
+    mistakes: list[str] = []
+    pipelines: tuple[Any, ...] = ()
+    try:
+        pipelines = catalogue.load(settings.runbooks_dir / "pipelines.yaml", settings.google_cloud_project)
+    except PipelineConfigError as error:
+        mistakes += error.mistakes
+    try:
+        documents = load_all(settings.runbooks_dir, risks)
+    except DocumentErrors as errors:
+        mistakes += [str(mistake) for mistake in errors.mistakes]
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return House(
+        roster=documents.roster,
+        policy=documents.policy,
+        runbooks=documents.runbooks,
+        pipelines=tuple(pipelines),
+        operations=risks,
+        base_url=settings.public_url,
+        claims=claims_of(tuple(pipelines)),
+    )
+
+
+class Bot:
+    """Everything that one process holds, started and stopped together."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.house = furnish(settings)
+        self.database = Database(settings.database_url, clock, create=False)
+        self.history = History.open(settings.database_url)
+        self.clients = Clients()
+        self.sender = Sender(
+            make_client(settings.slack_bot_token, settings.slack_api_url), settings.announcement_channel, clock
+        )
+        operations = registry()
+        tick = max(0.02, 1.0 / clock.speed)
+        shared: dict[str, Any] = {"store": self.database, "house": lambda: self.house, "wake": self.wake}
+        asking: dict[str, Any] = {
+            **shared, "registry": operations, "clients": self.clients, "history": self.history, "now": clock.now,
+            "speed": clock.speed,
+        }  # fmt: skip
+        self.desk = FrontDesk(**shared, registry=operations)
+        self.processor = Processor(**shared, record_budget=self._record_budget)
+        self.deliverer = Deliverer(**shared, sender=self.sender, now=clock.now, monotonic=clock.monotonic)
+        self.operator = Operator(**asking)
+        self.watch = Watch(**asking, monotonic=clock.monotonic)
+        slack = SlackSettings(
+            signing_secret=settings.slack_signing_secret,
+            token=settings.slack_bot_token,
+            api_url=settings.slack_api_url,
+        )
+        self.slack = build_app(slack, self.desk, self.sender.api, clock)
+        self.intake = Intake(self.database, _intake_settings(settings), self.wake, self._web(), clock=clock)
+        self.loops = [
+            Loop("inbox", self.processor.turn, every_s=1.0),
+            Loop("timers", self._timers, every_s=tick),
+            Loop("outbox", self.deliverer.turn, every_s=0.5),
+            Loop("runs", self._runs, every_s=1.0),
+            Loop("watch", self._watch, every_s=min(1.0, tick * 10)),
+        ]
+        if settings.pull_subscriptions:
+            puller = Puller(self.clients, self.intake, settings.pull_subscriptions, settings.google_cloud_project)
+            self.loops.append(Loop("pull", puller.turn, every_s=1.0))
+
+    def wake(self) -> None:
+        """Something was committed: whatever may follow from it is done now."""
+        for loop in self.loops:
+            if loop.name != "pull":
+                loop.wake()
+
+    # --- turns --------------------------------------------------------------------------------------------
+
+    async def _timers(self) -> int:
+        def due(tx: Tx) -> int:
+            return sum(1 for number in tx.due_incidents(20) if fire_due(tx, self.house, number) >= 0)
+
+        if not await self.database.aread(lambda tx: _is_due(tx)):
+            return 0
+        did = await self.database.awrite(due)
+        if did:
+            self.wake()
+        return did
+
+    async def _runs(self) -> int:
+        await self.operator.recover()
+        return await self.operator.turn()
+
+    async def _watch(self) -> int:
+        await self.watch.turn()
+        return 0
+
+    def _record_budget(self, new: BudgetNotification, row: InboxRow) -> None:
+        self.history.record_budget(
+            budget=new.display_name or new.budget_id,
+            period=new.period_start.date().isoformat(),
+            cost=new.cost,
+            amount=new.amount,
+            currency=new.currency,
+            threshold=new.threshold,
+            forecast=new.forecast,
+            at=row.received_at,
+            raw={"budget_id": new.budget_id, "account": new.account},
+        )
+
+    # --- the web ------------------------------------------------------------------------------------------
+
+    def _web(self) -> Starlette:
+        routes = [
+            *health.routes(self._figures, self._can_store),
+            Route("/openapi.json", openapi),
+            *page_routes(_Pages(self), self.settings.web_token or None),
+            Mount("/slack/events", app=self.slack.asgi),
+        ]
+        return Starlette(routes=routes, lifespan=self._lifespan)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        await self.start()
+        try:
+            yield
+        finally:
+            await self.stop()
+
+    async def start(self) -> None:
+        """Begin every loop; what fell due while nobody ran is done at once."""
+        await self.sender.open()
+        for loop in self.loops:
+            loop.start()
+        self._background: set[asyncio.Task[Any]] = set()
+        self._later(self._know_people())
+        self._calendar = calendar.build(lambda work: self._later(self.database.awrite(work)))
+        self._calendar.start()
+        self._socket = None
+        if self.settings.slack_app_token:
+            self._socket = await start_socket_mode(self.slack.bolt, self.settings.slack_app_token)
+
+    async def stop(self) -> None:
+        """Let what is under way end, within the grace; the rest is taken up by the next process."""
+        self._calendar.shutdown(wait=False)
+        if self._socket is not None:
+            await self._socket.close_async()  # type: ignore[no-untyped-call]
+        for loop in self.loops:
+            await loop.stop()
+        await asyncio.gather(self.deliverer.drain(GRACE_S), self.operator.drain(GRACE_S / 2))
+        for task in list(self._background):
+            task.cancel()
+        await self.intake.close()
+        await self.sender.close()
+        self.database.close()
+        self.history.close()
+        self.clients.close()
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _know_people(self) -> None:
+        """Turn e-mails and handles of the roster into Slack ids, so that a click is known by its person."""
+        while True:
+            refs = [p.slack for p in self.house.roster.people.values() if p.slack]
+            found = await self.sender.directory.find_all(refs)
+            self.house = replace(self.house, roster=_with_ids(self.house.roster, found))
+            if len(found) == len(refs):
+                return
+            await asyncio.sleep(60)
+
+    async def _figures(self) -> dict[str, float]:
+        return await self.database.aread(_figures)
+
+    async def _can_store(self) -> bool:
+        try:
+            await self.database.awrite(lambda tx: tx.put_value("ready", True))
+        except BotError:
+            return False
+        return True
+
+
+def _is_due(tx: Tx) -> bool:
+    due = tx.next_due()
+    return due is not None and due <= tx.now()
+
+
+def _figures(tx: Any) -> dict[str, float]:
+    inbox, outbox = tx.inbox_counts(), tx.outbox_counts()
+    now = tx.now()
+    waiting = [
+        page
+        for incident in tx.incidents(active=True, limit=500)
+        for page in incident.pages.values()
+        if page.sent_at is None and not page.failed and page.due_at < now - timedelta(seconds=5)
+    ]
+    return {
+        "inbox_waiting": float(inbox.get("waiting", 0)),
+        "inbox_dead": float(inbox.get("dead", 0)),
+        "outbox_waiting": float(outbox.get("pending", 0) + outbox.get("sending", 0)),
+        "outbox_dead": float(outbox.get("dead", 0)),
+        "pages_late": float(len(waiting)),
+        "late_s": max(((now - page.due_at).total_seconds() for page in waiting), default=0.0),
+        "incidents_open": float(sum(1 for i in tx.incidents(active=True, limit=500) if not i.private)),
+    }
+
+
+def _with_ids(roster: Roster, ids: dict[str, str]) -> Roster:
+    people = {
+        name: replace(person, slack=ids.get(person.slack or "", person.slack)) for name, person in roster.people.items()
+    }
+    return replace(roster, people=people)
+
+
+def _intake_settings(settings: Settings) -> IntakeSettings:
+    return IntakeSettings(
+        monitoring_user=settings.monitoring_webhook_user,
+        monitoring_passwords=settings.monitoring_webhook_passwords,
+        monitoring_tokens=settings.monitoring_webhook_tokens,
+        push_audience=settings.pubsub_push_audience,
+        push_email=settings.pubsub_push_email,
+        certs_url=settings.oidc_certs_url,
+    )
+
+
+class _Pages:
+    """What the pages read."""
+
+    def __init__(self, bot: Bot) -> None:
+        self._bot = bot
+
+    async def incidents(self) -> Any:
+        return await self._bot.database.aread(lambda tx: tx.incidents(limit=200))
+
+    async def incident(self, number: int) -> Any:
+        def both(tx: Tx) -> Any:
+            found = tx.incident(number, lock=False)
+            return None if found is None else (found, tx.events(number))
+
+        return await self._bot.database.aread(both)
+
+    def now(self) -> Any:
+        return self._bot.clock.now()
+
+

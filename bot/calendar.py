@@ -1,0 +1,58 @@
+"""The calendar, rung by APScheduler: jobs in memory that only insert a row unique for its period.
+
+Never the only clock (it stops when the wall clock is set back): pages and ladders are on the tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from bot.core.effects import line
+from bot.core.incident import Status
+from bot.core.review import required
+from bot.desk.ports import Tx
+
+REVIEW_AFTER_WORKING_DAYS = 5
+KEEP_INBOX = timedelta(days=30)
+
+
+def working_days(since: datetime, until: datetime) -> int:
+    """Whole working days (Monday to Friday, UTC) between two instants."""
+    day, count = since.date(), 0
+    while day < until.date():
+        day += timedelta(days=1)
+        count += day.weekday() < 5
+    return count
+
+
+def remind_reviews(tx: Tx) -> int:
+    """Once a day: reviews that are required and still open after five working days. Returns how many."""
+    now = tx.now()
+    if not tx.once("calendar", f"review-reminders:{now:%Y-%m-%d}"):
+        return 0
+    found = 0
+    for incident in tx.incidents(active=False, limit=200):
+        due = incident.status is Status.RESOLVED and required(incident) and incident.resolved_at is not None
+        if not due or incident.resolved_at is None:
+            continue
+        if working_days(incident.resolved_at, now) < REVIEW_AFTER_WORKING_DAYS:
+            continue
+        found += 1
+        text = (
+            f"The review of {incident.name} is still open, more than {REVIEW_AFTER_WORKING_DAYS} working days after "
+            "it was resolved. `/review edit` states the cause, `/review done` closes it."
+        )
+        tx.enqueue([line(incident, f"reminder:{incident.name}:{now:%Y-%m-%d}", text)])
+    return found
+
+
+def build(run: Callable[[Callable[[Tx], int]], object]) -> AsyncIOScheduler:
+    """The scheduler, not started. ``run`` starts a transaction on the event loop."""
+    scheduler = AsyncIOScheduler(
+        timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+    )
+    scheduler.add_job(lambda: run(remind_reviews), "cron", hour=9, minute=0, id="review-reminders")
+    return scheduler

@@ -1,0 +1,263 @@
+"""The front desk: commands, clicks, forms and pins of people, each one transaction (asks.Desk).
+
+Whatever a person did wrong is answered, privately, with what they can do; nothing is changed then.
+The same request twice (Slack retries, double clicks) is done once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from bot.core import lifecycle
+from bot.core import roster as rosters
+from bot.core.alert_model import Kind, Severity
+from bot.core.asks import Asker, Click, Command, Form, FormErrors, OpenForm, Pin
+from bot.core.delivery import Outbound
+from bot.core.refusal import Refused
+from bot.desk import runs, steps, words_incident, words_other, words_pipeline
+from bot.desk.answers import private
+from bot.desk.asked import Asked, need, split
+from bot.desk.change import change, load
+from bot.desk.deliver import Store
+from bot.desk.house import House
+from bot.desk.ports import Tx
+from pipeline.operations import Operation, complete_word
+
+Answers = list[Outbound] | OpenForm
+REVIEW_FIELDS = ("root_cause", "impact", "went_well", "could_improve", "preventive")
+
+
+class FrontDesk:
+    """Implements asks.Desk over the store."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        house: Callable[[], House],
+        registry: Mapping[str, Operation],
+        wake: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._house = house
+        self._registry = registry
+        self._wake = wake
+
+    async def command(self, asked: Command) -> OpenForm | None:
+        return await self._answer(asked.asker, split(asked.text), lambda a: self._command(a, asked.name))
+
+    async def click(self, asked: Click) -> OpenForm | None:
+        return await self._answer(asked.asker, (), lambda a: self._click(a, asked))
+
+    async def submit(self, asked: Form) -> None:
+        await self._answer(asked.asker, (), lambda a: self._submit(a, asked), forms=True)
+
+    async def pin(self, asked: Pin) -> None:
+        await self._answer(asked.asker, (), lambda a: self._pin(a, asked), quiet=True)
+
+    async def incident_of(self, channel: str) -> int | None:
+        return await self._store.aread(lambda tx: tx.incident_of_channel(channel))
+
+    async def _answer(
+        self,
+        asker: Asker,
+        words: tuple[str, ...],
+        work: Callable[[Asked], Answers],
+        *,
+        forms: bool = False,
+        quiet: bool = False,
+    ) -> OpenForm | None:
+        house = self._house()
+
+        def once(tx: Tx) -> Answers:
+            if asker.request_id and not tx.once("request", asker.request_id):
+                return []
+            asked = Asked(tx=tx, house=house, asker=asker, words=words, key=asker.request_id)
+            answers = work(asked)
+            if not isinstance(answers, OpenForm):
+                tx.enqueue(answers)
+            return answers
+
+        try:
+            answers = await self._store.awrite(once)
+        except Refused as refused:
+            if forms:
+                raise FormErrors({"": str(refused)}) from refused
+            answers = [] if quiet else [private(asker, f"{asker.request_id}:no", str(refused))]
+            rows = answers
+            await self._store.awrite(lambda tx: tx.enqueue(rows))
+        self._wake()
+        return answers if isinstance(answers, OpenForm) else None
+
+    # --- commands -----------------------------------------------------------------------------------------
+
+    def _command(self, asked: Asked, name: str) -> Answers:
+        if name in words_pipeline.FAMILIES:
+            return words_pipeline.command(asked, name, self._registry)
+        table: Mapping[str, Callable[[Asked], Answers]]
+        table = words_incident.WORDS if name == "/incident" else words_other.WORDS[name]
+        word = asked.words[0].lower() if asked.words else _default(name)
+        if word in ("help", "--help", "-h"):
+            lines = [f"{name} {(handler.__doc__ or '').splitlines()[0]}" for handler in table.values()]
+            if name == "/oncall":
+                lines = ["/oncall: who holds which level now, and whom to call about what"]
+            return [private(asked.asker, asked.key, f"{name} can do this", form="list", lines=lines)]
+        if name == "/incident" and word == "declare" and len(asked.words) == 1:
+            return OpenForm(name="declare", title="Declare an incident", context=asked.asker.channel)
+        if word not in table:
+            guess = complete_word(word, table)
+            hint = f"Did you mean `{name} {guess}`?" if guess else f"There are: {', '.join(table)}."
+            raise Refused(f"I don't know `{name} {word}`.", f"{hint} `{name} help` explains them.")
+        return table[word](replace(asked, words=asked.words[1:]))
+
+    # --- clicks -------------------------------------------------------------------------------------------
+
+    def _click(self, asked: Asked, click: Click) -> Answers:
+        person = asked.person.name if asked.person else None
+        reply = {"response_url": click.asker.response_url, "clicked": True, "nth": click.asker.request_id}
+        match click.action:
+            case "page_ack":
+                incident = load(asked.tx, _number(click.value.split(":")[0]))
+                name = need(asked, "acknowledge", incident)
+                events = lifecycle.acknowledge(incident, name, asked.now, page=click.value)
+                change(asked.tx, asked.house, incident, incident.id, events)
+                return []
+            case "incident_ack":
+                return words_incident.ack(self._on(asked, click.value))
+            case "incident_resolve":
+                number, _, word = click.value.partition(":")
+                return words_incident.resolve(self._on(asked, number), confirmed=word == "confirmed")
+            case "plan_confirm":
+                runs.confirm(asked.tx, asked.house, click.value, person, reply)
+                return []
+            case "plan_cancel":
+                runs.cancel(asked.tx, asked.house, click.value, person, reply)
+                return []
+            case "plan_approve":
+                runs.approve(asked.tx, asked.house, click.value, person, reply)
+                return []
+            case "step_run":
+                return self._step_run(asked, click)
+            case "step_done":
+                wanted = json.loads(click.value)
+                incident = load(asked.tx, int(wanted["incident"]))
+                name = need(asked, "respond", incident)
+                steps.ticked(asked.tx, asked.house, incident, str(wanted["step"]), name)
+                return [private(asked.asker, asked.key, "Ticked off, and on the timeline.")]
+            case "channel_open":
+                incident = load(asked.tx, _number(click.value))
+                need(asked, "tell", incident)
+                if not incident.wants_channel:
+                    wanted_event = lifecycle.event("channel_wanted", asked.now, asked.name)
+                    change(asked.tx, asked.house, incident, incident.id, [wanted_event])
+                return [private(asked.asker, asked.key, f"The channel of {incident.name} opens now.")]
+            case "action_add":
+                return OpenForm(name="action_add", title="Add an action", context=click.value)
+            case "action_done" | "action_undone":
+                number, _, item = click.value.partition(":")
+                incident = load(asked.tx, _number(number))
+                need(asked, "respond", incident)
+                words_other.tick(asked, incident, item, done=click.action == "action_done")
+                return words_other.review_actions(self._on(asked, number))
+            case "review_edit":
+                return words_other.review_edit(self._on(asked, click.value))
+        raise Refused(
+            f"This button ({click.action}) is not known.", "It may be of an older version; use the command."
+        )
+
+    def _on(self, asked: Asked, value: str) -> Asked:
+        return replace(asked, words=(f"INC-{_number(value)}",))
+
+    def _step_run(self, asked: Asked, click: Click) -> Answers:
+        """A button of a report or a runbook: the same as the command, typed in that channel."""
+        wanted = json.loads(click.value)
+        operation = self._registry.get(str(wanted["operation"]))
+        if operation is None:
+            raise Refused(f"The operation {wanted['operation']} is not known.")
+        incident = load(asked.tx, int(wanted["incident"])) if wanted.get("incident") else None
+        params = {**dict(wanted.get("params") or {})}
+        if incident is not None:
+            params.setdefault("pipeline", incident.pipeline)
+        return words_pipeline.start(asked, operation, params, str(wanted.get("step") or ""))
+
+    # --- forms and pins -----------------------------------------------------------------------------------
+
+    def _submit(self, asked: Asked, form: Form) -> Answers:
+        values = {k: v.strip() for k, v in form.values.items()}
+        match form.name:
+            case "declare":
+                if not values.get("title"):
+                    raise FormErrors({"title": "An incident needs a title."})
+                severity = Severity(values.get("severity") or "warning")
+                kind = Kind(values.get("kind") or "health")
+                try:
+                    incident = words_incident.declared(asked, severity, kind, values["title"])
+                except Refused as refused:
+                    raise FormErrors({"title": str(refused)}) from refused
+                return [
+                    private(
+                        replace(asked.asker, channel=form.context), asked.key, f"{incident.name} is declared."
+                    )
+                ]
+            case "review_edit":
+                incident = load(asked.tx, _number(form.context))
+                need(asked, "respond", incident)
+                events = [
+                    lifecycle.event("review_stated", asked.now, asked.name, field=field, text=text[:3000])
+                    for field, text in values.items()
+                    if field in REVIEW_FIELDS and text != incident.stated.get(field, "")
+                ]
+                if events:
+                    change(asked.tx, asked.house, incident, incident.id, events)
+                return []
+            case "action_add":
+                return self._action(asked, form, values)
+        raise Refused(f"This form ({form.name}) is not known.")
+
+    def _action(self, asked: Asked, form: Form, values: Mapping[str, str]) -> Answers:
+        if not values.get("text"):
+            raise FormErrors({"text": "An action needs a text."})
+        incident = load(asked.tx, _number(form.context))
+        need(asked, "respond", incident)
+        person = (
+            rosters.by_slack(asked.house.roster, values.get("owner", "")) if values.get("owner") else None
+        )
+        owner = person.name if person else values.get("owner", "")
+        words_other.add_action(asked, incident, values["text"], owner, values.get("due", ""))
+        return []
+
+    def _pin(self, asked: Asked, pin: Pin) -> Answers:
+        number = asked.tx.incident_of_channel(asked.asker.channel)
+        if number is None:
+            return []
+        incident = load(asked.tx, number)
+        if not asked.tx.once("pinned", f"{asked.asker.channel}:{pin.ts}"):
+            return []
+        author = rosters.by_slack(asked.house.roster, pin.author)
+        data = {
+            "ts": pin.ts,
+            "author": author.name if author else pin.author,
+            "text": pin.text[:2000],
+            "permalink": pin.permalink,
+        }
+        change(
+            asked.tx,
+            asked.house,
+            incident,
+            number,
+            [lifecycle.event("pinned", asked.now, asked.name, **data)],
+        )
+        return []
+
+
+def _default(name: str) -> str:
+    return {"/oncall": "now", "/review": "show", "/runbook": "list"}.get(name, "help")
+
+
+def _number(value: str) -> int:
+    digits = value.upper().removeprefix("INC-").split(":")[0]
+    if not digits.isdigit():
+        raise Refused("This button names no incident.")
+    return int(digits)

@@ -1,0 +1,101 @@
+"""Takes inbox rows to their decision, many in one transaction; a row that cannot be processed blocks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from bot.core.alert_model import Unusable
+from bot.core.budget import BudgetNotification
+from bot.core.errors import KeyTaken, StorageError
+from bot.desk.deliver import Store
+from bot.desk.house import House
+from bot.desk.ports import InboxRow, Tx
+from bot.desk.receive import budget_of, process
+
+log = structlog.get_logger()
+BATCH = 40
+
+
+class Processor:
+    """One turn is one batch."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        house: Callable[[], House],
+        record_budget: Callable[[BudgetNotification, InboxRow], Any],
+        wake: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._house = house
+        self._record_budget = record_budget
+        self._wake = wake
+
+    async def turn(self) -> int:
+        """Process a batch; returns how many rows were taken."""
+        house = self._house()
+        try:
+            rows = await self._store.awrite(lambda tx: _batch(tx, house, BATCH))
+        except StorageError as error:
+            if not isinstance(error, KeyTaken):
+                raise
+            rows = [await self._one(house)]
+        except Exception:  # noqa: BLE001 - which row it was is found by taking them one by one
+            rows = [await self._one(house)]
+        done = [row for row in rows if row is not None]
+        for row in done:
+            self._remember(row)
+        if done:
+            self._wake()
+        return len(done)
+
+    async def _one(self, house: House) -> InboxRow | None:
+        """The first row alone; when it is poison it goes aside, shown and counted."""
+        first = await self._store.aread(lambda tx: list(tx.inbox_batch(1)))
+        if not first:
+            return None
+        row = first[0]
+        try:
+            await self._store.awrite(lambda tx: _single(tx, house, row))
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next row must not wait for it
+            log.exception("inbox_poison", action="inbox_poison", row=row.id, source=row.source)
+            reason = f"{type(error).__name__}: {error}"[:500]
+            await self._store.awrite(lambda tx: tx.inbox_dead(row.id, reason))
+        return row
+
+    def _remember(self, row: InboxRow) -> None:
+        if row.source != "budget":
+            return
+        try:
+            self._record_budget(budget_of(row), row)
+        except Exception:  # noqa: BLE001 - figures for /cost report; the alert itself is stored
+            log.exception("budget_not_recorded", action="budget_not_recorded", row=row.id)
+
+
+def _batch(tx: Tx, house: House, limit: int) -> list[InboxRow]:
+    rows = list(tx.inbox_batch(limit))
+    done = []
+    for row in rows:
+        try:
+            process(tx, house, row)
+        except Unusable as unusable:
+            tx.inbox_dead(row.id, unusable.reason)
+        else:
+            done.append(row.id)
+    tx.inbox_done(done)
+    return rows
+
+
+def _single(tx: Tx, house: House, row: InboxRow) -> None:
+    try:
+        process(tx, house, row)
+    except Unusable as unusable:
+        tx.inbox_dead(row.id, unusable.reason)
+    else:
+        tx.inbox_done([row.id])

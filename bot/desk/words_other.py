@@ -1,0 +1,269 @@
+"""``/runbook``, ``/oncall`` and ``/review``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bot.core import lifecycle, review
+from bot.core import roster as rosters
+from bot.core.asks import OpenForm
+from bot.core.delivery import Outbound
+from bot.core.incident import Incident, Status
+from bot.core.policy import Level
+from bot.core.refusal import Refused
+from bot.core.runbook import Runbook, by_name, targets
+from bot.desk import steps
+from bot.desk.answers import private
+from bot.desk.asked import Asked, need, which
+from bot.desk.change import change
+from bot.desk.reviews import file_row
+from pipeline.operations import complete_word
+
+Answers = list[Outbound] | OpenForm
+
+
+# --- /runbook ---------------------------------------------------------------------------------------------
+
+
+def runbook_list(asked: Asked) -> Answers:
+    """list"""
+    lines = [f"{b.name}: {b.title} ({b.kind}, {len(b.steps)} steps)" for b in asked.house.runbooks]
+    return [private(asked.asker, asked.key, f"{len(lines)} runbooks", form="list", lines=lines or ["none"])]
+
+
+def _book(asked: Asked) -> Runbook:
+    names = [b.name for b in asked.house.runbooks]
+    if not asked.words:
+        raise Refused("Which runbook?", f"There are: {', '.join(names)}.")
+    found = by_name(asked.house.runbooks, asked.words[0])
+    if found is None:
+        guess = complete_word(asked.words[0], names)
+        raise Refused(
+            f"There is no runbook {asked.words[0]}.",
+            f"Did you mean {guess}?" if guess else f"There are: {', '.join(names)}.",
+        )
+    return found
+
+
+def runbook_show(asked: Asked) -> Answers:
+    """show NAME"""
+    book = _book(asked)
+    lines = []
+    for place, step in enumerate(book.steps, 1):
+        how = f"runs {step.run}" if step.run else "for a person"
+        lines.append(f"{place}. {step.title} ({how})")
+        lines += [f"    {part}" for part in step.prose.splitlines() if part.strip()][:6]
+    return [private(asked.asker, asked.key, f"{book.title}\n{book.intro}".strip(), form="list", lines=lines)]
+
+
+def runbook_run(asked: Asked) -> Answers:
+    """run NAME [--dry-run]"""
+    book = _book(asked)
+    if "--dry-run" in asked.words:
+        lines = [_would(book, place) for place in range(len(book.steps))]
+        head = f"Dry run of {book.title}: nothing is done. Every step and where it can lead:"
+        return [private(asked.asker, asked.key, head, form="list", lines=lines)]
+    number = asked.tx.incident_of_channel(asked.asker.channel)
+    incident = asked.tx.incident(number) if number is not None else None
+    if incident is None:
+        raise Refused(
+            "A runbook is run in an incident's channel, so that its steps are on a timeline.",
+            f"`/runbook show {book.name}` reads it; `/incident declare` opens an incident.",
+        )
+    need(asked, "respond", incident)
+    if not incident.active:
+        raise Refused(f"{incident.name} is {incident.status}.")
+    data = {"from": str(incident.kind), "to": book.kind, "runbook": book.name}
+    if book.name != incident.runbook:
+        incident = change(
+            asked.tx,
+            asked.house,
+            incident,
+            incident.id,
+            [lifecycle.event("kind_changed", asked.now, asked.name, **data)],
+        )
+    steps.start_runbook(asked.tx, asked.house, incident)
+    return [private(asked.asker, asked.key, f"{book.title} runs in this channel.")]
+
+
+def _would(book: Runbook, place: int) -> str:
+    step = book.steps[place]
+    what = f"runs {step.run} ({step.risk})" if step.run else "waits for a person"
+    ways = ", ".join(f"{b.when} -> {b.goto or 'the end'}" for b in step.branches)
+    after = ways or (f"then {step.following}" if step.following else "then the end")
+    return f"{place + 1}. {step.title}: {what}; {after}" + ("" if targets(step) else " (last)")
+
+
+# --- /oncall ----------------------------------------------------------------------------------------------
+
+
+def oncall(asked: Asked) -> Answers:
+    """Who holds which level now, and whom to call about what."""
+    roster, now = asked.house.roster, asked.now
+    lines = []
+    primary, backup = rosters.primary(roster, now), rosters.backup(roster, now)
+    lines.append(f"L1 primary: {primary.name if primary else 'NOBODY'}")
+    lines.append(f"L1 backup: {backup.name if backup else 'nobody'}")
+    last = rosters.emergency(roster, now)
+    number = last.number if isinstance(last, rosters.PhoneNumber) else (last.name if last else "none")
+    lines.append(f"L1 emergency: {number}")
+    for level in (Level.L2, Level.L3, Level.L4):
+        names = ", ".join(p.name for p in rosters.holders(roster, level, now))
+        lines.append(f"{level}: {names or 'NOBODY'}")
+    lines += [f"{subject}: {contact.value}" for subject, contact in roster.contacts.items()]
+    return [
+        private(asked.asker, asked.key, f"On call now ({now:%Y-%m-%d %H:%M} UTC)", form="list", lines=lines)
+    ]
+
+
+# --- /review ----------------------------------------------------------------------------------------------
+
+
+def review_show(asked: Asked) -> Answers:
+    """show [ID]"""
+    incident, _ = which(asked)
+    need(asked, "read", incident)
+    if incident.active:
+        raise Refused(f"{incident.name} is not resolved yet.", "Its timeline is there: `/incident timeline`.")
+    rows: list[Outbound] = []
+    after = incident
+    if incident.channel_id:
+        events = asked.tx.events(incident.id)
+        rows.append(file_row(incident, events))
+        if not incident.review_drafted:
+            drafted = lifecycle.event(
+                "review_drafted", asked.now, asked.name, filename=review.filename(incident)
+            )
+            after = change(asked.tx, asked.house, incident, incident.id, [drafted])
+    missing = review.may_close(after)
+    lines = [f"still missing: {what}" for what in missing] or ["nothing is missing: `/review done` closes it"]
+    lines += _action_lines(after)
+    where = (
+        f"its channel and /incidents/{incident.name}/review"
+        if incident.channel_id
+        else f"/incidents/{incident.name}/review"
+    )
+    return [
+        *rows,
+        private(
+            asked.asker, asked.key, f"The review of {incident.name} is in {where}.", form="list", lines=lines
+        ),
+    ]
+
+
+def review_edit(asked: Asked) -> Answers:
+    """edit [ID]"""
+    incident, _ = which(asked)
+    need(asked, "respond", incident)
+    _not_reviewed(incident)
+    return OpenForm(
+        name="review_edit",
+        title=f"Review of {incident.name}",
+        context=str(incident.id),
+        values=dict(incident.stated),
+    )
+
+
+def _not_reviewed(incident: Incident) -> None:
+    if incident.status is Status.REVIEWED:
+        raise Refused(f"The review of {incident.name} is closed.")
+
+
+def review_done(asked: Asked) -> Answers:
+    """done [ID]"""
+    incident, _ = which(asked)
+    name = need(asked, "review_done", incident)
+    if incident.status is not Status.RESOLVED:
+        raise Refused(
+            f"{incident.name} is {incident.status}; only a resolved incident's review can be closed."
+        )
+    missing = review.may_close(incident)
+    if missing:
+        raise Refused(
+            f"The review lacks: {'; '.join(missing)}.", "`/review edit`, `/review actions add TEXT`."
+        )
+    after = change(
+        asked.tx, asked.house, incident, incident.id, [lifecycle.event("reviewed", asked.now, name)]
+    )
+    return [private(asked.asker, asked.key, f"{after.name} is reviewed.")]
+
+
+def review_actions(asked: Asked) -> Answers:
+    """actions [ID] [add TEXT | done N | undone N]"""
+    incident, rest = which(asked)
+    if not rest:
+        buttons = [
+            {"action": "action_add", "label": f"Add an action to {incident.name}", "value": str(incident.id)}
+        ]
+        for item in incident.actions[:10]:
+            verb, label = ("action_undone", "Open again") if item.done_by else ("action_done", "Tick off")
+            buttons.append(
+                {"action": verb, "label": f"{label}: action {item.id}", "value": f"{incident.id}:{item.id}"}
+            )
+        lines = _action_lines(incident) or ["none yet"]
+        return [
+            private(
+                asked.asker,
+                asked.key,
+                f"Action items of {incident.name}",
+                form="list",
+                lines=lines,
+                buttons=buttons,
+            )
+        ]
+    need(asked, "respond", incident)
+    _not_reviewed(incident)
+    word, words = rest[0].lower(), rest[1:]
+    if word == "add":
+        if not words:
+            return OpenForm(name="action_add", title="Add an action", context=str(incident.id))
+        add_action(asked, incident, " ".join(words), "", "")
+        return [
+            private(
+                asked.asker,
+                asked.key,
+                "The action is added; give it an owner and a date with `/review actions`.",
+            )
+        ]
+    if word in ("done", "undone") and words:
+        tick(asked, incident, words[0], done=word == "done")
+        return [
+            private(
+                asked.asker, asked.key, f"Action {words[0]} is {'done' if word == 'done' else 'open again'}."
+            )
+        ]
+    raise Refused(f"I don't know `/review actions {word}`.", "There are: add TEXT, done N, undone N.")
+
+
+def _action_lines(incident: Incident) -> list[str]:
+    return [
+        f"{'done' if a.done_by else 'open'}: action {a.id}, {a.text} "
+        f"(owner {a.owner or 'nobody yet'}, due {a.due or 'not set'})"
+        for a in incident.actions
+    ]
+
+
+def add_action(asked: Asked, incident: Incident, text: str, owner: str, due: str) -> Incident:
+    """Add an action item; its number is the next one."""
+    data = {"id": len(incident.actions) + 1, "text": text[:500], "owner": owner, "due": due}
+    item = lifecycle.event("action_added", asked.now, asked.name, **data)
+    return change(asked.tx, asked.house, incident, incident.id, [item])
+
+
+def tick(asked: Asked, incident: Incident, number: str, *, done: bool) -> Incident:
+    """Tick an action item off, or open it again. Raises Refused."""
+    ids = {str(a.id): a for a in incident.actions}
+    if number not in ids:
+        raise Refused(f"{incident.name} has no action {number}.", f"It has: {', '.join(ids) or 'none'}.")
+    if bool(ids[number].done_by) == done:
+        return incident
+    kind = "action_done" if done else "action_undone"
+    item = lifecycle.event(kind, asked.now, asked.name, id=int(number))
+    return change(asked.tx, asked.house, incident, incident.id, [item])
+
+
+WORDS: Mapping[str, Mapping[str, Callable[[Asked], Answers]]] = {
+    "/runbook": {"list": runbook_list, "show": runbook_show, "run": runbook_run},
+    "/oncall": {"now": oncall},
+    "/review": {"show": review_show, "edit": review_edit, "done": review_done, "actions": review_actions},
+}

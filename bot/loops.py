@@ -1,0 +1,59 @@
+"""Turns that are taken again and again: at once when woken, at the latest after a tick.
+
+The wait is on the event loop's monotonic clock, so a wall clock that is set back stops nothing. A turn
+that fails is logged and taken again; only cancelling ends a loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class Loop:
+    """One turn taker. ``turn`` returns how much it did; more than nothing means: again at once."""
+
+    def __init__(self, name: str, turn: Callable[[], Awaitable[int]], *, every_s: float) -> None:
+        self.name = name
+        self._turn = turn
+        self._every = every_s
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, on the running loop."""
+        self._task = asyncio.create_task(self._run(), name=self.name)
+
+    def wake(self) -> None:
+        """Take the next turn now."""
+        self._woken.set()
+
+    async def stop(self) -> None:
+        """End between two turns, or in the middle of a wait."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            self._woken.clear()
+            try:
+                did = await self._turn()
+                failures = 0
+            except Exception as error:  # noqa: BLE001 - a loop outlives what one turn met
+                failures += 1
+                did = 0
+                text = f"{type(error).__name__}: {error}"
+                log.exception("turn_failed", action="turn_failed", loop=self.name, error=text[:300])
+            if did and not failures:
+                await asyncio.sleep(0)
+                continue
+            try:
+                await asyncio.wait_for(self._woken.wait(), timeout=min(30.0, self._every * (1 + failures)))
+            except TimeoutError:
+                continue

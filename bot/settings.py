@@ -1,0 +1,127 @@
+"""Every setting, read from the environment once; all mistakes are reported at once.
+
+Secrets never appear in a repr or a log. Each setting is explained in README.md, "Settings".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bot.core.errors import ConfigError
+
+DEFAULT_DATABASE = "sqlite:///var/streamwatch.db"
+SLACK_API = "https://slack.com/api/"
+GOOGLE_CERTS = "https://www.googleapis.com/oauth2/v1/certs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the process was told."""
+
+    slack_bot_token: str = field(repr=False)
+    slack_signing_secret: str = field(repr=False)
+    slack_app_token: str = field(default="", repr=False)
+    slack_api_url: str = SLACK_API
+    announcement_channel: str = "incidents"
+    database_url: str = field(default=DEFAULT_DATABASE, repr=False)
+    host: str = "0.0.0.0"
+    port: int = 8080
+    monitoring_webhook_user: str = ""
+    monitoring_webhook_passwords: tuple[str, ...] = field(default=(), repr=False)
+    monitoring_webhook_tokens: tuple[str, ...] = field(default=(), repr=False)
+    pubsub_push_audience: str = ""
+    pubsub_push_email: str = ""
+    oidc_certs_url: str = GOOGLE_CERTS
+    pull_subscriptions: tuple[str, ...] = ()
+    google_cloud_project: str = ""
+    runbooks_dir: Path = Path("runbooks")
+    web_token: str = field(default="", repr=False)
+    public_url: str = ""
+    log_level: str = "INFO"
+
+
+def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """The settings and the warnings about them. Raises ConfigError with every mistake."""
+    mistakes: list[str] = []
+
+    def text(name: str, default: str = "") -> str:
+        return env.get(name, "").strip() or default
+
+    token, secret, socket = text("SLACK_BOT_TOKEN"), text("SLACK_SIGNING_SECRET"), text("SLACK_APP_TOKEN")
+    if not token:
+        mistakes.append("SLACK_BOT_TOKEN is missing: the bot token (xoxb-...) of the installed Slack app.")
+    elif not token.startswith("xoxb-"):
+        mistakes.append("SLACK_BOT_TOKEN must start with xoxb-; a bot token is needed, no user token.")
+    if not secret and not socket:
+        mistakes.append("SLACK_SIGNING_SECRET is missing (or SLACK_APP_TOKEN for Socket Mode).")
+    if socket and not socket.startswith("xapp-"):
+        mistakes.append("SLACK_APP_TOKEN must start with xapp-.")
+    api = text("SLACK_API_URL", SLACK_API)
+    if not re.fullmatch(r"https?://[^\s]+/api/", api):
+        mistakes.append(f"SLACK_API_URL must end in /api/, not {api!r}.")
+    database = text("DATABASE_URL", DEFAULT_DATABASE)
+    managed = next((name for name in ("GAE_ENV", "GAE_APPLICATION", "K_SERVICE") if env.get(name)), "")
+    if database.startswith("sqlite") and managed:
+        mistakes.append(
+            f"DATABASE_URL is a SQLite file, and {managed} says this is App Engine or Cloud Run, whose disk does not "
+            "last: use PostgreSQL (postgresql://user@host/name)."
+        )
+    elif not database.startswith(("sqlite:", "postgresql:", "postgresql+psycopg:", "postgres:")):
+        mistakes.append("DATABASE_URL must start with sqlite:/// or postgresql://.")
+    settings = Settings(
+        slack_bot_token=token,
+        slack_signing_secret=secret,
+        slack_app_token=socket,
+        slack_api_url=api,
+        announcement_channel=text("ANNOUNCEMENT_CHANNEL", "incidents").lstrip("#"),
+        database_url=re.sub(r"^postgres:", "postgresql:", database),
+        host=text("HOST", "0.0.0.0"),
+        port=_port(text("PORT", "8080"), mistakes),
+        monitoring_webhook_user=text("MONITORING_WEBHOOK_USER"),
+        monitoring_webhook_passwords=_several(text("MONITORING_WEBHOOK_PASSWORD")),
+        monitoring_webhook_tokens=_several(text("MONITORING_WEBHOOK_TOKEN")),
+        pubsub_push_audience=text("PUBSUB_PUSH_AUDIENCE"),
+        pubsub_push_email=text("PUBSUB_PUSH_EMAIL"),
+        oidc_certs_url=text("OIDC_CERTS_URL", GOOGLE_CERTS),
+        pull_subscriptions=_several(text("PULL_SUBSCRIPTIONS")),
+        google_cloud_project=text("GOOGLE_CLOUD_PROJECT"),
+        runbooks_dir=Path(text("RUNBOOKS_DIR", "runbooks")),
+        web_token=text("WEB_TOKEN"),
+        public_url=text("PUBLIC_URL").rstrip("/"),
+        log_level=text("LOG_LEVEL", "INFO").upper(),
+    )
+    if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        mistakes.append("LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR.")
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return settings, _warnings(settings)
+
+
+def _port(text: str, mistakes: list[str]) -> int:
+    if text.isdigit() and 0 <= int(text) <= 65535:
+        return int(text)
+    mistakes.append(f"PORT must be a number from 0 to 65535, not {text!r}.")
+    return 0
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _warnings(settings: Settings) -> list[str]:
+    found = []
+    basic = settings.monitoring_webhook_user and settings.monitoring_webhook_passwords
+    if not basic and not settings.monitoring_webhook_tokens:
+        found.append(
+            "No credentials for Cloud Monitoring's webhook: POST /webhooks/cloud-monitoring answers 401. "
+            "Set MONITORING_WEBHOOK_USER and MONITORING_WEBHOOK_PASSWORD, or MONITORING_WEBHOOK_TOKEN."
+        )
+    if not settings.pubsub_push_audience or not settings.pubsub_push_email:
+        found.append(
+            "No identity for Pub/Sub push: POST /webhooks/pubsub answers 401. Set PUBSUB_PUSH_AUDIENCE and "
+            "PUBSUB_PUSH_EMAIL, or pull with PULL_SUBSCRIPTIONS."
+        )
+    return found
