@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from bot.clock import Clock
 from bot.core.errors import StorageUnavailable
+from bot.store.bulk import Row, put_postgres, put_sqlite
 from bot.store.engines import BUSY_TIMEOUT_MS, open_engines
 from bot.store.failures import DRIVER_ERRORS, translate, worth_a_retry
 from bot.store.fairness import FairLock
-from bot.store.schema import REVISION
+from bot.store.schema import REVISION, to_micros
 from bot.store.tx import StoreTx
 
 T = TypeVar("T")
@@ -74,19 +75,18 @@ class Database:
         """``read`` in the readers' threads."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read, do)
 
-    @contextmanager
-    def batch(self) -> Iterator[Any]:
-        """A DBAPI connection inside a write transaction, committed at the end: for the intake's bulk.
+    def put_many(self, rows: Sequence[Row]) -> list[bool]:
+        """Commit notifications to the inbox, all or none; True for each that is new, in their order.
 
-        Raises StorageError's kinds as ``write`` does; it is not retried.
+        A row is (source, delivery key, body, meta as JSON text, reason why it is dead or ""). Copies
+        of what is known are counted there. Raises StorageError's kinds; then nothing was kept.
         """
-        with self._reported():
-            if self._engines.postgres:
-                with self._engines.writer.begin() as connection:
-                    yield connection.connection.driver_connection
-            else:
-                with self._turn, self._engines.writer.begin() as connection:
-                    yield connection.connection.driver_connection
+        if self._engines.postgres:
+            # Asked inside the same transaction: replicas agree on the database's time.
+            return self._retried(lambda tx: put_postgres(tx.driver_connection, rows, to_micros(tx.now())))
+        at = to_micros(self.clock.now())
+        with self._reported(), self._turn, self._engines.writer.begin() as connection:
+            return put_sqlite(connection.connection.driver_connection, rows, at)
 
     def close(self) -> None:
         """Let running transactions end, then close every connection."""

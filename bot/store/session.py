@@ -43,6 +43,11 @@ class Session:
             self._now = self._clock.domain_of(self.wall()) if not self._clock.host_only else self._clock.now()
         return self._now
 
+    @property
+    def driver_connection(self) -> Any:
+        """The driver's own connection inside this transaction, for statements in bulk."""
+        return self._connection.connection.driver_connection
+
     def _execute(
         self, statement: sa.Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> sa.CursorResult[Any]:
