@@ -1,0 +1,17 @@
+"""Fixtures: a fresh world with its clients for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.sandbox_google.google import Google, running_google
+
+
+@pytest.fixture
+def google(tmp_path: Path) -> Iterator[Google]:
+    """A healthy world, served, under a hand-driven clock."""
+    with running_google(tmp_path) as served:
+        yield served
