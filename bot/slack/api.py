@@ -7,6 +7,7 @@ retries belong to the outbox.
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from ipaddress import ip_address
@@ -111,7 +112,7 @@ class Api:
         try:
             async with (
                 asyncio.timeout(2 * HTTP_TIMEOUT.total_seconds()),
-                session.post(url, data=content, headers=headers, proxy=self.client.proxy) as answer,
+                session.post(url, data=io.BytesIO(content), headers=headers, proxy=self.client.proxy) as answer,
             ):
                 answer.raise_for_status()
         except TROUBLE as error:

@@ -1,0 +1,305 @@
+"""Promise: everything arrives, once, whatever Slack and the network do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from bot.clock import Clock
+from bot.core.delivery import Ambiguous, Kind, Leased, NotSent, Outbound, Priority, Refused, Sent, settle
+from bot.core.incident import Incident
+from bot.slack.api import make_client
+from bot.slack.lookup import LookupFailed
+from bot.slack.sender import Sender
+from tests.integration.slack_room.conftest import Slack
+from tests.unit.slack.samples import incident, leased, page, plan, report, row
+
+# The shapes of a failing Slack: what fails, and whether it was accepted all the same.
+TROUBLE = [
+    pytest.param("ratelimited", {"retry_after": 1}, id="429"),
+    pytest.param("http_500", {}, id="500-before"),
+    pytest.param("http_500", {"after_accept": True}, id="500-after"),
+    pytest.param("http_503", {"after_accept": True}, id="503-after"),
+    pytest.param("reset", {}, id="reset-before"),
+    pytest.param("reset", {"after_accept": True}, id="reset-after"),
+    pytest.param("error", {"error": "internal_error", "after_accept": True}, id="internal-error-after"),
+    pytest.param("error", {"error": "fatal_error"}, id="fatal-error-before"),
+]
+
+
+async def deliver(sender: Sender, out: Outbound, case: Incident | None, **start: Any) -> Leased:
+    """The deliverer's loop without its database: look up after a doubt, then send, until it is settled."""
+    row = leased(out, **start)
+    for attempt in range(1, 8):
+        found = await sender.look_up(row, case) if row.ambiguous else None
+        outcome = found or await sender.send(row, case)
+        settled = settle(row, outcome)
+        if settled.again_in is None:
+            assert settled.state == "sent", settled
+            return leased(out, result=settled.result, first_try_at=row.first_try_at)
+        row = replace(row, ambiguous=settled.ambiguous, attempts=attempt + 1)
+    raise AssertionError(f"not delivered: {outcome}")
+
+
+async def open_channel(sender: Sender, name: str = "inc-0007-job-stopped") -> Incident:
+    out = row(Kind.CREATE_CHANNEL, key=f"create:{name}", name=name, private=False, number=7)
+    outcome = await sender.send(leased(out), None)
+    assert isinstance(outcome, Sent), outcome
+    return incident(channel_id=outcome.result["channel"], channel_name=outcome.result["name"])
+
+
+@pytest.mark.parametrize(("kind", "more"), TROUBLE)
+async def test_a_post_arrives_once(sender: Sender, slack: Slack, kind: str, more: dict[str, Any]) -> None:
+    case = await open_channel(sender)
+    await slack.fault("chat.postMessage", kind, **more)
+    await deliver(sender, row(Kind.POST, key="post:1", text="Restart was verified"), case)
+    said = [m for m in await slack.ours() if "Restart was verified" in m["text"]]
+    assert len(said) == 1
+    assert said[0]["metadata"]["event_payload"]["outbox_id"] == "post:1"
+
+
+@pytest.mark.parametrize(("kind", "more"), TROUBLE)
+async def test_a_page_arrives_once(sender: Sender, slack: Slack, kind: str, more: dict[str, Any]) -> None:
+    await slack.fault("chat.postMessage", kind, **more)
+    done = await deliver(sender, page(), incident())
+    pages = [m for m in await slack.ours() if "Page to L1" in m["text"]]
+    assert len(pages) == 1
+    assert pages[0]["ts"] == done.result["ts"]
+
+
+async def test_a_timeout_after_acceptance_is_looked_up_and_not_sent_again(slack: Slack) -> None:
+    sender = Sender(make_client("xoxb-sandbox", f"{slack.base_url}/api/"), "incidents", Clock())
+    case = await open_channel(sender)
+    await slack.fault("chat.postMessage", "timeout", after_accept=True)
+    held = row(Kind.POST, key="post:slow", text="Slow but accepted")
+    outcome = await sender.send(leased(held), case)
+    assert isinstance(outcome, Ambiguous)
+    assert isinstance(await sender.look_up(leased(held, ambiguous=True), case), Sent)
+    assert sum("Slow but accepted" in m["text"] for m in await slack.ours()) == 1
+
+
+async def test_a_rate_limit_says_when_to_come_back_and_the_pace_waits(sender: Sender, slack: Slack) -> None:
+    case = await open_channel(sender)
+    await slack.fault("chat.postMessage", "ratelimited", retry_after=7)
+    held = leased(row(Kind.POST, text="x"))
+    outcome = await sender.send(held, case)
+    assert isinstance(outcome, NotSent)
+    assert outcome.retry_in.total_seconds() == 7
+    assert 6 < sender.ready_in(held) <= 7
+
+
+async def test_nothing_listens_means_surely_not_sent() -> None:
+    sender = Sender(make_client("xoxb-sandbox", "http://127.0.0.1:9/api/"), "incidents", Clock())
+    outcome = await sender.send(leased(row(Kind.POST, channel="C01GENERAL", text="x")), None)
+    assert isinstance(outcome, NotSent)
+    with pytest.raises(LookupFailed):
+        await sender.look_up(leased(row(Kind.POST, channel="C01GENERAL", text="x"), ambiguous=True), None)
+
+
+async def test_what_slack_refuses_is_refused_for_good(sender: Sender) -> None:
+    outcome = await sender.send(leased(row(Kind.POST, channel="C404", text="x")), None)
+    assert outcome == Refused(reason="channel_not_found")
+
+
+async def test_a_row_waits_for_its_channel(sender: Sender) -> None:
+    assert isinstance(await sender.send(leased(row(Kind.POST, text="x")), incident()), NotSent)
+
+
+async def test_blocks_that_slack_does_not_like_leave_the_text(sender: Sender, slack: Slack) -> None:
+    case = await open_channel(sender)
+    await slack.fault("chat.postMessage", "error", error="invalid_blocks")
+    assert isinstance(await sender.send(leased(row(Kind.POST, text="still said")), case), Sent)
+    assert any(m["text"] == "still said" for m in await slack.ours())
+
+
+# --- the channel ------------------------------------------------------------------------------------------
+
+
+async def test_a_taken_name_gets_a_suffix_and_the_other_channel_is_left_alone(
+    sender: Sender, slack: Slack
+) -> None:
+    first = await open_channel(sender)
+    second = await open_channel(sender)
+    assert second.channel_name == "inc-0007-job-stopped-2"
+    assert second.channel_id != first.channel_id
+
+
+@pytest.mark.parametrize("kind", ["http_500", "reset"])
+async def test_a_channel_made_in_doubt_is_found_and_adopted(sender: Sender, slack: Slack, kind: str) -> None:
+    await slack.fault("conversations.create", kind, after_accept=True)
+    out = row(Kind.CREATE_CHANNEL, key="create:7", name="inc-0007-doubt", private=False, number=7)
+    done = await deliver(sender, out, None)
+    state = await slack.get("/sim/state")
+    made = [c for c in state["channels"] if (c["name"] or "").startswith("inc-0007-doubt")]
+    assert [c["id"] for c in made] == [done.result["channel"]]
+    assert done.result["name"] == "inc-0007-doubt"
+
+
+async def test_an_older_channel_of_the_same_name_is_not_adopted(sender: Sender) -> None:
+    await open_channel(sender, "inc-0007-old")
+    out = row(Kind.CREATE_CHANNEL, key="create:7", name="inc-0007-old", private=False, number=7)
+    later = datetime.now(UTC).timestamp() + 60
+    assert await sender.look_up(leased(out, ambiguous=True, first_try_at=later), None) is None
+
+
+async def test_the_furniture_is_put_and_may_be_put_twice(sender: Sender, slack: Slack) -> None:
+    case = await open_channel(sender)
+    headline = await deliver(sender, row(Kind.HEADLINE, key="headline:7"), case)
+    case = replace(case, headline_ts=headline.result["ts"])
+    rows = [
+        row(Kind.INVITE, people=["U01ALICE", "bob@example.com", "carol", "nobody@example.com"]),
+        row(Kind.TOPIC),
+        row(Kind.PIN),
+        row(Kind.BOOKMARK, items=[{"title": "Runbook <!channel>", "link": "https://example.com/runbook"}]),
+    ]
+    for out in rows + rows:
+        outcome = await sender.send(leased(out), case)
+        assert isinstance(outcome, Sent), outcome
+    channel = await slack.channel(case.channel_id)
+    assert {"U01ALICE", "U02BOB", "U03CAROL"} <= set(channel["members"])
+    assert "CRITICAL" in str(channel["topic"])
+    assert len(channel["pins"]) == 1
+    assert len(channel["bookmarks"]) == 1
+
+
+async def test_the_headline_is_one_message_edited_in_place(sender: Sender, slack: Slack) -> None:
+    case = await open_channel(sender)
+    first = await deliver(sender, row(Kind.HEADLINE, key="headline:7"), case)
+    await slack.fault("chat.update", "http_500", after_accept=True)
+    again = await deliver(
+        sender,
+        row(Kind.HEADLINE, key="headline:7"),
+        incident(channel_id=case.channel_id, acked_by="alice"),
+        result=first.result,
+    )
+    assert again.result["ts"] == first.result["ts"]
+    headlines = [
+        m for m in await slack.ours() if (m["metadata"] or {}).get("event_type") == "streamwatch_headline"
+    ]
+    assert len(headlines) == 1
+    assert "Acknowledged by alice" in headlines[0]["text"]
+
+
+async def test_announcements_find_their_channel_join_it_and_are_edited(sender: Sender, slack: Slack) -> None:
+    first = await deliver(sender, row(Kind.ANNOUNCE, key="announce:7", lane="announce"), incident())
+    assert first.result["channel"] == "C02INCIDENTS"
+    await deliver(
+        sender,
+        row(Kind.ANNOUNCE, key="announce:7", lane="announce"),
+        incident(channel_id="C0INC7"),
+        result=first.result,
+    )
+    messages = [m for m in (await slack.channel("incidents"))["messages"] if "INC-7" in m["text"]]
+    assert len(messages) == 1
+    assert "<#C0INC7>" in messages[0]["text"]
+
+
+# --- pages ------------------------------------------------------------------------------------------------
+
+
+async def test_pages_of_one_moment_to_one_person_are_one_message(sender: Sender, slack: Slack) -> None:
+    rows = [leased(page(f"page:{n}", incident=f"INC-{n}", page=f"p{n}")) for n in (7, 8, 9)]
+    outcomes = await sender.send_pages(rows[:2], {7: incident()})
+    later = await sender.send_pages(rows[2:], {})
+    results = [o.result for o in [*outcomes, *later] if isinstance(o, Sent)]
+    assert len(results) == 3
+    assert len({r["ts"] for r in results}) == 1
+    pages = await slack.ours()
+    assert len(pages) == 1
+    assert pages[0]["metadata"]["event_payload"]["pages"] == ["page:7", "page:8", "page:9"]
+    for name in ("INC-7", "INC-8", "INC-9"):
+        assert name in pages[0]["text"]
+
+
+async def test_a_page_added_in_doubt_is_found_by_its_key(sender: Sender, slack: Slack) -> None:
+    await sender.send(leased(page("page:7")), incident())
+    await slack.fault("chat.update", "reset", after_accept=True)
+    done = await deliver(sender, page("page:8", incident="INC-8"), None)
+    messages = await slack.ours()
+    assert len(messages) == 1
+    assert done.result["ts"] == messages[0]["ts"]
+
+
+async def test_a_page_is_edited_when_its_channel_exists_and_keeps_its_neighbours(
+    sender: Sender, slack: Slack
+) -> None:
+    rows = [leased(page("page:7")), leased(page("page:8", incident="INC-8"))]
+    first, _ = await sender.send_pages(rows, {7: incident()})
+    assert isinstance(first, Sent)
+    renewed = leased(page("page:7"), result=first.result)
+    await sender.send_pages([renewed], {7: incident(channel_id="C0INC7")})
+    (message,) = await slack.ours()
+    assert "<#C0INC7>" in message["text"]
+    assert "INC-8" in message["text"]
+
+
+async def test_after_a_restart_an_edit_does_not_drop_the_other_pages(sender: Sender, slack: Slack) -> None:
+    rows = [leased(page("page:7")), leased(page("page:8", incident="INC-8"))]
+    first, _ = await sender.send_pages(rows, {7: incident()})
+    assert isinstance(first, Sent)
+    fresh = Sender(make_client("xoxb-sandbox", f"{slack.base_url}/api/"), "incidents", Clock())
+    renewed = leased(page("page:7"), result=first.result)
+    assert isinstance((await fresh.send_pages([renewed], {7: incident(channel_id="C0INC7")}))[0], Sent)
+    (message,) = await slack.ours()
+    assert "INC-8" in message["text"]
+
+
+async def test_pages_to_different_people_go_to_each_and_an_unknown_one_is_refused(
+    sender: Sender, slack: Slack
+) -> None:
+    rows = [
+        leased(page("a")),
+        leased(page("b", slack="ghost@example.com", person="ghost")),
+        leased(page("c", slack="bob@example.com", person="bob")),
+    ]
+    outcomes = await sender.send_pages(rows, {})
+    assert [type(o) for o in outcomes] == [Sent, Refused, Sent]
+    assert len(await slack.ours()) == 2
+
+
+# --- answers, files ---------------------------------------------------------------------------------------
+
+
+async def test_a_whisper_reaches_a_person_who_is_not_in_the_channel(sender: Sender, slack: Slack) -> None:
+    case = await open_channel(sender)
+    out = row(Kind.EPHEMERAL, channel=case.channel_id, user="U05ERIN", text="only for you")
+    assert isinstance(await sender.send(leased(out), case), Sent)
+    assert any(m["text"] == "only for you" for m in await slack.ours())
+
+
+@pytest.mark.parametrize("method", ["files.getUploadURLExternal", "files.completeUploadExternal"])
+async def test_a_file_is_shared_once(sender: Sender, slack: Slack, method: str) -> None:
+    case = await open_channel(sender)
+    await slack.fault(method, "http_500", after_accept=True)
+    metadata = {"event_type": "streamwatch_review", "event_payload": {"incident": "INC-7"}}
+    out = row(
+        Kind.FILE,
+        key="review:7",
+        filename="INC-7.md",
+        title="Review of INC-7",
+        content="# Review\n",
+        comment="Draft",
+        metadata=metadata,
+    )
+    await deliver(sender, out, case)
+    channel = await slack.channel(case.channel_id)
+    assert len(channel["files"]) == 1
+    marked = [
+        m for m in channel["messages"] if (m["metadata"] or {}).get("event_type") == "streamwatch_review"
+    ]
+    assert len(marked) == 1
+
+
+@pytest.mark.parametrize("form", [{"form": "report", "report": report()}, {"form": "plan", "plan": plan()}])
+async def test_reports_and_plans_pass_slacks_own_validation(
+    sender: Sender, slack: Slack, form: dict[str, Any]
+) -> None:
+    case = await open_channel(sender)
+    out = Outbound(
+        key="r", kind=Kind.POST, lane="incident:7", priority=Priority.CHANNEL, incident=7, data=form
+    )
+    assert isinstance(await sender.send(leased(out), case), Sent)
+    assert len(await slack.calls("chat.postMessage")) == 1
