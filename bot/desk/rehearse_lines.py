@@ -26,10 +26,14 @@ _BY_PERSON = frozenset({"acknowledged", "page_acknowledged", "still_here", "reso
 
 def lines_of(incident: Incident, events: Sequence[Event]) -> Iterator[tuple[Line, str]]:
     """The lines of these events and, for a page, its id; ``incident`` is the state after them."""
+    last = None
     for place, item in enumerate(events):
         if item.type not in _TOLD:
             continue
-        yield _line(incident, item, _due(events, place)), str(item.data.get("page", ""))
+        line = _line(incident, item, _due(events, place))
+        if line != last:  # one press answers several pages of one level
+            yield line, str(item.data.get("page", ""))
+        last = line
 
 
 def _due(events: Sequence[Event], place: int) -> datetime | None:
@@ -47,11 +51,13 @@ def _due(events: Sequence[Event], place: int) -> datetime | None:
 def _line(incident: Incident, e: Event, due: datetime | None) -> Line:
     d = e.data
     person = d.get("person") or (e.actor if e.type in _BY_PERSON and not d.get("auto") else None)
+    page = incident.pages.get(str(d.get("page", "")))
+    level = "L1" if e.type == "emergency" else d.get("level") or (page.level if page else None)
     return Line(
         at=e.at,
         due=due,
         kind=_KINDS.get(e.type, e.type),
-        level="L1" if e.type == "emergency" else str(d["level"]) if d.get("level") else None,
+        level=str(level) if level else None,
         person=person,
         rule=d.get("rule") or None,
         incident=incident.name,
