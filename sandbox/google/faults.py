@@ -24,6 +24,10 @@ class Faults:
         """Let it count down from now on."""
         self._standing.append(_Standing(injection, injection.count))
 
+    def clear(self) -> None:
+        """Take back what is still standing."""
+        self._standing.clear()
+
     def check(self, full_method: str) -> None:
         """Raise Refused when an injection meets this call ("/package.Service/Method")."""
         for standing in self._standing:

@@ -35,7 +35,7 @@ def parse(text: str) -> Predicate:
     if not tokens:
         return lambda record: True
     parser = _Parser(tokens)
-    predicate = parser.disjunction()
+    predicate = parser.conjunction()
     if parser.rest():
         raise _bad(f"unexpected {parser.rest()!r}")
     return predicate
@@ -80,25 +80,26 @@ class _Parser:
     def rest(self) -> str:
         return " ".join(token.text for token in self._tokens[self._next :])
 
-    def disjunction(self) -> Predicate:
-        parts = [self._conjunction()]
-        while self._word("OR"):
-            parts.append(self._conjunction())
-        return parts[0] if len(parts) == 1 else lambda record: any(part(record) for part in parts)
-
-    def _conjunction(self) -> Predicate:
-        parts = [self._negation()]
+    def conjunction(self) -> Predicate:
+        parts = [self._disjunction()]
         # Two comparisons side by side are joined by AND, as on separate lines of Logging's console.
         while self._word("AND") or self._starts():
-            parts.append(self._negation())
+            parts.append(self._disjunction())
         return parts[0] if len(parts) == 1 else lambda record: all(part(record) for part in parts)
+
+    def _disjunction(self) -> Predicate:
+        # In Google's filters OR binds tighter than AND (AIP-160), other than in most languages.
+        parts = [self._negation()]
+        while self._word("OR"):
+            parts.append(self._negation())
+        return parts[0] if len(parts) == 1 else lambda record: any(part(record) for part in parts)
 
     def _negation(self) -> Predicate:
         if self._word("NOT"):
             inner = self._negation()
             return lambda record: not inner(record)
         if self._mark("("):
-            inner = self.disjunction()
+            inner = self.conjunction()
             self._expect(")")
             return inner
         return self._comparison()
@@ -173,17 +174,20 @@ class _Parser:
 
 def _function(path: str, op: str, name: str, arguments: list[str]) -> Predicate:
     first = arguments[0]
+    pattern = _pattern(first) if name == "monitoring.regex.full_match" else None
 
     def holds(record: Lookup) -> bool:
         value = record(path)
         text = "" if value is None else str(value)
-        result = {
-            "starts_with": text.startswith(first),
-            "ends_with": text.endswith(first),
-            "has_substring": first in text,
-            "one_of": text in arguments,
-            "monitoring.regex.full_match": re.fullmatch(first, text) is not None,
-        }[name]
+        if pattern is not None:
+            result = pattern.fullmatch(text) is not None
+        else:
+            result = {
+                "starts_with": text.startswith(first),
+                "ends_with": text.endswith(first),
+                "has_substring": first in text,
+                "one_of": text in arguments,
+            }[name]
         return result if op == "=" else not result
 
     return holds
@@ -191,10 +195,7 @@ def _function(path: str, op: str, name: str, arguments: list[str]) -> Predicate:
 
 def _test(path: str, op: str, wanted: str) -> Predicate:
     if op in ("=~", "!~"):
-        try:
-            pattern = re.compile(wanted)
-        except re.error as error:
-            raise _bad(f"bad regular expression {wanted!r}: {error}") from error
+        pattern = _pattern(wanted)
         return lambda record: (pattern.search(str(record(path) or "")) is not None) == (op == "=~")
     if op == ":":
         return lambda record: record(path) is not None and wanted.lower() in str(record(path)).lower()
@@ -205,11 +206,21 @@ def _test(path: str, op: str, wanted: str) -> Predicate:
         if value is None:
             return op == "!="
         left = _comparable(path, value)
-        if type(left) is not type(right):
-            return (str(value) == wanted) == (op == "=") if op in ("=", "!=") else False
+        if isinstance(left, float) and isinstance(right, str):
+            try:
+                return _compare(op, left, float(right))
+            except ValueError:
+                return op == "!="
         return _compare(op, left, right)
 
     return holds
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise _bad(f"bad regular expression {text!r}: {error}") from error
 
 
 def _comparable(path: str, value: object) -> float | str:

@@ -145,9 +145,8 @@ class Flow:
         lane.extra_oldest = oldest
         lane.extra_rate = lane.extra / min(900.0, max(60.0, (at - oldest) / CATCH_UP))
 
-    def fail_letters(self, at: float, count: int) -> None:
+    def fail_letters(self, job: Job, at: float, count: int) -> None:
         """The dead letters of a job's last three minutes, when it fails at `at`."""
-        job = self.jobs[-1]
         for index in range(count):
             lane = self.lanes[index % len(self.lanes)]
             self._emit("job_failed", lane, at - 180.0 + index * 180.0 / count, job)

@@ -17,6 +17,7 @@ DATA_FAULTS = ("schema_change", "new_required_field", "invalid_format", "rule_vi
 SLOW = ("hot_key", "slow_sink")
 SCENARIOS = ("healthy", "job_failed", "job_stuck", *DATA_FAULTS, "cost_spike", "doubled_job", *SLOW)
 CAUSES = ("exception", "quota", "permission")
+PAST_S = 8 * 86_400.0
 FIELDS = (
     "scenario",
     "at",
@@ -79,7 +80,7 @@ def parse(body: object, *, now: float, pipelines: list[str], subscriptions: set[
             raise ValueError(f"unknown field {key!r}{_hint(str(key), FIELDS)}; known: {', '.join(FIELDS)}")
     return Change(
         scenario=_one_of(body, "scenario", SCENARIOS),
-        at=_moment(body.get("at")),
+        at=_begin(body.get("at"), now),
         pipeline=_one_of(body, "pipeline", pipelines),
         jobs=tuple(_job(item, index, now) for index, item in _items(body, "jobs")),
         dead_letters=tuple(_dead_letter(item, index) for index, item in _items(body, "dead_letters")),
@@ -139,6 +140,13 @@ def _moment(value: object) -> float | None:
         raise ValueError(f"at must be an RFC 3339 time with a zone or epoch seconds: {value!r}") from error
 
 
+def _begin(value: object, now: float) -> float | None:
+    at = _moment(value)
+    if at is not None and now - at > PAST_S:
+        raise ValueError("at must not lie more than 8 days back: the world remembers no further")
+    return at
+
+
 def _strings(item: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
     value = item.get(key) or {}
     if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
@@ -148,14 +156,16 @@ def _strings(item: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
 
 def _job(item: dict[str, Any], index: int, now: float) -> JobEntry:
     where = f"jobs[{index}]"
-    _only(item, where, ("name", "state", "id", "created", "labels"))
-    state = str(item.get("state", "RUNNING")).upper().removeprefix("JOB_STATE_")
+    _only(item, where, ("name", "state", "current_state", "id", "created", "create_time", "labels"))
+    state = (
+        str(item.get("state") or item.get("current_state") or "RUNNING").upper().removeprefix("JOB_STATE_")
+    )
     if state not in STATES:
         raise ValueError(f"{where}: unknown state {state!r}; known: {', '.join(sorted(STATES))}")
     name = item.get("name", "")
     if not isinstance(name, str):
         raise ValueError(f"{where}: name must be text")
-    created = _moment(item.get("created"))
+    created = _moment(item.get("created") or item.get("create_time"))
     age = 3600.0 if created is None else max(0.0, now - created)
     return JobEntry(
         name=name, state=state, id=str(item.get("id", "")), age_s=age, labels=_strings(item, "labels", where)

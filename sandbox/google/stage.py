@@ -76,8 +76,8 @@ def play(flow: Flow, scenario: str, at: float, start_s: float) -> None:
     elif scenario == "job_failed":
         for job in running:
             fail(flow.logs, job, at, flow.cause)
-        if flow.jobs and running:
-            flow.fail_letters(at, FAILED_LETTERS)
+        if running:
+            flow.fail_letters(running[0], at, FAILED_LETTERS)
     elif scenario == "job_stuck":
         for job in running:
             job.stuck_since = at
@@ -113,7 +113,7 @@ def _heal(flow: Flow, running: list[Job], at: float) -> None:
 
 def fail(logs: LogBook, job: Job, at: float, cause: str) -> None:
     """The job goes to FAILED at `at`, with its reason in the logs of the two minutes before."""
-    worker, service = FAILURES[cause]
+    worker, service = failure(job, cause)
     job.become(at, (0.0, "FAILED"))
     for retry in range(4):
         logs.of_job(job, at - 100 + retry * 30, "ERROR", worker, step="EnrichProduct")
@@ -159,11 +159,20 @@ def launch(
     return job
 
 
+def failure(job: Job, cause: str) -> tuple[str, str]:
+    """What a worker and what the service writes when the job fails for that cause."""
+    names = (("demo-project", job.project), ("europe-west1", job.region), ("ecommerce-streaming", job.name))
+    worker, service = FAILURES[cause]
+    for ours, theirs in names:
+        worker, service = worker.replace(ours, theirs), service.replace(ours, theirs)
+    return worker, service
+
+
 def tell_transition(flow: Flow, job: Job, at: float) -> None:
     """Write what the service writes when a job changes its state at `at`."""
     state = job.state_at(at)
     if state == "FAILED":
-        worker, service = FAILURES[flow.cause]
+        worker, service = failure(job, flow.cause)
         flow.logs.of_job(job, at, "ERROR", worker, log="launcher")
         flow.logs.of_job(job, at, "ERROR", service, log="job-message")
         return

@@ -211,6 +211,7 @@ class World:
         if change.scenario == "healthy":
             self.billing.spike_to = billing_day(at) - timedelta(days=1)
             self.synthetic.clear()
+            self.faults.clear()
         if change.cause:
             flow.cause = change.cause
             flow.restart_works = change.cause == "exception"

@@ -47,7 +47,7 @@ def test_filters_narrow_series(google: Google) -> None:
 
 def test_alignment_and_reduction(google: Google) -> None:
     google.clock.go(1200)
-    rate = {"alignment_period": {"seconds": 300}, "per_series_aligner": "ALIGN_RATE"}
+    rate: dict[str, Any] = {"alignment_period": {"seconds": 300}, "per_series_aligner": "ALIGN_RATE"}
     single = google.series("topic/send_request_count", **rate)
     assert {one.resource.labels["topic_id"] for one in single} >= {"clicks", "transactions", "stock"}
     (total,) = google.series("topic/send_request_count", **rate, cross_series_reducer="REDUCE_SUM")
