@@ -30,8 +30,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.action == "env":
         return _print_env(args.port, args.app_url)
-    # gRPC takes as long to import as all the rest; both can happen at the same time.
-    threading.Thread(target=importlib.import_module, args=("sandbox.google.server",), daemon=True).start()
     try:
         return _run(args)
     except ClockError as error:
@@ -65,14 +63,17 @@ def _fail(text: str) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from sandbox.app import listen
-    from sandbox.google.world import World
-    from sandbox.slack.hub import Hub
+    from sandbox.listening import listen
 
     try:
         listener = listen(args.port)
     except OSError as error:
         return _fail(f"port {args.port} cannot be used: {error.strerror or error}")
+    # gRPC takes as long to import as all the rest; both can happen at the same time.
+    threading.Thread(target=importlib.import_module, args=("sandbox.google.server",), daemon=True).start()
+    from sandbox.google.world import World
+    from sandbox.slack.hub import Hub
+
     with contextlib.closing(listener):
         port: int = listener.getsockname()[1]
         clock = Clock.from_env()

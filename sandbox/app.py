@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 
 from sandbox.clock import Clock
+from sandbox.listening import listen
 from sandbox.slack import sim_act, sim_admin, sim_read
 from sandbox.slack.api import api
 from sandbox.slack.files import private, upload
@@ -88,20 +89,6 @@ def make_server(app: Starlette, hub: Hub, on_ready: Callable[[], None]) -> Serve
         lifespan="on",
     )
     return Server(config, hub, on_ready)
-
-
-def listen(port: int) -> socket.socket:
-    """A listening socket on the loopback address; port 0 finds a free one. Raises OSError when it is taken."""
-    # The protocol is named, because asyncio switches Nagle's delay off only for sockets that say TCP.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(1024)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 @contextmanager

@@ -19,7 +19,7 @@ NO_CONNECTION = "We had some trouble connecting. Try again?"
 
 
 async def command(hub: Hub, user: User, channel: Channel, typed: str) -> Json:
-    """Send a slash command; its immediate answer is shown to the person and returned."""
+    """Send a slash command; its immediate answer is returned, and `shown` says whether it is in the state too."""
     name, _, text = typed.strip().partition(" ")
     if name not in hub.config.commands:
         problem = f'"{name}" is not a valid command'
@@ -44,23 +44,23 @@ async def command(hub: Hub, user: User, channel: Channel, typed: str) -> Json:
     if outcome.error is not None:
         problem = f'{name} failed with the error "{outcome.error}"'
         whisper(hub.workspace, channel, user.id, problem, sender=ids.SLACKBOT)
-    else:
-        _show(hub, channel, user, outcome)
-    return described(outcome)
+        return described(outcome) | {"shown": True}
+    return described(outcome) | {"shown": _show(hub, channel, user, outcome)}
 
 
-def _show(hub: Hub, channel: Channel, user: User, outcome: Outcome) -> None:
-    """The acknowledgement's text or payload appears in the channel."""
+def _show(hub: Hub, channel: Channel, user: User, outcome: Outcome) -> bool:
+    """The acknowledgement's text or payload appears in the channel; False when there was none."""
     body = outcome.json()
     if body is None:
         body = {"text": outcome.body} if outcome.body.strip() else {}
     if not (body.get("text") or body.get("blocks") or body.get("attachments")):
-        return
+        return False
     try:
         say(hub.workspace, channel, user.id, body, None)
     except SlackError as error:
         problem = f"The app's answer could not be shown: {error.name}"
         whisper(hub.workspace, channel, user.id, problem, sender=ids.SLACKBOT)
+    return True
 
 
 def described(outcome: Outcome) -> Json:

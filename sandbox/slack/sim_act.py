@@ -22,6 +22,7 @@ async def command(request: Request) -> Json:
     typed = find.text(body, "text")
     if not typed.strip().startswith("/"):
         raise Refused("text must begin with a command such as /pipeline")
+    _writable(channel)
     return await interactions.command(hub, user, channel, typed)
 
 

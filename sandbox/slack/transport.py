@@ -40,6 +40,9 @@ class Aborted(Response):
             # Linger of zero makes the kernel send a reset instead of an orderly end.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
+        # uvicorn would call a missing answer a mistake unless it has noticed that nobody is there any more.
+        while (await receive())["type"] != "http.disconnect":
+            continue
 
 
 def abort(request: Request) -> Response:

@@ -19,8 +19,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.app import listen, running
+from sandbox.app import running
 from sandbox.clock import Clock
+from sandbox.listening import listen
 from sandbox.slack import ids
 from sandbox.slack.hub import Hub
 
