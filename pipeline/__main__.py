@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from threading import Timer
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pipeline.errors import ConfigError, PipelineError, UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from pipeline.catalogue import Catalogue, Pipeline
     from pipeline.operations import ChangeOperation, Context, Operation, Plan
     from pipeline.report import Report
@@ -159,7 +162,7 @@ def _help(operation: Operation) -> int:
 def _run_pipeline(words: list[str]) -> int:
     """``run direct`` and ``run flex`` are Beam's side; it is imported by nothing else here."""
     try:
-        from pipeline.streaming.launch import main as launch
+        launch = import_module("pipeline.streaming.launch").main
     except ModuleNotFoundError as error:
         raise UsageError(
             f"`run` needs Apache Beam and its launcher, which are not installed ({error.name})."
@@ -242,12 +245,17 @@ def _show(report: Report, params: Mapping[str, Any]) -> int:
     if params.get("json"):
         print(report.dumps(indent=2))
     else:
-        from rich.console import Console
-
         from pipeline.render import terminal
 
-        terminal(report, Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
+        terminal(report, _console())
     return EXIT_CODES[report.severity]
+
+
+def _console() -> Console:
+    """Colour and the window's width on a terminal; plain and wide for a pipe or a file."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def _show_plan(plan: Plan, params: Mapping[str, Any]) -> None:
@@ -256,11 +264,9 @@ def _show_plan(plan: Plan, params: Mapping[str, Any]) -> None:
 
         print(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
         return
-    from rich.console import Console
-
     from pipeline.render import plan_terminal
 
-    plan_terminal(plan, Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
+    plan_terminal(plan, _console())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ The three types are the document's (runbook "Identify Issue Type"): resource, da
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -44,6 +45,11 @@ _SIGNS: Final[tuple[tuple[IssueType, re.Pattern[str]], ...]] = (
     ),
 )
 
+_ECHO: Final = re.compile(r"Dead-lettered|Workflow failed|A work item", re.IGNORECASE)
+_EXCEPTION: Final = re.compile(
+    r"\b[A-Za-z_.]*(?:Error|Exception|Exceeded|Exhausted|Denied|Unavailable)\b:? .*"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Issue:
@@ -69,6 +75,10 @@ def issue_type(m: Measurements, limits: Thresholds = DEFAULT) -> Issue | None:
                 f"{percent(ratio)} of the events break a rule, most of them {worst} events",
                 (evidence,),
             )
+    reason = stop_reason(m.errors) if m.job is None or not m.job.running else None
+    if reason is not None and (kind := classify(reason.example)) is not None:
+        seen = Evidence(f"log lines like “{reason.shape}”", reason.count, "lines", reason.last)
+        return Issue(kind, in_short(reason.example), (seen,))
     weight: dict[IssueType, int] = {}
     first: dict[IssueType, LogError] = {}
     for error in m.errors:
@@ -81,8 +91,28 @@ def issue_type(m: Measurements, limits: Thresholds = DEFAULT) -> Issue | None:
     heaviest = max(weight, key=lambda one: weight[one])
     sign = first[heaviest]
     return Issue(
-        heaviest, sign.example, (Evidence(f"log lines like “{sign.shape}”", sign.count, "lines", sign.last),)
+        heaviest,
+        in_short(sign.example),
+        (Evidence(f"log lines like “{sign.shape}”", sign.count, "lines", sign.last),),
     )
+
+
+def stop_reason(errors: Sequence[LogError]) -> LogError | None:
+    """The error that most probably ended the job: the last one before it ended that says something itself.
+
+    Refused events are the daily business of a pipeline, and "Workflow failed" only points at others.
+    """
+    telling = [error for error in errors if not _ECHO.match(error.example)]
+    return max(telling or list(errors), key=lambda error: (error.last, error.count), default=None)
+
+
+def in_short(text: str, limit: int = 220) -> str:
+    """A log message in one line; of a traceback the exception at its end."""
+    if "Traceback (most recent call last)" in text:
+        found = _EXCEPTION.findall(text)
+        text = found[-1] if found else text
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def classify(text: str) -> IssueType | None:

@@ -220,6 +220,8 @@ def number(value: float, digits: int = 0) -> str:
 def percent(ratio: float) -> str:
     """A ratio as per cent: 0.306 -> "30.6 %"; small ones keep two digits."""
     value = ratio * 100
+    if value == 0:
+        return "0 %"
     return f"{value:.2f} %" if 0 < abs(value) < 1 else f"{value:.1f} %"
 
 

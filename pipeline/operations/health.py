@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pipeline.causes import Issue, issue_type
+from pipeline.causes import Issue, in_short, issue_type, stop_reason
 from pipeline.gather import measure
 from pipeline.measurements import Measurements
 from pipeline.operations.base import Context, ReadOperation
@@ -26,6 +26,7 @@ from pipeline.report import (
 )
 from pipeline.rules import DEFAULT, Thresholds, deletion_at, deletion_words, facts, rate_finding
 
+_SOON_S: Final = 2 * 86400  # a deletion further off is told, but not in the first sentence
 _BACKLOG_S: Final = 120  # younger than this, what waits is on its way and no backlog
 
 
@@ -86,7 +87,8 @@ def _state(m: Measurements, known: Mapping[str, Fact]) -> list[Finding]:
     )
     text = _sentence(fact.text)
     if fact.on:
-        why = f" Reason in the logs: {m.errors[0].example}" if m.errors else " The logs name no reason."
+        reason = stop_reason(m.errors)
+        why = f" The logs say: {in_short(reason.example)}" if reason else " The logs name no reason."
         stuck = job is not None and job.running
         out = [Finding("stuck" if stuck else "stopped", "critical", text + why, evidence)]
     elif m.jobs is None:
@@ -196,7 +198,8 @@ def _verdict(
     waiting = f"; {plural(m.backlog, 'message waits', 'messages wait')}" if m.backlog else ""
     if known["down"].on:
         at_stake = deletion_at(m)
-        tail = f"; {deletion_words(*at_stake, m.now)}" if at_stake else ""
+        soon = at_stake is not None and (at_stake[0] - m.now).total_seconds() <= _SOON_S
+        tail = f"; {deletion_words(*at_stake, m.now)}" if at_stake and soon else ""
         cause = f" ({issue.type} issue)" if issue else ""
         return f"{pipeline} is down{cause}: {known['down'].text}{waiting}{tail}."
     rate = known["error_rate"].value

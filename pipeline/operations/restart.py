@@ -160,7 +160,7 @@ def _warnings(ctx: Context, mode: str, job: Job | None, still_s: float | None) -
 
 def _reason(ctx: Context, job: Job | None) -> str:
     """Why the job stopped, as far as the logs tell; not to know warns, it never blocks."""
-    from pipeline.causes import classify
+    from pipeline.causes import classify, in_short, stop_reason
     from pipeline.google.logs import log_lines
 
     now = ctx.now()
@@ -171,13 +171,12 @@ def _reason(ctx: Context, job: Job | None) -> str:
         )
     except PipelineError as error:
         return f"Why it stopped is unknown, the logs cannot be read: {error}"
-    groups = error_groups(lines)
-    if not groups:
+    top = stop_reason(error_groups(lines))
+    if top is None:
         return "Why it stopped is unknown: its logs hold no error. It may stop again for the same reason."
-    top = groups[0]
     kind = classify(top.example)
     hint = {
         "resource": " Make sure that the quota or permission is there now, or it will stop again.",
         "data": " Unless code or data changed since, it may stop again on the same data.",
     }.get(kind or "", "")
-    return f"It stopped with: {top.example}{hint}"
+    return f"It stopped with: {in_short(top.example)}.{hint}"
