@@ -72,12 +72,16 @@ function list(lines) {
 const KINDS = [
   { starts: (l) => /^#{1,6}\s/.test(l), goesOn: () => false, make: ([l]) => el("p", { class: "md-heading" }, el("strong", {}, inline(l.replace(/^#+\s+/, "")))) },
   { starts: (l) => /^\s*([-*_])(\s*\1){2,}\s*$/.test(l), goesOn: () => false, make: () => el("hr") },
-  { starts: (l) => l.startsWith(">"), goesOn: (l) => l.startsWith(">"), make: (ls) => el("blockquote", {}, render(ls.map((l) => l.replace(/^>\s?/, "")))) },
+  { starts: (l) => l.startsWith(">"), goesOn: (l) => l.startsWith(">"), make: (ls, depth) => el("blockquote", {}, render(ls.map((l) => l.replace(/^>\s?/, "")), depth + 1)) },
   { starts: (l, next) => l.includes("|") && /^[\s|:-]+$/.test(next ?? "") && (next ?? "").includes("-"), goesOn: (l) => l.includes("|"), make: table },
   { starts: (l) => LIST.test(l), goesOn: (l) => LIST.test(l), make: list },
 ];
 
-function render(lines) {
+// Quotes may stand in quotes; outside text could nest them without end.
+const DEEPEST = 8;
+
+function render(lines, depth = 0) {
+  if (depth > DEEPEST) return [el("p", {}, lines.join("\n"))];
   const out = [];
   for (let i = 0; i < lines.length;) {
     if (!lines[i].trim()) { i += 1; continue; }
@@ -94,7 +98,7 @@ function render(lines) {
     if (kind) while (end < lines.length && lines[end].trim() && kind.goesOn(lines[end])) end += 1;
     else while (end < lines.length && lines[end].trim() && !KINDS.some((k) => k.starts(lines[end], lines[end + 1])) && !/^\s*```/.test(lines[end])) end += 1;
     const part = lines.slice(i, end);
-    out.push(kind ? kind.make(part) : el("p", {}, part.flatMap((l, n) => (n ? ["\n", ...inline(l)] : inline(l)))));
+    out.push(kind ? kind.make(part, depth) : el("p", {}, part.flatMap((l, n) => (n ? ["\n", ...inline(l)] : inline(l)))));
     i = end;
   }
   return out;

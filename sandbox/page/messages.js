@@ -96,6 +96,16 @@ function renderMessage(message, base) {
     tools(message, ctx));
 }
 
+/** One message that cannot be drawn must not take the others with it. */
+function renderSafely(message, ctx) {
+  try {
+    return renderMessage(message, ctx);
+  } catch (error) {
+    console.error(error);
+    return el("article", { class: "message system", "data-ts": message.ts }, `This message cannot be shown: ${message.text ?? ""}`);
+  }
+}
+
 const dayOf = (message) => day(Number(message.ts));
 
 function focusKey(list) {
@@ -119,7 +129,7 @@ export function renderList(list, messages, ctx, cache) {
     const id = `${message.ephemeral ? "e" : "m"}${message.ts}`;
     const key = JSON.stringify([message, ctx.viewerId, ctx.isPinned(message.ts), ctx.namesKey]);
     const before = cache.get(id);
-    const entry = before?.key === key ? before : { key, node: renderMessage(message, ctx) };
+    const entry = before?.key === key ? before : { key, node: renderSafely(message, ctx) };
     const details = before && before !== entry && before.node.querySelector("details[open]");
     if (details) entry.node.querySelector("details")?.setAttribute("open", "");
     fresh.set(id, entry);

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import shutil
 import socket
 import threading
 import time
@@ -28,6 +26,7 @@ from starlette.routing import Route
 from sandbox.app import running
 from sandbox.google.world import World
 from sandbox.page import routes as page_routes
+from tests.support.servers import find_chromium, require
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -253,11 +252,7 @@ def _act(address: str, what: str, **body: Any) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        if os.environ.get("STREAMWATCH_REQUIRE_ALL") == "1":
-            pytest.fail("needs chromium")
-        pytest.skip("needs chromium")
+    path = require("chromium", find_chromium())
     flags = [
         "--no-sandbox",
         "--disable-gpu",
@@ -267,7 +262,7 @@ def browser() -> Iterator[Browser]:
         "--disable-sync",
     ]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        browser = playwright.chromium.launch(executable_path=str(path), args=flags)
         yield browser
         browser.close()
 
@@ -350,6 +345,62 @@ def test_outside_text_stays_text(page: Page) -> None:
     page.get_by_role("button", name="Read Review of INC-7").click()
     expect(page.get_by_role("dialog")).to_contain_text("<script>")
     assert page.evaluate("window.hacked") is None
+
+
+MRKDWN = {
+    "*bold* _it_ ~no~": "<strong>bold</strong> <em>it</em> <s>no</s>",
+    "*a _b_ c*": "<strong>a <em>b</em> c</strong>",
+    "2*3*4 snake_case_name a~b": "2*3*4 snake_case_name a~b",
+    "* not bold *": "* not bold *",
+    "`*code* &lt;b&gt;`": "<code>*code* &lt;b&gt;</code>",
+    "```\n*x*\n```after": "<pre><code>*x*</code></pre>after",
+    "open ``` only": "open ``` only",
+    "&amp;lt;b&amp;gt;": "&amp;lt;b&amp;gt;",
+    "<javascript:alert(1)|click>": "<span>click</span>",
+    "&lt;!channel&gt;": "&lt;!channel&gt;",
+    "<!channel>": '<span class="mention me">@channel</span>',
+    "<@U09NOBODY>": '<span class="mention">@U09NOBODY</span>',
+    "&gt; one\n&gt; two\nthree": "<blockquote>one\ntwo</blockquote>three",
+    ":unknown_thing: at 12:30:15": ":unknown_thing: at 12:30:15",
+    "<!date^x^{date}|some day>": '<time title="some day" class="date">some day</time>',
+}
+
+
+def test_mrkdwn_reads_as_in_slack(page: Page) -> None:
+    render = """async (texts) => {
+        const { mrkdwn } = await import("/page/mrkdwn.js");
+        const ctx = { viewerId: "U01ALICE", user: () => null, channel: () => null };
+        return texts.map((text) => {
+            const box = document.createElement("div");
+            box.append(...mrkdwn(text, ctx).flat(Infinity));
+            return box.innerHTML;
+        });
+    }"""
+    shown = page.evaluate(render, list(MRKDWN))
+    assert dict(zip(MRKDWN, shown, strict=True)) == MRKDWN
+
+
+def test_a_wall_of_marks_is_drawn_at_once(page: Page) -> None:
+    took = page.evaluate(
+        """async (texts) => {
+        const { mrkdwn } = await import("/page/mrkdwn.js");
+        const { markdown } = await import("/page/markdown.js");
+        const start = performance.now();
+        for (const text of texts) { mrkdwn(text, {}); markdown(text); }
+        return performance.now() - start;
+    }""",
+        [
+            "*" * 8000,
+            "*a " * 3000,
+            "_`~" * 3000,
+            "<" * 8000,
+            ":a" * 4000,
+            "> " * 4000,
+            "|" * 8000,
+            "[" * 8000,
+        ],
+    )
+    assert took < 3000
 
 
 def test_a_slash_command_is_suggested_sent_and_answered_only_to_the_asker(page: Page, bot: Bot) -> None:
