@@ -51,7 +51,7 @@ def parse_url(text: str) -> URL:
     if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")
     if url.drivername in ("sqlite", "sqlite+pysqlite"):
-        if not url.database or url.database == ":memory:" or "mode=memory" in url.database:
+        if not url.database or url.database == ":memory:" or url.query or url.database.startswith("file:"):
             raise ConfigError("DATABASE_URL: SQLite needs a file, such as sqlite:///streamwatch.db")
         return url.set(drivername="sqlite+pysqlite")
     raise ConfigError(f"DATABASE_URL: {url.drivername} is not supported; use sqlite or postgresql")

@@ -21,6 +21,7 @@ from bot.store.database import Database
 from bot.store.engines import open_engines
 from bot.store.migrate import migrate
 from bot.store.schema import REVISION, metadata
+from bot.store.tx import StoreTx
 from tests.integration.store.making import open_incident
 
 
@@ -114,10 +115,10 @@ def test_reader_sees_one_moment(another: Callable[[], Database]) -> None:
     one, two = another(), another()
     one.write(lambda tx: tx.put_value("a", 1))
 
-    def twice(tx: object) -> tuple[object, object]:
-        first = tx.get_value("a")  # type: ignore[attr-defined]
+    def twice(tx: StoreTx) -> tuple[object, object]:
+        first = tx.get_value("a")
         two.write(lambda other: other.put_value("a", 2))
-        return first, tx.get_value("a")  # type: ignore[attr-defined]
+        return first, tx.get_value("a")
 
     assert one.read(twice) == (1, 1)
     assert one.read(lambda tx: tx.get_value("a")) == 2
@@ -141,36 +142,33 @@ def test_locked_file_is_busy_and_heals(tmp_path: Path) -> None:
         assert database.read(lambda tx: tx.get_value("a")) == 1
 
 
-def test_locked_rows_are_busy_on_postgresql(postgres: str) -> None:
-    """lock_timeout ends the wait, the retries end too."""
-    address = f"postgresql://postgres@{postgres}/template_streamwatch?options=-c%20lock_timeout%3D50"
-    plain = f"postgresql://postgres@{postgres}/template_streamwatch"
-    with Database(plain, Clock(), create=False) as database:
-        engine = open_engines(plain)
-        with engine.writer.connect() as other:
-            other.execute(sa.text("LOCK TABLE kv IN EXCLUSIVE MODE"))
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_locked_rows_are_busy_on_postgresql(database: Database, url: str) -> None:
+    """lock_timeout ends each wait, and the retries end too."""
 
-            def impatient(tx: object) -> None:
-                tx._execute(sa.text("SET LOCAL lock_timeout = 20"))  # type: ignore[attr-defined]
-                tx.put_value("a", 1)  # type: ignore[attr-defined]
+    def impatient(tx: StoreTx) -> None:
+        tx._execute(sa.text("SET LOCAL lock_timeout = 20"))
+        tx.put_value("a", 1)
 
-            with pytest.raises(StorageBusy):
-                database.write(impatient)
-            other.rollback()
-        engine.dispose()
-        database.write(lambda tx: tx.put_value("a", 1))
-        assert database.read(lambda tx: tx.get_value("a")) == 1
-    assert "lock_timeout" in address
+    engines = open_engines(url)
+    with engines.writer.connect() as other:
+        other.execute(sa.text("LOCK TABLE kv IN EXCLUSIVE MODE"))
+        with pytest.raises(StorageBusy):
+            database.write(impatient)
+        other.rollback()
+    engines.dispose()
+    database.write(impatient)
+    assert database.read(lambda tx: tx.get_value("a")) == 1
 
 
 def test_full_disk_keeps_no_half(tmp_path: Path) -> None:
     """SQLITE_FULL: everything of the transaction is gone, and it works again when there is room."""
     with Database(f"sqlite:///{tmp_path / 'store.db'}", Clock(), create=True) as database:
 
-        def fill(tx: object) -> None:
-            tx.driver_connection.execute("PRAGMA max_page_count = 1")  # type: ignore[attr-defined]
-            tx.put_value("small", 1)  # type: ignore[attr-defined]
-            tx.put_value("big", "x" * 3_000_000)  # type: ignore[attr-defined]
+        def fill(tx: StoreTx) -> None:
+            tx.driver_connection.execute("PRAGMA max_page_count = 1")
+            tx.put_value("small", 1)
+            tx.put_value("big", "x" * 3_000_000)
 
         with pytest.raises(StorageFull):
             database.write(fill)
