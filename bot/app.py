@@ -54,7 +54,8 @@ def furnish(settings: Settings) -> House:
     mistakes: list[str] = []
     pipelines: tuple[Any, ...] = ()
     try:
-        pipelines = catalogue.load(settings.runbooks_dir / "pipelines.yaml", settings.google_cloud_project)
+        path = settings.runbooks_dir / "pipelines.yaml"
+        pipelines = catalogue.load(path, settings.google_cloud_project).pipelines
     except PipelineConfigError as error:
         mistakes += error.mistakes
     try:
@@ -85,7 +86,9 @@ class Bot:
         self.history = History.open(settings.database_url)
         self.clients = Clients()
         self.sender = Sender(
-            make_client(settings.slack_bot_token, settings.slack_api_url), settings.announcement_channel, clock
+            make_client(settings.slack_bot_token, settings.slack_api_url),
+            settings.announcement_channel,
+            clock,
         )
         operations = registry()
         tick = max(0.02, 1.0 / clock.speed)
@@ -114,7 +117,9 @@ class Bot:
             Loop("watch", self._watch, every_s=min(1.0, tick * 10)),
         ]
         if settings.pull_subscriptions:
-            puller = Puller(self.clients, self.intake, settings.pull_subscriptions, settings.google_cloud_project)
+            puller = Puller(
+                self.clients, self.intake, settings.pull_subscriptions, settings.google_cloud_project
+            )
             self.loops.append(Loop("pull", puller.turn, every_s=1.0))
 
     def wake(self) -> None:
@@ -258,7 +263,8 @@ def _figures(tx: Any) -> dict[str, float]:
 
 def _with_ids(roster: Roster, ids: dict[str, str]) -> Roster:
     people = {
-        name: replace(person, slack=ids.get(person.slack or "", person.slack)) for name, person in roster.people.items()
+        name: replace(person, slack=ids.get(person.slack or "", person.slack))
+        for name, person in roster.people.items()
     }
     return replace(roster, people=people)
 
@@ -292,5 +298,3 @@ class _Pages:
 
     def now(self) -> Any:
         return self._bot.clock.now()
-
-

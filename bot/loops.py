@@ -45,7 +45,7 @@ class Loop:
             try:
                 did = await self._turn()
                 failures = 0
-            except Exception as error:  # noqa: BLE001 - a loop outlives what one turn met
+            except Exception as error:
                 failures += 1
                 did = 0
                 text = f"{type(error).__name__}: {error}"

@@ -39,7 +39,7 @@ class Processor:
         """Process a batch; returns how many rows were taken."""
         house = self._house()
         try:
-            rows = await self._store.awrite(lambda tx: _batch(tx, house, BATCH))
+            rows: list[InboxRow | None] = list(await self._store.awrite(lambda tx: _batch(tx, house, BATCH)))
         except StorageError as error:
             if not isinstance(error, KeyTaken):
                 raise

@@ -27,7 +27,9 @@ _NAMES = {
 }
 
 
-def routes(figures: Callable[[], Awaitable[Figures]], can_store: Callable[[], Awaitable[bool]]) -> list[Route]:
+def routes(
+    figures: Callable[[], Awaitable[Figures]], can_store: Callable[[], Awaitable[bool]]
+) -> list[Route]:
     """GET /healthz, /readyz, /metrics."""
 
     async def healthz(_: Request) -> Response:

@@ -38,7 +38,9 @@ class Puller:
             found = await asyncio.to_thread(self._pull, path)
         except Exception as error:  # noqa: BLE001 - Google's errors are many, and all mean: later
             if "Deadline" not in type(error).__name__:
-                log.warning("pull_failed", action="pull_failed", subscription=path, error=type(error).__name__)
+                log.warning(
+                    "pull_failed", action="pull_failed", subscription=path, error=type(error).__name__
+                )
             return 0
         if not found:
             return 0
@@ -57,7 +59,9 @@ class Puller:
 
     def _pull(self, path: str) -> Sequence[Any]:
         request = {"subscription": path, "max_messages": AT_ONCE}
-        return list(self._clients.subscriber.pull(request=request, timeout=20.0, retry=None).received_messages)
+        return list(
+            self._clients.subscriber.pull(request=request, timeout=20.0, retry=None).received_messages
+        )
 
     def _acknowledge(self, path: str, ack_ids: Sequence[str]) -> None:
         request = {"subscription": path, "ack_ids": list(ack_ids)}

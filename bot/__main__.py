@@ -1,0 +1,108 @@
+"""The command line: serve, demo, rehearse, check, migrate, review, audit verify."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from bot.core.errors import BotError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+audit_app = typer.Typer(no_args_is_help=True, help="The evidence: hash chains of the timelines.")
+app.add_typer(audit_app, name="audit")
+
+
+def _fail(text: str) -> NoReturn:
+    print(text, file=sys.stderr)
+    raise SystemExit(2)
+
+
+@app.command()
+def serve() -> None:
+    """Serve webhooks, Slack and pages until it is stopped."""
+    from bot.serve import serve as run
+
+    try:
+        run(os.environ)
+    except BotError as error:
+        _fail(f"Streamwatch cannot start:\n{error}")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema; harmless when it is there already."""
+    from bot.settings import DEFAULT_DATABASE
+    from bot.store.migrate import migrate as run
+
+    try:
+        run(os.environ.get("DATABASE_URL") or DEFAULT_DATABASE)
+    except BotError as error:
+        _fail(str(error))
+    print("The database is at the newest schema.")
+
+
+@app.command()
+def demo(
+    exit_: Annotated[bool, typer.Option("--exit", help="the whole story without a person, then end")] = False,
+    scenario: Annotated[str, typer.Option(help="which outage")] = "job_failed",
+    port: Annotated[int, typer.Option(help="the sandbox's port; another is taken when it is in use")] = 8400,
+) -> None:
+    """Sandbox, bot and an outage on this machine; no Slack workspace and no cloud account."""
+    from bot.demo import demo as run
+
+    raise SystemExit(run(exit_=exit_, scenario=scenario, port=port))
+
+
+@app.command()
+def rehearse(
+    file: Path,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines")] = False,
+    expect: Annotated[
+        Path | None, typer.Option(help="JSON lines to compare with; exit 1 on a difference")
+    ] = None,
+) -> None:
+    """Play a scenario on a virtual clock against the real rules: who would be paged, and when."""
+    from bot.rehearsal import rehearse as run
+
+    raise SystemExit(run(file, as_json=as_json, expect=expect, env=os.environ))
+
+
+@app.command()
+def check() -> None:
+    """Check every document and setting; exit 1 with each mistake, its file and line."""
+    from bot.checks import check as run
+
+    raise SystemExit(run(os.environ))
+
+
+@app.command()
+def review(incident: str) -> None:
+    """Print an incident's review as Markdown."""
+    from bot.checks import review as run
+
+    try:
+        print(run(incident, os.environ))
+    except BotError as error:
+        _fail(str(error))
+
+
+@audit_app.command()
+def verify(incident: Annotated[str, typer.Argument(help="INC-7, or nothing for all")] = "") -> None:
+    """Recompute the hash chains; names the first broken link and exits 1."""
+    from bot.checks import verify as run
+
+    try:
+        broken = run(incident, os.environ)
+    except BotError as error:
+        _fail(str(error))
+    print(json.dumps(broken) if broken else "Every timeline is intact.")
+    raise SystemExit(1 if broken else 0)
+
+
+if __name__ == "__main__":
+    app()

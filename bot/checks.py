@@ -1,0 +1,83 @@
+"""What can be asked of a configuration and a database from the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from bot.clock import Clock
+from bot.core import review as reviews
+from bot.core.errors import BotError, ConfigError, StorageUnavailable
+from bot.settings import DEFAULT_DATABASE, read
+from bot.store.database import Database
+
+
+def check(env: Mapping[str, str]) -> int:
+    """Documents first, then settings; prints each mistake. 0 when there is none."""
+    from pathlib import Path
+
+    from bot.app import furnish
+    from bot.settings import Settings
+
+    mistakes: list[str] = []
+    directory = Path(env.get("RUNBOOKS_DIR") or "runbooks")
+    placeholder = Settings(
+        slack_bot_token="",
+        slack_signing_secret="",
+        runbooks_dir=directory,
+        google_cloud_project=env.get("GOOGLE_CLOUD_PROJECT", ""),
+    )
+    try:
+        house = furnish(placeholder)
+    except ConfigError as error:
+        mistakes += str(error).splitlines()
+    else:
+        print(
+            f"{directory}: {len(house.runbooks)} runbooks, {len(house.pipelines)} pipelines, "
+            f"{len(house.roster.people)} people, {len(house.policy.rules)} rules: no mistake."
+        )
+    try:
+        _, warnings = read(env)
+        for warning in warnings:
+            print(f"warning: {warning}")
+    except ConfigError as error:
+        mistakes += str(error).splitlines()
+    for mistake in mistakes:
+        print(mistake, file=sys.stderr)
+    return 1 if mistakes else 0
+
+
+def _database(env: Mapping[str, str]) -> Database:
+    return Database(env.get("DATABASE_URL") or DEFAULT_DATABASE, Clock.from_env(env), create=False)
+
+
+def number_of(text: str) -> int:
+    """INC-7, inc-7 and 7 are 7. Raises ConfigError."""
+    digits = text.strip().upper().removeprefix("INC-").lstrip("0")
+    if not digits.isdigit():
+        raise ConfigError(f"{text!r} is no incident; write INC-7.")
+    return int(digits)
+
+
+def review(incident: str, env: Mapping[str, str]) -> str:
+    """The review as Markdown. Raises BotError when there is no such incident."""
+    number = number_of(incident)
+    with _database(env) as database:
+        found = database.read(lambda tx: (tx.incident(number, lock=False), tx.events(number)))
+    if found[0] is None:
+        raise StorageUnavailable(f"There is no INC-{number} in this database.")
+    return reviews.draft(found[0], found[1])
+
+
+def verify(incident: str, env: Mapping[str, str]) -> dict[str, Any] | None:
+    """The first broken link, or None."""
+    number = number_of(incident) if incident else None
+    with _database(env) as database:
+        broken = database.read(lambda tx: tx.verify(number))
+    if broken is None:
+        return None
+    return {name: getattr(broken, name) for name in type(broken).__dataclass_fields__}
+
+
+__all__ = ["BotError", "check", "number_of", "review", "verify"]

@@ -1,0 +1,332 @@
+"""The story of the demo: an outage from its alert to its review, told by what Slack shows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from bot.demo_world import Processes, Sandbox, Trouble, get
+
+__all__ = ["Story", "Trouble"]
+
+LEVELS = ("L1", "L2", "L3", "L4")
+LATE_REAL_S = 3.0
+
+
+class Story:
+    """One outage. ``speed`` is how fast the incident's clock runs."""
+
+    def __init__(
+        self, sandbox: Sandbox, app_url: str, scenario: str, speed: float, running: Processes
+    ) -> None:
+        self._sandbox = sandbox
+        self._app_url = app_url
+        self._scenario = scenario
+        self._speed = speed
+        self._running = running
+        self._alert_id = f"0.demo{int(time.time()) % 100000}"
+        self._told: list[str] = []
+
+    # --- by itself ----------------------------------------------------------------------------------------
+
+    def by_itself(self) -> int:
+        """Nobody reacts until the director is paged; then the engineer works. Raises Trouble."""
+        self._break()
+        channel = self._channel()
+        self._step(f"The alert opened INC-1 and #{channel}.")
+        finding = self._finding("pipeline.health", channel)
+        self._step(f"The bot looked by itself: {_short(finding)}")
+        self._step("Nobody reacts. Waiting for the pages of every level (eight hours on the fast clock) …")
+        self._wait_for_levels()
+        self._sandbox.command("alice", channel, "/pipeline health")
+        self._finding("pipeline.health", channel, more_than=self._count("pipeline.health", channel))
+        self._click_page("alice")
+        self._step("alice acknowledged, and looked again with /pipeline health.")
+        self._change("alice", channel, "/pipeline restart", "pipeline.restart")
+        self._step("alice restarted the pipeline; the bot verified it.")
+        self._healthy()
+        self._change("alice", channel, "/dlq replay", "dlq.replay")
+        self._step("alice replayed the dead letters; the bot verified it.")
+        self._sandbox.post("/sim/alert", self._alert("closed"))
+        self._until(lambda: self._incident()["status"] == "resolved", 60, "the incident was not resolved")
+        self._step("The alert closed, the probes were good for ten minutes: resolved.")
+        self._sandbox.command(
+            "alice", channel, "/review actions add Alert on the backlog before it is an hour old"
+        )
+        self._until(lambda: self._files(channel), 20, "the review was not uploaded")
+        review = get(f"{self._app_url}/incidents/INC-1/review", accept="text/markdown")
+        self._check(review, channel)
+        print(self._transcript(review), flush=True)
+        return 0
+
+    def with_a_person(self) -> int:
+        """The outage, and the next thing to try, until somebody ends it."""
+        self._break()
+        channel = self._channel()
+        print(f"An outage has begun: #{channel}. Ctrl-C ends everything.\n", flush=True)
+        hints = _Hints(channel)
+        closed = False
+        shown = ""
+        while True:
+            self._running.check()
+            incident = self._incident()
+            hint = hints.next(incident, self._sandbox.state())
+            if hint != shown:
+                shown = hint
+                print(f"Try next: {hint}", flush=True)
+                self._sandbox.post("/sim/config", {"hint": hint})
+            if not closed and _verified(incident, "pipeline.restart"):
+                self._sandbox.post("/sim/alert", self._alert("closed"))
+                closed = True
+            time.sleep(1.0)
+
+    # --- the outage ---------------------------------------------------------------------------------------
+
+    def _break(self) -> None:
+        self._sandbox.post("/sim/world", {"scenario": self._scenario})
+        self._sandbox.post("/sim/alert", self._alert("open"))
+
+    def _alert(self, state: str) -> dict[str, Any]:
+        value = "1.000" if state == "open" else "0.000"
+        words = "is above the threshold of 0.000" if state == "open" else "returned to normal"
+        return {
+            "incident_id": self._alert_id,
+            "state": state,
+            "policy_name": "Orders pipeline stopped",
+            "condition_name": "Dataflow job failed",
+            "summary": f"Failed for demo-project ecommerce-streaming {words} with a value of {value}.",
+            "observed_value": value,
+            "threshold_value": "0",
+            "severity": "Critical",
+            "policy_user_labels": {"severity": "critical", "runbook": "pipeline-health"},
+            "metric": {
+                "type": "dataflow.googleapis.com/job/is_failed",
+                "displayName": "Failed",
+                "labels": {},
+            },
+            "resource": {
+                "type": "dataflow_job",
+                "labels": {
+                    "job_name": "ecommerce-streaming",
+                    "project_id": "demo-project",
+                    "region": "europe-west1",
+                },
+            },
+        }
+
+    def _channel(self) -> str:
+        name = ""
+
+        def found() -> bool:
+            nonlocal name
+            names = [c["name"] for c in self._sandbox.state()["channels"] if not c.get("is_im")]
+            name = next((n for n in names if str(n).startswith("inc-0001")), "")
+            return bool(name)
+
+        self._until(found, 20, "no incident channel was opened")
+        return name
+
+    # --- looking ------------------------------------------------------------------------------------------
+
+    def _incident(self) -> dict[str, Any]:
+        return dict(get(f"{self._app_url}/incidents/INC-1"))
+
+    def _messages(self, channel: str) -> list[dict[str, Any]]:
+        found = next((c for c in self._sandbox.state()["channels"] if c["name"] == channel), None)
+        return list(found["messages"]) if found else []
+
+    def _reports(self, operation: str, channel: str) -> list[dict[str, Any]]:
+        return [
+            m
+            for m in self._messages(channel)
+            if _meta(m).get("event_type") == "streamwatch_report"
+            and _meta(m).get("event_payload", {}).get("operation") == operation
+        ]
+
+    def _count(self, operation: str, channel: str) -> int:
+        return len(self._reports(operation, channel)) - 1
+
+    def _finding(self, operation: str, channel: str, more_than: int = 0) -> str:
+        what = f"no report of {operation} came"
+        self._until(lambda: len(self._reports(operation, channel)) > more_than, 30, what)
+        return str(self._reports(operation, channel)[-1]["text"])
+
+    def _files(self, channel: str) -> bool:
+        found = next((c for c in self._sandbox.state()["channels"] if c["name"] == channel), {})
+        return bool(found.get("files"))
+
+    def _wait_for_levels(self) -> None:
+        def all_sent() -> bool:
+            pages = self._incident()["pages"]
+            ladder = [p for p in pages if ":ladder:" in p["step"] or p["level"] == "L1"]
+            return {p["level"] for p in ladder if p.get("sent_at")} >= set(LEVELS)
+
+        self._until(all_sent, 8 * 3600 / self._speed + 30, "not every level was paged")
+
+    def _healthy(self) -> None:
+        def good() -> bool:
+            world = get(f"{self._sandbox.url}/sim/world")
+            return "RUNNING" in str(world.get("pipelines", world))
+
+        self._until(good, 30, "the job does not run")
+
+    # --- acting -------------------------------------------------------------------------------------------
+
+    def _click_page(self, user: str) -> None:
+        for channel in self._sandbox.state()["channels"]:
+            if not channel.get("is_im"):
+                continue
+            for message in reversed(channel["messages"]):
+                payload = _meta(message).get("event_payload", {})
+                if _meta(message).get("event_type") == "streamwatch_page" and payload.get("person") == user:
+                    click = {
+                        "user": user,
+                        "channel": channel["id"],
+                        "ts": message["ts"],
+                        "action_id": "page_ack",
+                    }
+                    self._sandbox.post("/sim/click", click)
+                    what = "the acknowledgement did not arrive"
+                    self._until(lambda: self._acknowledged(user), 15, what)
+                    return
+        raise Trouble(f"{user} has no page to acknowledge")
+
+    def _acknowledged(self, user: str) -> bool:
+        return any(e["type"] == "acknowledged" and e["actor"] == user for e in self._incident()["events"])
+
+    def _change(self, user: str, channel: str, text: str, operation: str) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            before = {m["ts"] for m in self._messages(channel) if _is_plan(m, operation)}
+            self._sandbox.command(user, channel, text)
+            self._until(lambda b=before: self._plans(channel, operation) - b, 30, f"no plan for {text} came")  # type: ignore[misc]
+            ts = max(self._plans(channel, operation) - before)
+            message = next(m for m in self._messages(channel) if m["ts"] == ts)
+            if "plan_confirm" in str(message.get("blocks")):
+                break
+            if time.monotonic() > deadline:
+                raise Trouble(f"{text} was refused: {message['text']}")
+            time.sleep(1.0)
+        self._sandbox.post(
+            "/sim/click", {"user": user, "channel": channel, "ts": ts, "action_id": "plan_confirm"}
+        )
+        self._until(lambda: _verified(self._incident(), operation), 60, f"{text} was not verified")
+
+    def _plans(self, channel: str, operation: str) -> set[str]:
+        return {m["ts"] for m in self._messages(channel) if _is_plan(m, operation)}
+
+    # --- telling ------------------------------------------------------------------------------------------
+
+    def _until(self, good: Any, seconds: float, trouble: str) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._running.check()
+            if good():
+                return
+            time.sleep(0.1)
+        raise Trouble(f"{trouble} (waited {seconds:.0f} s)")
+
+    def _step(self, text: str) -> None:
+        self._told.append(text)
+        print(f"- {text}", flush=True)
+
+    def _check(self, review: str, channel: str) -> None:
+        incident = self._incident()
+        pages = incident["pages"]
+        late = [p for p in pages if p.get("sent_at") and _late(p) / self._speed > LATE_REAL_S]
+        if late:
+            raise Trouble(f"pages were late: {[(p['id'], _late(p)) for p in late]}")
+        unsent = [p["id"] for p in pages if not p.get("sent_at")]
+        if unsent:
+            raise Trouble(f"pages were never sent: {unsent}")
+        if not {p["level"] for p in pages} >= set(LEVELS):
+            raise Trouble("not every level was paged")
+        keys = [
+            _meta(m)["event_payload"]["outbox_id"]
+            for c in self._sandbox.state()["channels"]
+            for m in c["messages"]
+            if _meta(m).get("event_type") == "streamwatch_page"
+        ]
+        if len(keys) != len(set(keys)):
+            raise Trouble("a page was sent twice to one place")
+        for heading in ("Timeline", "Root cause", "Action Items"):
+            if heading.lower() not in review.lower():
+                raise Trouble(f"the review lacks {heading}")
+        if not self._reports("dlq.replay", channel):
+            raise Trouble("the replay has no report")
+
+    def _transcript(self, review: str) -> str:
+        incident = self._incident()
+        out = ["", f"=== Transcript of {incident['id']}: {incident['title']} ===", "", "Pages"]
+        for page in sorted(incident["pages"], key=lambda p: p["due_at"]):
+            late = _late(page)
+            out.append(
+                f"  {page['level']} {page['person']:<6} due {_clock(page['due_at'])}  sent {_clock(page['sent_at'])}"
+                f"  ({late:.0f} s on the fast clock, {late / self._speed:.2f} s real)  {'; '.join(page['reasons'])}"
+            )
+        out += ["", "Timeline"]
+        for event in incident["events"]:
+            if event["type"] not in ("timer_fired", "probed", "page_delivered", "fact_known", "fact_false"):
+                out.append(f"  {_clock(event['at'])}  {event.get('text') or event['type']}")
+        out += ["", f"Review: {len(review.splitlines())} lines, the first of them:"]
+        out += [f"  {line}" for line in review.splitlines()[:12]]
+        out += [
+            "",
+            "alert, channel, findings, pages of every level, restart, replay, recovery, review: all came out right.",
+        ]
+        return "\n".join(out)
+
+
+class _Hints:
+    """The next thing to try, from what has happened."""
+
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
+
+    def next(self, incident: Mapping[str, Any], _: Mapping[str, Any]) -> str:
+        """One line."""
+        done = {e["type"] for e in incident["events"]}
+        if incident["status"] in ("resolved", "reviewed"):
+            return "read the review that was drafted in the channel, then type /review actions"
+        if "acknowledged" not in done:
+            return f"you are alice, and you are paged: open #{self._channel} and press Acknowledge"
+        if not any(e["type"] == "reported" and e["actor"] == "alice" for e in incident["events"]):
+            return "type /pipeline health in the channel"
+        if not _verified(incident, "pipeline.restart"):
+            return "type /pipeline restart, read the plan, press the button that runs it"
+        if not _verified(incident, "dlq.replay"):
+            return "type /dlq peek, then /dlq replay (once the pipeline has caught up)"
+        return "type /incident timers, or /incident resolve (it resolves by itself after ten good minutes)"
+
+
+def _verified(incident: Mapping[str, Any], operation: str) -> bool:
+    return any(
+        e["type"] == "operation_verified" and e["data"].get("operation") == operation
+        for e in incident["events"]
+    )
+
+
+def _meta(message: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(message.get("metadata") or {})
+
+
+def _is_plan(message: Mapping[str, Any], operation: str) -> bool:
+    meta = _meta(message)
+    return (
+        meta.get("event_type") == "streamwatch_plan" and meta["event_payload"].get("operation") == operation
+    )
+
+
+def _late(page: Mapping[str, Any]) -> float:
+    due, sent = datetime.fromisoformat(page["due_at"]), datetime.fromisoformat(page["sent_at"])
+    return max(0.0, (sent - due).total_seconds())
+
+
+def _clock(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%H:%M:%S}"
+
+
+def _short(text: str) -> str:
+    return text.splitlines()[0][:160]

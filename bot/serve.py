@@ -1,0 +1,54 @@
+"""Serving: settings, the bot, uvicorn."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+
+import structlog
+import uvicorn
+
+from bot.app import Bot
+from bot.clock import Clock
+from bot.core.errors import ConfigError
+from bot.logs import set_up
+from bot.settings import read
+
+
+def serve(env: Mapping[str, str]) -> None:
+    """Run until a signal. Raises ConfigError and StorageError's kinds before anything is served."""
+    settings, warnings = read(env)
+    set_up(settings.log_level)
+    log = structlog.get_logger()
+    for warning in warnings:
+        log.warning(warning, action="settings")
+    listening = _listen(settings.host, settings.port)
+    bot = Bot(settings, Clock.from_env(env))
+    port = listening.getsockname()[1]
+    log.info("serving", action="serving", port=port)
+    config = uvicorn.Config(
+        bot.intake,
+        log_config=None,
+        access_log=False,  # a webhook's token may stand in its query string
+        http="httptools",
+        lifespan="on",
+        timeout_graceful_shutdown=8,
+        server_header=False,
+        backlog=2048,
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"PORT {port} on {host} cannot be used ({error.strerror}); set another PORT."
+        ) from error
+    listening.set_inheritable(True)
+    return listening

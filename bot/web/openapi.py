@@ -1,0 +1,105 @@
+"""GET /openapi.json: what the bot answers over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+_ERROR = {"type": "object", "properties": {"error": {"type": "string"}, "hint": {"type": "string"}}}
+_ACCEPTED = {
+    "type": "object",
+    "required": ["status"],
+    "properties": {
+        "status": {"type": "string", "enum": ["accepted", "duplicate", "test"]},
+        "incident": {"type": "string", "example": "INC-7"},
+    },
+}
+
+
+def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _webhook(summary: str, security: list[dict[str, list[str]]], unusable: str, code: str) -> dict[str, Any]:
+    return {
+        "post": {
+            "summary": summary,
+            "security": security,
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            },
+            "responses": {
+                "200": _json("committed to the inbox", _ACCEPTED),
+                code: {"description": unusable} if code == "204" else _json(unusable, _ERROR),
+                "401": _json("no or wrong credentials; basic auth is challenged", _ERROR),
+                "413": _json("more than 1 MiB", _ERROR),
+                "503": _json("cannot be stored now; see Retry-After", _ERROR),
+            },
+        }
+    }
+
+
+def _get(summary: str, kinds: list[str], *, found: bool = False) -> dict[str, Any]:
+    responses: dict[str, Any] = {"200": {"description": "it", "content": {kind: {} for kind in kinds}}}
+    if found:
+        responses["404"] = {"description": "there is none, or it is private"}
+        responses["401"] = {"description": "WEB_TOKEN is needed"}
+    operation: dict[str, Any] = {"summary": summary, "responses": responses}
+    return {"get": operation}
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    incident = {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string"},
+        "example": "INC-7",
+    }
+    one = _get("one incident", ["text/html", "application/json"], found=True)
+    review = _get("its review", ["text/markdown"], found=True)
+    for path in (one, review):
+        path["parameters"] = [incident]
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Streamwatch", "version": "0.1.0"},
+        "components": {
+            "securitySchemes": {
+                "basic": {"type": "http", "scheme": "basic"},
+                "token": {"type": "apiKey", "in": "query", "name": "auth_token"},
+                "oidc": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            }
+        },
+        "paths": {
+            "/webhooks/cloud-monitoring": _webhook(
+                "a Cloud Monitoring notification", [{"basic": []}, {"token": []}], "unusable content", "400"
+            ),
+            "/webhooks/pubsub": _webhook(
+                "a Pub/Sub push of an alert or a budget",
+                [{"oidc": []}],
+                "stored as dead, never redelivered",
+                "204",
+            ),
+            "/slack/events": {
+                "post": {
+                    "summary": "Slack's events, commands and clicks; signed",
+                    "responses": {"200": {"description": "acknowledged"}},
+                }
+            },
+            "/healthz": _get("is it alive, is it late", ["application/json"]),
+            "/readyz": _get("can it store", ["application/json"]),
+            "/metrics": _get("Prometheus metrics", ["text/plain"]),
+            "/incidents": _get("the incidents", ["text/html", "application/json"], found=True),
+            "/incidents/{id}": one,
+            "/incidents/{id}/review": review,
+        },
+    }
+
+
+async def openapi(_: Request) -> JSONResponse:
+    """The route."""
+    return JSONResponse(document())
