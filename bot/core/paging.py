@@ -29,6 +29,11 @@ class _Due:
         return self.timers[0]
 
     @property
+    def due_at(self) -> datetime:
+        """When the earliest of them was due."""
+        return min(t.due_at for t in self.timers)
+
+    @property
     def rule(self) -> str:
         """The rule among these timers, "" where none is."""
         return next((t.rule for t in self.timers if t.rule), "")
@@ -50,9 +55,7 @@ def fire(incident: Incident, roster: Roster, now: datetime) -> list[Event]:
         group = _group(state, due[0], armed)
         made = _act(state, group, roster, now)
         steps = [timer.step for timer in group.timers]
-        fired = event(
-            "timer_fired", now, BOT, steps=steps, due_at=stamp(group.first.due_at), kind=group.first.kind
-        )
+        fired = event("timer_fired", now, BOT, steps=steps, due_at=stamp(group.due_at), kind=group.first.kind)
         events += [*made, fired]
         state = apply(state, [*made, fired])
     return events
@@ -60,17 +63,19 @@ def fire(incident: Incident, roster: Roster, now: datetime) -> list[Event]:
 
 def _group(incident: Incident, first: Timer, armed: Sequence[Timer]) -> _Due:
     """Two timers for one level within five minutes make one page with both reasons."""
-    if first.kind not in MERGING or first.level is Level.L1:
+    kinds = MERGING | {TimerKind.REPEAT}
+    if first.kind not in kinds or first.level is Level.L1:
         return _Due(timers=(first,))
     near = [
         t
         for t in armed
-        if t.kind in MERGING
+        if t.kind in kinds
         and t.level is first.level
         and t.urgent == first.urgent
         and t.due_at - first.due_at <= incident.policy.merge
     ]
-    return _Due(timers=tuple(near))
+    # A repeat gives the page its step: that is what makes it go one level up when it is not answered either.
+    return _Due(timers=tuple(sorted(near, key=lambda t: t.kind is not TimerKind.REPEAT)))
 
 
 def _act(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
@@ -131,7 +136,7 @@ def _noted(due: _Due, now: datetime) -> Event:
         rule=due.rule,
         level=str(first.level),
         reasons=due.reasons,
-        due_at=stamp(first.due_at),
+        due_at=stamp(due.due_at),
     )
 
 
@@ -147,7 +152,7 @@ def _page(i: Incident, due: _Due, person: Person, level: Level, now: datetime, *
         level=str(level),
         person=person.name,
         slack=person.slack,
-        due_at=stamp(first.due_at),
+        due_at=stamp(due.due_at),
         reasons=due.reasons,
         rule=due.rule,
         urgent=first.urgent,
@@ -200,7 +205,7 @@ def _emergency(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Ev
         "emergency",
         now,
         BOT,
-        due_at=stamp(due.first.due_at),
+        due_at=stamp(due.due_at),
         number=last.number if isinstance(last, PhoneNumber) else "",
         numbers=[f"{p.name}: {p.phone}" for p in people if p.phone],
         mentions=[p.slack for p in people if p.slack],

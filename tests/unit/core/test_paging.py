@@ -297,3 +297,14 @@ def test_a_roster_that_lost_a_person_pages_who_is_left() -> None:
     case.ack()
     case.to(120)
     assert case.pages()[-1] == (120, "L3", "dave")
+
+
+def test_a_repeat_and_another_timer_of_one_level_are_one_page_that_still_climbs() -> None:
+    case = Case("critical")
+    case.fact("data_loss")
+    case.to(15)
+    assert case.pages("L2") == [(0, "L2", "carol"), (15, "L2", "carol")]
+    assert len(case.reasons("L2")[1]) == 2
+    case.to(30)
+    assert case.pages("L3") == [(30, "L3", "dave")]
+    assert len(case.pages("L2")) == 2
