@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
@@ -19,9 +21,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.core.delivery import HTTP_TIMEOUT, NotSent
-from bot.slack.outcome import TROUBLE, failure_of
+from bot.slack.outcome import TROUBLE, Failure, failure_of
 from bot.slack.pace import Pace
 
+ENOUGH_S = 1.5
+_DEADLINE: ContextVar[float | None] = ContextVar("slack_deadline", default=None)
 DEFAULT_URL = "https://slack.com/api/"
 
 
@@ -81,9 +85,10 @@ class Api:
         """
         channel = str(args.get("channel") or "")
         function = cast(Callable[..., Awaitable[Any]], getattr(self.client, method.replace(".", "_")))
+        seconds = self._time_left(once=once)
         self.pace.take(method, channel)
         try:
-            async with asyncio.timeout(HTTP_TIMEOUT.total_seconds()):
+            async with asyncio.timeout(seconds):
                 response = await function(**args)
         except TROUBLE as error:
             failure = failure_of(error, once=once)
@@ -92,6 +97,27 @@ class Api:
             raise failure from error
         return dict(response.data)
 
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """All calls made inside end within ``seconds`` together: a lease bounds a whole send, not one call."""
+        token = _DEADLINE.set(asyncio.get_running_loop().time() + seconds)
+        try:
+            yield
+        finally:
+            _DEADLINE.reset(token)
+
+    def _time_left(self, *, once: bool = False) -> float:
+        """Seconds for the next call. A call that must not be doubled is not begun in the last moments: it
+        would only end in doubt, while the next try finds its preparations made."""
+        deadline = _DEADLINE.get()
+        full = HTTP_TIMEOUT.total_seconds()
+        if deadline is None:
+            return full
+        left = deadline - asyncio.get_running_loop().time()
+        if left < (ENOUGH_S if once else 0.05):
+            raise Failure("out_of_time", NotSent(reason="out of time", retry_in=timedelta(milliseconds=200)))
+        return min(left, full)
+
     async def respond(self, url: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str]]:
         """Post to a response_url; its status and headers. Raises Failure when there was no answer."""
         webhook = AsyncWebhookClient(
@@ -99,7 +125,7 @@ class Api:
         )
         webhook.proxy = self.client.proxy
         try:
-            async with asyncio.timeout(HTTP_TIMEOUT.total_seconds()):
+            async with asyncio.timeout(self._time_left()):
                 answer = await webhook.send_dict(dict(body))
         except TROUBLE as error:
             raise failure_of(error, once=False) from error
@@ -111,8 +137,10 @@ class Api:
         headers = {"Content-Type": "application/octet-stream"}
         try:
             async with (
-                asyncio.timeout(2 * HTTP_TIMEOUT.total_seconds()),
-                session.post(url, data=io.BytesIO(content), headers=headers, proxy=self.client.proxy) as answer,
+                asyncio.timeout(self._time_left()),
+                session.post(
+                    url, data=io.BytesIO(content), headers=headers, proxy=self.client.proxy
+                ) as answer,
             ):
                 answer.raise_for_status()
         except TROUBLE as error:

@@ -1,14 +1,17 @@
-"""Files: three calls of which only the last shows anything, so a doubt before it costs nothing.
+"""Files: three calls of which only the last shows anything.
 
-A file carries no metadata. It is found again by its name and title since the row's first try; a row that
-has metadata is finished by a message that carries it.
+A file carries no metadata, and its message appears a little after the answer. So a doubt about the last call
+is settled by making it again: an upload can be completed once only. After a restart the file is looked for
+by its name and title since the row's first try. A row that has metadata is finished by a message that
+carries it.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
-from bot.core.delivery import Leased
+from bot.core.delivery import Ambiguous, Leased
 from bot.core.text import cut, plain
 from bot.slack.api import Api
 from bot.slack.lookup import messages
@@ -17,29 +20,56 @@ from bot.slack.outcome import Failure
 TITLE_MAX = 200
 # Shorter than for messages: an older file of the same name must not pass for this one.
 SKEW_S = 2.0
+REMEMBERED = 200
 
 
-async def upload(api: Api, row: Leased, channel: str, *, thread: str = "") -> str:
-    """Share the row's file in the channel unless an earlier try did; its id. Raises Failure."""
-    if row.ambiguous or row.attempts > 1:
-        there = await find_file(api, row, channel)
-        if there:
-            return there
-    data = row.outbound.data
-    content = str(data["content"]).encode()
-    name = str(data["filename"])
-    ticket = await api.call("files.getUploadURLExternal", filename=name, length=max(len(content), 1))
-    await api.put_file(str(ticket["upload_url"]), content or b"\n")
-    shown: dict[str, Any] = {
-        "files": [{"id": ticket["file_id"], "title": _title(row)}],
-        "channel_id": channel,
-    }
-    if comment := plain(str(data.get("comment", "")), 1500):
-        shown["initial_comment"] = comment
-    if thread:
-        shown["thread_ts"] = thread
-    await api.call("files.completeUploadExternal", once=True, **shown)
-    return str(ticket["file_id"])
+class Uploads:
+    """Shares the files of rows; remembers the uploads of this process that may not be complete."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._begun: OrderedDict[str, str] = OrderedDict()
+        self._doubtful: set[str] = set()
+
+    async def share(self, row: Leased, channel: str, *, thread: str = "") -> str:
+        """Share the row's file in the channel unless an earlier try did; its id. Raises Failure."""
+        key = row.outbound.key
+        file_id = self._begun.get(key)
+        if file_id is None:
+            if row.ambiguous or row.attempts > 1:
+                there = await find_file(self._api, row, channel)
+                if there:
+                    return there
+            file_id = await self._put(row)
+            self._begun[key] = file_id
+            while len(self._begun) > REMEMBERED:
+                self._begun.popitem(last=False)
+        await self._complete(row, file_id, channel, thread)
+        return file_id
+
+    async def _put(self, row: Leased) -> str:
+        content = str(row.outbound.data["content"]).encode() or b"\n"
+        name = str(row.outbound.data["filename"])
+        ticket = await self._api.call("files.getUploadURLExternal", filename=name, length=len(content))
+        await self._api.put_file(str(ticket["upload_url"]), content)
+        return str(ticket["file_id"])
+
+    async def _complete(self, row: Leased, file_id: str, channel: str, thread: str) -> None:
+        shown: dict[str, Any] = {"files": [{"id": file_id, "title": _title(row)}], "channel_id": channel}
+        if comment := plain(str(row.outbound.data.get("comment", "")), 1500):
+            shown["initial_comment"] = comment
+        if thread:
+            shown["thread_ts"] = thread
+        try:
+            await self._api.call("files.completeUploadExternal", once=True, **shown)
+        except Failure as failure:
+            # Completed before: by the try of which nobody knew whether it was accepted.
+            if failure.code == "file_not_found" and file_id in self._doubtful:
+                self._doubtful.discard(file_id)
+                return
+            if isinstance(failure.outcome, Ambiguous):
+                self._doubtful.add(file_id)
+            raise
 
 
 async def find_file(api: Api, row: Leased, channel: str) -> str:

@@ -43,9 +43,9 @@ class Furniture:
                     "conversations.setTopic", set(), channel=channel, topic=topic(incident)
                 )
             case Kind.PIN if incident is not None:
-                if not incident.headline_ts:
+                ts = incident.headline_ts or str(out.data.get("ts") or "")
+                if not ts:
                     return NotSent(reason="there is no headline yet", retry_in=timedelta(seconds=1))
-                ts = incident.headline_ts
                 return await self._allow("pins.add", {"already_pinned"}, channel=channel, timestamp=ts)
             case _:
                 return Refused(reason=f"a {out.kind} row without its incident")

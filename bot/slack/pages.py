@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.core.delivery import LOOKUPS_BEFORE_REPEAT, Leased, Outcome, Refused, Sent
+from bot.core.delivery import LOOKUPS_BEFORE_REPEAT, Leased, LookupFailed, Outcome, Refused, Sent
 from bot.core.incident import Incident
 from bot.slack.api import Api, Clock
-from bot.slack.lookup import LookupFailed, messages
+from bot.slack.lookup import messages
 from bot.slack.outcome import Failure
 from bot.slack.people import Directory
 from bot.slack.posts import GONE, edit, post
@@ -77,11 +77,12 @@ class Pages:
         except Failure as failure:
             return [failure.outcome] * len(rows)
         async with self._locks.setdefault(user, asyncio.Lock()):
-            new = [row for row in rows if not row.result.get("ts")]
+            new = [row for row in rows if not row.result.get("ts") and not _settled(row)]
             fresh = await self._new(user, channel, [_item(row, incidents) for row in new])
-            done = iter([fresh] * len(new))
             return [
-                await self._again(row, _item(row, incidents)) if row.result.get("ts") else next(done)
+                await self._again(row, _item(row, incidents))
+                if row.result.get("ts")
+                else (Sent() if _settled(row) else fresh)
                 for row in rows
             ]
 
@@ -167,6 +168,12 @@ class Pages:
 
 def _joins(bundle: _Bundle, now: datetime, more: int) -> bool:
     return timedelta(0) <= now - bundle.at <= TOGETHER and len(bundle.items) + more <= TOGETHER_MOST
+
+
+def _settled(row: Leased) -> bool:
+    """A refresh of a page that never left, after somebody answered it elsewhere: nobody is woken for that."""
+    data = row.outbound.data
+    return bool(data.get("refresh") and (data.get("acknowledged") or data.get("resolved")))
 
 
 def _item(row: Leased, incidents: Mapping[int, Incident]) -> PageItem:

@@ -11,7 +11,16 @@ from typing import Any
 
 from bot.core.text import inline, plain
 from bot.slack.blocks import HEADER_MAX, Body, Button, Message, divider, header
-from bot.slack.words import Frame, channel_link, date_mark, mention, moment, severity_mark, severity_word
+from bot.slack.words import (
+    Frame,
+    channel_link,
+    date_mark,
+    mention,
+    moment,
+    person,
+    severity_mark,
+    severity_word,
+)
 from pipeline.report import duration
 
 LATE_FROM_S = 30.0
@@ -38,7 +47,7 @@ def render_pages(items: Sequence[PageItem]) -> Message:
         if index:
             body.add(divider())
         _one(body, item)
-        buttons.append(_acknowledge(item, alone=len(items) == 1 or not _twin(items, item)))
+        buttons += _acknowledge(item, alone=len(items) == 1 or not _twin(items, item))
     return body.message(buttons, _metadata(items))
 
 
@@ -50,7 +59,7 @@ def render_mention(item: PageItem) -> Message:
     if said:
         body.say(said)
     _one(body, item)
-    return body.message([_acknowledge(item, alone=True)], _metadata([item]))
+    return body.message(_acknowledge(item, alone=True), _metadata([item]))
 
 
 def _one(body: Body, item: PageItem) -> None:
@@ -64,18 +73,31 @@ def _one(body: Body, item: PageItem) -> None:
     body.lines.append(lead + inline(title, 400) + repeat)
     body.add(header(_heading(f"{severity_mark(severity)} {name}: ", title)))
     body.show(f"*Page to {level}*{repeat}")
-    for line, shown in _facts(data):
+    for line, shown in _facts(item):
         body.say(line, shown)
     for line in _texts(data.get("lines"))[:20]:
         body.say(plain(line, 600))
     channel = channel_link(frame.incident.channel_id) if frame.incident else ""
-    how = f"Acknowledge: press the button, or type /incident ack {name}."
     if channel:
         body.say(f"Channel: {channel}")
-    body.say(how)
+    body.say(_answered(data) or f"Acknowledge: press the button, or type /incident ack {name}.")
 
 
-def _facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _answered(data: Mapping[str, Any]) -> str:
+    """What became of a page whose message is edited; empty while somebody is waited for."""
+    if data.get("acknowledged"):
+        return f"You acknowledged this page at {moment(data['acknowledged'])}."
+    if data.get("resolved"):
+        return "The incident is resolved; nothing is left to acknowledge."
+    if data.get("acknowledged_by"):
+        return (
+            f"{person(str(data['acknowledged_by']))} has acknowledged the incident; this page is still yours."
+        )
+    return ""
+
+
+def _facts(item: PageItem) -> list[tuple[str, str]]:
+    data = item.data
     lines: list[tuple[str, str]] = []
     if pipeline := inline(str(data.get("pipeline", "")), 120):
         lines.append((f"Pipeline: {pipeline}", f"*Pipeline:* {pipeline}"))
@@ -83,7 +105,7 @@ def _facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     if reasons:
         lines.append((f"Why: {reasons}", f"*Why:* {reasons}"))
     if due := moment(data.get("due_at")):
-        late = _late(data.get("late_s"))
+        late = _late(item)
         lines.append((f"Due: {due}{late}", f"*Due:* {date_mark(data.get('due_at'))}{late}"))
     if summary := str(data.get("summary", "")).strip():
         safe = plain(summary, 900)
@@ -91,8 +113,14 @@ def _facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def _late(seconds: object) -> str:
+def _late(item: PageItem) -> str:
+    """How late it was sent; an edit later on must not make it later."""
+    seconds = item.data.get("late_s")
     late = float(seconds) if isinstance(seconds, int | float) else 0.0
+    incident = item.frame.incident
+    page = incident.pages.get(str(item.data.get("page"))) if incident is not None else None
+    if item.data.get("refresh"):
+        late = (page.sent_at - page.due_at).total_seconds() if page is not None and page.sent_at else 0.0
     return f", sent {duration(late)} late" if late >= LATE_FROM_S else ""
 
 
@@ -105,11 +133,13 @@ def _incident(item: PageItem) -> str:
     return inline(f"INC-{raw}" if raw.isdigit() else raw, 40)
 
 
-def _acknowledge(item: PageItem, *, alone: bool) -> Button:
+def _acknowledge(item: PageItem, *, alone: bool) -> list[Button]:
+    if item.data.get("acknowledged") or item.data.get("resolved"):
+        return []
     name = str(item.data.get("incident", ""))
     name = f"INC-{name}" if name.isdigit() else name
     label = f"Acknowledge {name}" if alone else f"Acknowledge {name} ({item.data.get('level', '')})"
-    return Button(action="page_ack", label=label, value=str(item.data.get("page", "")), style="primary")
+    return [Button(action="page_ack", label=label, value=str(item.data.get("page", "")), style="primary")]
 
 
 def _twin(items: Sequence[PageItem], item: PageItem) -> bool:

@@ -21,14 +21,11 @@ from bot.slack.words import (
 from pipeline.report import Evidence, Finding, Report
 
 # States in which a plan still waits for somebody; in all others its buttons are gone.
-WAITING = frozenset({"", "planned", "waiting", "asked", "confirm", "needs_approval", "approve"})
+WAITING = frozenset({"", "planned", "waiting", "approval"})
 _STATE_WORDS = {
     "planned": "waiting for confirmation",
     "waiting": "waiting for confirmation",
-    "asked": "waiting for confirmation",
-    "confirm": "waiting for confirmation",
-    "needs_approval": "waiting for the approval of a second person",
-    "approve": "waiting for the approval of a second person",
+    "approval": "waiting for the approval of a second person",
 }
 FINDINGS_SHOWN = 30
 
@@ -88,20 +85,21 @@ def render_plan(data: Mapping[str, Any], frame: Frame) -> Message:
     state = str(data.get("state", ""))
     operation = inline(str(plan.get("operation", "")), 80)
     pipeline = inline(str(plan.get("pipeline", "")), 120)
-    summary = inline(str(plan.get("summary", "")), 600)
     body = Body()
     _mentions(body, data, frame)
-    body.say(f"Plan, {operation} on {pipeline}: {summary}", f"*Plan: {operation} on {pipeline}*\n{summary}")
+    said = str(data.get("text", ""))
+    body.say(f"Plan, {operation} on {pipeline}", f"*Plan: {operation} on {pipeline}*")
+    paragraphs(body, said or str(plan.get("summary", "")))
     for effect in _texts(plan.get("effects"))[:20]:
         body.say(f"- {inline(effect, 400)}", f"• {inline(effect, 400)}")
     for warning in _texts(plan.get("warnings"))[:20]:
         safe = inline(warning, 400)
         body.say(f"Warning: {safe}", f":warning: *Warning:* {safe}")
-    if plan.get("refusal"):
-        safe = inline(str(plan["refusal"]), 600)
+    refusal = str(plan.get("refusal") or "")
+    if refusal and refusal not in said:
+        safe = inline(refusal, 600)
         body.say(f"Refused: {safe}", f":no_entry: *Refused:* {safe}")
-    paragraphs(body, str(data.get("text", "")))
-    if state:
+    if state and (not said or state in WAITING):
         words = inline(_STATE_WORDS.get(state, state.replace("_", " ")), 200)
         body.say(f"State: {words}", f"*State:* {words}")
     buttons = [_asking(b, plan) for b in buttons_of(data)] if state in WAITING else []

@@ -13,9 +13,11 @@ from typing import Any
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core.delivery import (
+    HTTP_TIMEOUT,
     LOOKUPS_BEFORE_REPEAT,
     Kind,
     Leased,
+    LookupFailed,
     NotSent,
     Outbound,
     Outcome,
@@ -26,9 +28,9 @@ from bot.core.incident import Incident
 from bot.slack.api import Api, Clock
 from bot.slack.blocks import Message, Unrenderable
 from bot.slack.channels import Announcements, adopt, create
-from bot.slack.files import find_file, upload
+from bot.slack.files import Uploads, find_file
 from bot.slack.furniture import Furniture
-from bot.slack.lookup import LookupFailed, find_message
+from bot.slack.lookup import find_message
 from bot.slack.outcome import Failure, retry_after
 from bot.slack.pace import Pace
 from bot.slack.pages import Pages
@@ -36,8 +38,6 @@ from bot.slack.people import Directory
 from bot.slack.posts import edit, post, whisper
 from bot.slack.render import references, render
 from bot.slack.words import Frame
-
-__all__ = ["LookupFailed", "Sender"]
 
 SOON = timedelta(seconds=1)
 _POSTS = frozenset({Kind.POST, Kind.HEADLINE, Kind.PAGE_MENTION, Kind.ANNOUNCE})
@@ -66,6 +66,7 @@ class Sender:
         self.directory = Directory(self.api, clock.monotonic)
         self._announcements = Announcements(self.api, announcement_channel)
         self._pages = Pages(self.api, self.directory, clock)
+        self._uploads = Uploads(self.api)
         self._furniture = Furniture(self.api, self.directory)
         self._lane_channels: dict[str, str] = {}
 
@@ -92,7 +93,8 @@ class Sender:
             known = {incident.id: incident} if incident else {}
             return (await self.send_pages([row], known))[0]
         try:
-            return await self._send(row, incident)
+            with self.api.within(HTTP_TIMEOUT.total_seconds()):
+                return await self._send(row, incident)
         except Unrenderable as error:
             return Refused(reason=str(error))
         except Failure as failure:
@@ -103,7 +105,8 @@ class Sender:
     async def send_pages(self, rows: Sequence[Leased], incidents: Mapping[int, Incident]) -> list[Outcome]:
         """Send PAGE_DM rows; those to one person become one message. Outcomes in the order of the rows."""
         try:
-            outcomes = await self._pages.send(rows, incidents)
+            with self.api.within(HTTP_TIMEOUT.total_seconds()):
+                outcomes = await self._pages.send(rows, incidents)
         except Unrenderable as error:
             return [Refused(reason=str(error))] * len(rows)
         for row, outcome in zip(rows, outcomes, strict=True):
@@ -118,7 +121,8 @@ class Sender:
         answer by response_url), are None. Raises LookupFailed when Slack does not say.
         """
         try:
-            return await self._look_up(row, incident)
+            with self.api.within(HTTP_TIMEOUT.total_seconds()):
+                return await self._look_up(row, incident)
         except Failure as failure:
             raise LookupFailed(failure.code) from failure
 
@@ -225,7 +229,7 @@ class Sender:
         out = row.outbound
         channel = await self._channel(out, incident)
         thread = _thread(out, incident)
-        file_id = await upload(self.api, row, channel, thread=thread)
+        file_id = await self._uploads.share(row, channel, thread=thread)
         result: dict[str, Any] = {"channel": channel, "file": file_id}
         if out.data.get("metadata"):
             # A file carries no metadata: this line does, and it ends the row.

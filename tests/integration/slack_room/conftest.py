@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from ruamel.yaml import YAML
 
 from bot.clock import Clock
 from bot.slack.api import make_client
@@ -21,8 +23,8 @@ class EmptyWorld:
     def describe(self) -> dict[str, Any]:
         return {}
 
-    def apply(self, change: dict[str, Any]) -> dict[str, Any]:
-        return change
+    def apply(self, body: object) -> dict[str, Any]:
+        return {"applied": body}
 
     def reset(self) -> None:
         return None
@@ -69,9 +71,17 @@ class Slack:
         return [m for c in state["channels"] for m in c["messages"] if m["user"] == "U0STREAMWATCH"]
 
 
+def install(hub: Hub) -> None:
+    """The app as the manifest asks for it, so that a missing scope fails here and not in production."""
+    manifest = YAML(typ="safe").load((Path(__file__).parents[3] / "slack-manifest.yaml").read_text())
+    hub.config.scopes = tuple(manifest["oauth_config"]["scopes"]["bot"])
+    hub.config.events = tuple(manifest["settings"]["event_subscriptions"]["bot_events"])
+
+
 @pytest.fixture
 def hub() -> Iterator[Hub]:
     with running(lambda _: EmptyWorld()) as hub:
+        install(hub)
         yield hub
 
 

@@ -25,7 +25,7 @@ from bot.slack.api import make_client
 from bot.slack.app import SlackApp, SlackSettings, build_app
 from bot.slack.sender import Sender
 from sandbox.app import running
-from tests.integration.slack_room.conftest import EmptyWorld, Slack
+from tests.integration.slack_room.conftest import EmptyWorld, Slack, install
 from tests.unit.slack.samples import leased, page, row
 
 SECRET = "sandbox-signing-secret"
@@ -120,6 +120,7 @@ def listener() -> Iterator[socket.socket]:
 async def room(listener: socket.socket) -> AsyncIterator[Room]:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with running(lambda _: EmptyWorld(), app_url=url) as hub:
+        install(hub)
         slack = Slack(hub.workspace.base_url)
         api_url = f"{slack.base_url}/api/"
         sender = Sender(make_client("xoxb-sandbox", api_url), "incidents", Clock())

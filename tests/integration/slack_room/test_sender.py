@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 import pytest
 
 from bot.clock import Clock
-from bot.core.delivery import Ambiguous, Kind, Leased, NotSent, Outbound, Priority, Refused, Sent, settle
+from bot.core.delivery import (
+    Ambiguous,
+    Kind,
+    Leased,
+    LookupFailed,
+    NotSent,
+    Outbound,
+    Priority,
+    Refused,
+    Sent,
+    settle,
+)
 from bot.core.incident import Incident
 from bot.slack.api import make_client
-from bot.slack.lookup import LookupFailed
 from bot.slack.sender import Sender
-from tests.integration.slack_room.conftest import Slack
-from tests.unit.slack.samples import incident, leased, page, plan, report, row
+from sandbox.app import running
+from tests.integration.slack_room.conftest import EmptyWorld, Slack
+from tests.unit.slack.samples import AT, incident, leased, page, plan, report, row
 
 # The shapes of a failing Slack: what fails, and whether it was accepted all the same.
 TROUBLE = [
@@ -79,6 +91,17 @@ async def test_a_timeout_after_acceptance_is_looked_up_and_not_sent_again(slack:
     assert isinstance(outcome, Ambiguous)
     assert isinstance(await sender.look_up(leased(held, ambiguous=True), case), Sent)
     assert sum("Slow but accepted" in m["text"] for m in await slack.ours()) == 1
+
+
+async def test_a_whole_send_ends_within_its_time_however_slow_each_call_is(slack: Slack) -> None:
+    sender = Sender(make_client("xoxb-sandbox", f"{slack.base_url}/api/"), "incidents", Clock())
+    await slack.fault("*", "slow", count=3)
+    began = monotonic()
+    outcome = await sender.send(leased(page(slack="alice@example.com")), incident())
+    assert monotonic() - began < 5.5
+    assert isinstance(outcome, NotSent), "a post begun in the last moments would only end in doubt"
+    assert await slack.ours() == []
+    assert isinstance(await sender.send(leased(page(slack="alice@example.com")), incident()), Sent)
 
 
 async def test_a_rate_limit_says_when_to_come_back_and_the_pace_waits(sender: Sender, slack: Slack) -> None:
@@ -270,7 +293,9 @@ async def test_a_whisper_reaches_a_person_who_is_not_in_the_channel(sender: Send
     assert any(m["text"] == "only for you" for m in await slack.ours())
 
 
-@pytest.mark.parametrize("method", ["files.getUploadURLExternal", "files.completeUploadExternal"])
+@pytest.mark.parametrize(
+    "method", ["files.getUploadURLExternal", "files.completeUploadExternal", "chat.postMessage"]
+)
 async def test_a_file_is_shared_once(sender: Sender, slack: Slack, method: str) -> None:
     case = await open_channel(sender)
     await slack.fault(method, "http_500", after_accept=True)
@@ -285,12 +310,25 @@ async def test_a_file_is_shared_once(sender: Sender, slack: Slack, method: str) 
         metadata=metadata,
     )
     await deliver(sender, out, case)
+    await slack.get(f"/sim/wait?channel={case.channel_id}&contains=Draft&since=0&timeout=5")
     channel = await slack.channel(case.channel_id)
     assert len(channel["files"]) == 1
+    assert sum(m["text"] == "Draft" for m in channel["messages"]) == 1
     marked = [
         m for m in channel["messages"] if (m["metadata"] or {}).get("event_type") == "streamwatch_review"
     ]
     assert len(marked) == 1
+
+
+async def test_after_a_restart_a_file_that_was_shared_is_found(sender: Sender, slack: Slack) -> None:
+    case = await open_channel(sender)
+    out = row(Kind.FILE, key="f:7", filename="INC-7.md", title="Review", content="x", comment="Here")
+    await deliver(sender, out, case)
+    await slack.get(f"/sim/wait?channel={case.channel_id}&contains=Here&since=0&timeout=5")
+    fresh = Sender(make_client("xoxb-sandbox", f"{slack.base_url}/api/"), "incidents", Clock())
+    assert isinstance(await fresh.look_up(leased(out, ambiguous=True), case), Sent)
+    await fresh.send(leased(out, ambiguous=True, attempts=2), case)
+    assert len((await slack.channel(case.channel_id))["files"]) == 1
 
 
 @pytest.mark.parametrize("form", [{"form": "report", "report": report()}, {"form": "plan", "plan": plan()}])
@@ -303,3 +341,54 @@ async def test_reports_and_plans_pass_slacks_own_validation(
     )
     assert isinstance(await sender.send(leased(out), case), Sent)
     assert len(await slack.calls("chat.postMessage")) == 1
+
+
+async def test_an_answered_page_says_so_and_loses_its_button(sender: Sender, slack: Slack) -> None:
+    first = await sender.send(leased(page()), incident())
+    assert isinstance(first, Sent)
+    renewed = page(acknowledged=AT.isoformat(), acknowledged_by="alice", refresh=True, late_s=9000)
+    await sender.send(leased(renewed, result=first.result), incident(channel_id="C0INC7"))
+    (message,) = await slack.ours()
+    assert "You acknowledged this page" in message["text"]
+    assert "late" not in message["text"]
+    assert all(block["type"] != "actions" for block in message["blocks"])
+
+
+async def test_a_page_answered_elsewhere_before_it_left_wakes_nobody(sender: Sender, slack: Slack) -> None:
+    stale = page(acknowledged=AT.isoformat(), refresh=True)
+    assert isinstance(await sender.send(leased(stale), incident()), Sent)
+    assert await slack.ours() == []
+
+
+async def test_a_private_channel_is_made_read_and_filled(sender: Sender, slack: Slack) -> None:
+    out = row(Kind.CREATE_CHANNEL, key="create:9", name="inc-0009-secret", private=True, number=9)
+    await slack.fault("conversations.create", "reset", after_accept=True)
+    made = await deliver(sender, out, None)
+    case = incident(channel_id=made.result["channel"], private=True)
+    await slack.fault("chat.postMessage", "reset", after_accept=True)
+    await deliver(sender, row(Kind.POST, key="post:9", text="for few"), case)
+    channel = await slack.channel("inc-0009-secret")
+    assert channel["is_private"]
+    assert sum("for few" in m["text"] for m in channel["messages"]) == 1
+
+
+async def test_with_limits_on_a_storm_that_keeps_the_pace_meets_no_429() -> None:
+    with running(lambda _: EmptyWorld(), limits=True) as hub:
+        slack = Slack(hub.workspace.base_url)
+        clock = Clock()
+        sender = Sender(make_client("xoxb-sandbox", f"{slack.base_url}/api/"), "incidents", clock)
+        await sender.open()
+        cases = [await open_channel(sender, f"inc-{n:04d}-storm") for n in range(1, 13)]
+        held = 0
+        for nth in range(6):
+            for case in cases:
+                lane = f"incident:{case.channel_id}"
+                post = leased(row(Kind.POST, key=f"{case.channel_id}:{nth}", lane=lane, text=f"line {nth}"))
+                if sender.ready_in(post) > 0:
+                    held += 1
+                    continue
+                assert isinstance(await sender.send(post, case), Sent)
+        refused = [c for c in (await slack.get("/sim/calls?since=0"))["items"] if c["status"] == 429]
+        await sender.close()
+    assert refused == []
+    assert held >= 12
