@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit code (0 fine, 2 wrong use or a taken port)."""
     args = _parser().parse_args(argv)
     if args.action == "env":
-        return _print_env(args.port, args.app_url)
+        return _print_env(args)
     try:
         return _run(args)
     except ClockError as error:
@@ -47,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
         "--google-port", type=_port, help="gRPC port (default: the HTTP port + 1); 0 finds a free one"
     )
     parser.add_argument("--no-limits", action="store_true", help="switch Slack's rate limits off")
+    parser.add_argument(
+        "--socket-mode", action="store_true", help="give the app a token for Socket Mode, too"
+    )
     return parser
 
 
@@ -82,6 +85,7 @@ def _run(args: argparse.Namespace) -> int:
         except ValueError as error:
             return _fail(str(error))
         hub = Hub(clock, app_url=args.app_url, limits=not args.no_limits)
+        hub.socket_mode = args.socket_mode
         hub.workspace.base_url = f"http://127.0.0.1:{port}"
         from sandbox.google.server import GoogleServer
 
@@ -129,15 +133,16 @@ def _bump(loop: asyncio.AbstractEventLoop, hub: Hub) -> None:
         loop.call_soon_threadsafe(hub.changes.bump)
 
 
-def _print_env(port: int, app_url: str) -> int:
+def _print_env(args: argparse.Namespace) -> int:
     """Ask the sandbox that runs; say what its defaults would be when none does."""
     from sandbox.slack.environment import environment
 
-    base_url = f"http://127.0.0.1:{port}"
-    values = environment(base_url, port + 1, app_url)
+    base_url = f"http://127.0.0.1:{args.port}"
+    values = environment(base_url, args.port + 1, args.app_url, socket_mode=args.socket_mode)
+    query = "?socket_mode=1" if args.socket_mode else ""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{base_url}/sim/env", timeout=2) as answer:
+        with opener.open(f"{base_url}/sim/env{query}", timeout=2) as answer:
             values = json.load(answer)
     except (OSError, ValueError):
         print(f"sandbox: none answers at {base_url}; these are the defaults", file=sys.stderr)

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from sandbox.clock import Clock
 from sandbox.listening import listen
@@ -47,7 +48,11 @@ def create_app(hub: Hub, world: WorldPort, *, google_port: int, pages: Sequence[
         hub.events.cancel()
         await hub.delivery.close()
 
-    routes = [*SLACK_ROUTES, *sim_act.routes, *sim_read.routes, *sim_admin.routes, *pages]
+    async def link(socket: WebSocket) -> None:
+        await hub.sockets.serve(socket)
+
+    sockets = WebSocketRoute("/link/", link)
+    routes = [*SLACK_ROUTES, sockets, *sim_act.routes, *sim_read.routes, *sim_admin.routes, *pages]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.hub = hub
     app.state.world = world
@@ -73,6 +78,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wake whoever waits, then end."""
         self._hub.stopping.event.set()
+        await self._hub.sockets.disconnect("link_disabled")
         self._hub.changes.bump()
         await super().shutdown(sockets)
 
@@ -82,7 +88,9 @@ def make_server(app: Starlette, hub: Hub, on_ready: Callable[[], None]) -> Serve
     config = uvicorn.Config(
         app,
         http=Protocol,
-        ws="none",
+        ws="websockets-sansio",
+        # The clients ping by themselves; a second heartbeat would only make noise in a debugger.
+        ws_ping_interval=None,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=2,

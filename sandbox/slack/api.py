@@ -59,7 +59,7 @@ def _run(hub: Hub, found: Method, args: Args, request: Request) -> Answer:
     """Check and carry out a call in Slack's order: token, scope, rate, arguments, state."""
     try:
         if found.token:
-            _check_token(request, args)
+            _check_token(request, args, ids.APP_TOKEN if found.app_token else ids.TOKEN)
         _check_scopes(hub, found)
         wait = hub.limits.retry_after(found.name, found.tier, args.text("channel") or None)
         if wait:
@@ -74,14 +74,14 @@ def _run(hub: Hub, found: Method, args: Args, request: Request) -> Answer:
         return Answer(error.body())
 
 
-def _check_token(request: Request, args: Args) -> None:
+def _check_token(request: Request, args: Args, wanted: str) -> None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     token = token.strip() if scheme.lower() == "bearer" else args.text("token")
     if not token:
         raise SlackError("not_authed")
-    if token.startswith("xapp-"):
+    if token.partition("-")[0] != wanted.partition("-")[0] and token in (ids.TOKEN, ids.APP_TOKEN):
         raise SlackError("not_allowed_token_type")
-    if token != ids.TOKEN:
+    if token != wanted:
         raise SlackError("invalid_auth")
 
 

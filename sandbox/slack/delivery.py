@@ -9,7 +9,8 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from typing import Protocol
+from urllib.parse import parse_qsl, urlencode
 
 import aiohttp
 
@@ -49,6 +50,26 @@ class Outcome:
         return value if isinstance(value, dict) else None
 
 
+class SocketPort(Protocol):
+    """What delivery needs of Socket Mode."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether a socket is open."""
+
+    async def send(self, kind: str, payload: Json, seconds: float, retry: int, reason: str) -> Outcome:
+        """Deliver an envelope and wait for its acknowledgement."""
+
+
+def _payload(body: bytes, content_type: str) -> Json:
+    """The payload of an envelope: what the body of the request would have said."""
+    if content_type == JSON:
+        payload: Json = json.loads(body)
+        return payload
+    fields = dict(parse_qsl(body.decode(), keep_blank_values=True))
+    return json.loads(fields["payload"]) if "payload" in fields else dict(fields)
+
+
 def sign(secret: str, timestamp: int, body: bytes) -> str:
     """Slack's signature v0 of a request body."""
     base = b"v0:" + str(timestamp).encode() + b":" + body
@@ -63,6 +84,7 @@ class Delivery:
         self.ack_seconds = ACK_SECONDS
         self._journal = journal
         self._clock = clock
+        self.socket: SocketPort | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -84,7 +106,9 @@ class Delivery:
     async def slack(
         self, kind: str, name: str, body: bytes, content_type: str, extra: Mapping[str, str]
     ) -> Outcome:
-        """Deliver a signed request to /slack/events within three seconds."""
+        """Deliver within three seconds: signed to /slack/events, or through a socket when the app opened one."""
+        if self.socket is not None and self.socket.connected:
+            return await self._through_socket(kind, name, body, content_type, extra)
         timestamp = int(self._clock.wall().timestamp())
         headers = {
             "Content-Type": content_type,
@@ -95,12 +119,18 @@ class Delivery:
         }
         return await self.post(kind, name, "/slack/events", body, headers, self.ack_seconds)
 
-    async def post(
-        self, kind: str, name: str, path: str, body: bytes, headers: Mapping[str, str], seconds: float
+    async def _through_socket(
+        self, kind: str, name: str, body: bytes, content_type: str, extra: Mapping[str, str]
     ) -> Outcome:
-        """Deliver any request to the app and write down how it went."""
-        started = time.monotonic()
-        outcome = await self._send(path, body, headers, seconds, started)
+        if self.socket is None:
+            raise RuntimeError("no socket is open")
+        retry, reason = int(extra.get("x-slack-retry-num", 0)), extra.get("x-slack-retry-reason", "")
+        payload = _payload(body, content_type)
+        outcome = await self.socket.send(kind, payload, self.ack_seconds, retry, reason)
+        self._note(kind, name, "socket", outcome, retry)
+        return outcome
+
+    def _note(self, kind: str, name: str, path: str, outcome: Outcome, retry: int) -> None:
         self._journal.add(
             {
                 "at": self._clock.wall().isoformat(),
@@ -111,9 +141,17 @@ class Delivery:
                 "ms": outcome.ms,
                 "error": outcome.error,
                 "reason": outcome.reason,
-                "retry_num": int(headers.get("x-slack-retry-num", 0)),
+                "retry_num": retry,
             }
         )
+
+    async def post(
+        self, kind: str, name: str, path: str, body: bytes, headers: Mapping[str, str], seconds: float
+    ) -> Outcome:
+        """Deliver any request to the app and write down how it went."""
+        started = time.monotonic()
+        outcome = await self._send(path, body, headers, seconds, started)
+        self._note(kind, name, path, outcome, int(headers.get("x-slack-retry-num", 0)))
         return outcome
 
     async def _send(
@@ -131,13 +169,13 @@ class Delivery:
                 no_retry = answer.headers.get("x-slack-no-retry") == "1"
                 content_type = answer.headers.get("content-type", "")
         except TimeoutError:
-            return _failed(started, "operation_timeout", "http_timeout")
+            return failed(started, "operation_timeout", "http_timeout")
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError):
-            return _failed(started, "dispatch_failed", "connection_failed")
+            return failed(started, "dispatch_failed", "connection_failed")
         fine = 200 <= status < 300
         return Outcome(
             status=status,
-            ms=_ms(started),
+            ms=milliseconds(started),
             body=text,
             content_type=content_type,
             no_retry=no_retry,
@@ -146,9 +184,11 @@ class Delivery:
         )
 
 
-def _failed(started: float, error: str, reason: str) -> Outcome:
-    return Outcome(status=None, ms=_ms(started), body="", error=error, reason=reason)
+def failed(started: float, error: str, reason: str) -> Outcome:
+    """The outcome of a delivery without an answer, `started` on the monotonic clock."""
+    return Outcome(status=None, ms=milliseconds(started), body="", error=error, reason=reason)
 
 
-def _ms(started: float) -> int:
+def milliseconds(started: float) -> int:
+    """Whole milliseconds since `started` on the monotonic clock."""
     return round((time.monotonic() - started) * 1000)

@@ -18,12 +18,15 @@ def push_audience(app_url: str) -> str:
     return app_url.rstrip("/") + PUSH_PATH
 
 
-def environment(base_url: str, google_port: int, app_url: str) -> dict[str, str]:
-    """KEY to value, in the order in which they are printed."""
+def environment(
+    base_url: str, google_port: int, app_url: str, *, socket_mode: bool = False
+) -> dict[str, str]:
+    """KEY to value, in the order in which they are printed; `socket_mode` adds the app-level token."""
     google = f"127.0.0.1:{google_port}"
     return {
         "SLACK_BOT_TOKEN": ids.TOKEN,
         "SLACK_SIGNING_SECRET": ids.SIGNING_SECRET,
+        **({"SLACK_APP_TOKEN": ids.APP_TOKEN} if socket_mode else {}),
         "SLACK_API_URL": f"{base_url}/api/",
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         "REGION": REGION,

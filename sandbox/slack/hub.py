@@ -13,6 +13,7 @@ from sandbox.slack.faults import Faults
 from sandbox.slack.journal import Journal
 from sandbox.slack.limits import Limits
 from sandbox.slack.scopes import COMMANDS, EVENTS, SCOPES
+from sandbox.slack.socket_mode import Sockets
 from sandbox.slack.state import Workspace
 from sandbox.slack.tickets import Tickets
 
@@ -58,6 +59,9 @@ class Hub:
         self.calls = Journal()
         self.deliveries = Journal()
         self.delivery = Delivery(self.app_url, self.deliveries, clock)
+        self.sockets = Sockets()
+        self.delivery.socket = self.sockets
+        self.socket_mode = False
         self.events = Events(self.delivery, self.workspace, self.config)
         self.stopping = Stopping()
         self.workspace.on_event = self.events.announce

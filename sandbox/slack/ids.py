@@ -14,6 +14,7 @@ BOT_NAME = "streamwatch"
 BOT = "B0STREAMWATCH"
 SLACKBOT = "USLACKBOT"
 TOKEN = "xoxb-sandbox"
+APP_TOKEN = "xapp-sandbox"
 SIGNING_SECRET = "sandbox-signing-secret"
 VERIFICATION_TOKEN = "sandbox-verification-token"
 

@@ -111,7 +111,10 @@ Handler = Callable[[Call], Json]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """What the specification says: required arguments, scopes (any one), tier, JSON bodies, errors."""
+    """What the specification says: required arguments, scopes (any one), tier, JSON bodies, errors.
+
+    `app_token`: the method wants the app-level token of Socket Mode instead of the bot's.
+    """
 
     name: str
     handler: Handler
@@ -121,6 +124,7 @@ class Method:
     errors: frozenset[str] = frozenset()
     json: bool = True
     token: bool = True
+    app_token: bool = False
     # What Slack answers when a required argument is absent, where that is not invalid_arguments.
     missing: tuple[tuple[str, str], ...] = ()
 
@@ -146,6 +150,7 @@ def method(
     errors: str = "",
     json: bool = True,
     token: bool = True,
+    app_token: bool = False,
     missing: dict[str, str] | None = None,
 ) -> Callable[[Handler], Handler]:
     """Register a handler; words in strings are separated by blanks."""
@@ -161,6 +166,7 @@ def method(
             errors=frozenset(errors.split()) | frozenset(wanted.values()),
             json=json,
             token=token,
+            app_token=app_token,
             missing=tuple(wanted.items()),
         )
         return handler

@@ -15,6 +15,7 @@ from sandbox.slack.hub import Hub
 from sandbox.slack.model import Json, User, UserGroup
 from sandbox.slack.registry import METHODS
 from sandbox.slack.sim import body_of, endpoint, hub_of
+from sandbox.slack.socket_mode import REASONS
 
 
 class WorldPort(Protocol):
@@ -193,7 +194,18 @@ async def get_config(request: Request) -> Json:
 async def env(request: Request) -> Json:
     """GET /sim/env: the settings with which a bot reaches this sandbox."""
     hub = hub_of(request)
-    return dict(environment(hub.base_url, request.app.state.google_port, hub.app_url))
+    socket_mode = hub.socket_mode or request.query_params.get("socket_mode") == "1"
+    return dict(
+        environment(hub.base_url, request.app.state.google_port, hub.app_url, socket_mode=socket_mode)
+    )
+
+
+async def disconnect(request: Request) -> Json:
+    """POST /sim/disconnect {reason?}: asks every socket of Socket Mode to go, so that the app opens another."""
+    reason = (await body_of(request)).get("reason", "refresh_requested")
+    if reason not in REASONS:
+        raise Refused(f"reason must be one of {', '.join(REASONS)}")
+    return {"disconnected": await hub_of(request).sockets.disconnect(reason)}
 
 
 routes = [
@@ -209,6 +221,7 @@ routes = [
     Route("/sim/usergroups", endpoint(usergroups), methods=["POST"]),
     Route("/sim/config", endpoint(get_config), methods=["GET"]),
     Route("/sim/config", endpoint(config), methods=["POST"]),
+    Route("/sim/disconnect", endpoint(disconnect), methods=["POST"]),
     Route("/sim/env", endpoint(env), methods=["GET"]),
     Route("/oauth2/v1/certs", endpoint(certificates), methods=["GET"]),
 ]

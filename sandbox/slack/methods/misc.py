@@ -1,4 +1,4 @@
-"""auth.test, api.test, team.info and blocks.validate."""
+"""auth.test, api.test, apps.connections.open, team.info and blocks.validate."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ def api_test(call: Call) -> Json:
     if error := call.args.text("error"):
         return {"ok": False, "error": error, "args": args}
     return {"args": args}
+
+
+@method("apps.connections.open", tier="t3", app_token=True)
+def connections_open(call: Call) -> Json:
+    """The address of a WebSocket for Socket Mode, good for one connection."""
+    address = call.hub.base_url.replace("http://", "ws://")
+    return {"url": f"{address}/link/?ticket={call.hub.sockets.ticket()}&app_id={ids.APP}"}
 
 
 @method("team.info", tier="t3", scopes="team:read", errors="team_not_found")

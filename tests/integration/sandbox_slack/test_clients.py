@@ -82,7 +82,7 @@ def test_token_and_scopes_are_checked_in_slacks_order(sim: Sim) -> None:
     for token, error in (
         ("", "not_authed"),
         ("xoxb-other", "invalid_auth"),
-        ("xapp-1", "not_allowed_token_type"),
+        (ids.APP_TOKEN, "not_allowed_token_type"),
     ):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         answer = sim.http.post("/api/chat.postMessage", headers=headers)

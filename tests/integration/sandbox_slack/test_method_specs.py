@@ -32,7 +32,8 @@ def common_errors() -> set[str]:
 
 
 def call(sim: Sim, name: str, args: dict[str, Any]) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {ids.TOKEN}"}
+    token = ids.APP_TOKEN if METHODS[name].app_token else ids.TOKEN
+    headers = {"Authorization": f"Bearer {token}"}
     verb = spec(name)["http_method"]
     if verb == "GET":
         answer = sim.http.get(f"/api/{name}", params=args, headers=headers)
