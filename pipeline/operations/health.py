@@ -168,9 +168,8 @@ def _waiting(m: Measurements, known: Mapping[str, Fact], limits: Thresholds) -> 
         text = f"{plural(m.backlog, 'message')} waiting" + (
             f", the oldest for {duration(oldest)}" if m.backlog else ""
         )
-        out.append(
-            Finding("backlog", "warning" if oldest > limits.oldest_s else "ok", _sentence(text), evidence)
-        )
+        waits = "backlog" if oldest > _BACKLOG_S else "waiting"
+        out.append(Finding(waits, "warning" if oldest > limits.oldest_s else "ok", _sentence(text), evidence))
     return out
 
 

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.events import Click, Event, Invalid, Transaction, Valid, Violation, duplicate_key, explain, validate
+from pipeline.events import (
+    Click,
+    Event,
+    Invalid,
+    Transaction,
+    Valid,
+    Violation,
+    duplicate_key,
+    explain,
+    validate,
+)
 
 CLICK: dict[str, Any] = {
     "event_type": "click",
@@ -127,7 +137,9 @@ ODD = (
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=8)
-    | st.sampled_from(["", "2026-11-22T10:00:00Z", "2026-13-01T00:00:00Z", "EUR", "product", "sale", "restock"])
+    | st.sampled_from(
+        ["", "2026-11-22T10:00:00Z", "2026-13-01T00:00:00Z", "EUR", "product", "sale", "restock"]
+    )
     | st.sampled_from([0, 1, 1000, 1001, -1001, -10000, 10001, 2.0, 2.5, 0.01, 59.97, 59.98, 1e300, 2**70])
     | st.lists(st.integers(), max_size=2)
     | st.dictionaries(st.text(max_size=3), st.integers(), max_size=2)
