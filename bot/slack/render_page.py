@@ -58,11 +58,11 @@ def render_mention(item: PageItem) -> Message:
     said = " ".join(mention(ref, item.frame) for ref in dict.fromkeys(refs) if ref)
     if said:
         body.say(said)
-    _one(body, item)
+    _one(body, item, here=True)
     return body.message(_acknowledge(item, alone=True), _metadata([item]))
 
 
-def _one(body: Body, item: PageItem) -> None:
+def _one(body: Body, item: PageItem, *, here: bool = False) -> None:
     data, frame = item.data, item.frame
     level = inline(str(data.get("level", "")), 20)
     name = _incident(item)
@@ -77,7 +77,7 @@ def _one(body: Body, item: PageItem) -> None:
         body.say(line, shown)
     for line in _texts(data.get("lines"))[:20]:
         body.say(plain(line, 600))
-    channel = channel_link(frame.incident.channel_id) if frame.incident else ""
+    channel = "" if here or frame.incident is None else channel_link(frame.incident.channel_id)
     if channel:
         body.say(f"Channel: {channel}")
     body.say(_answered(data) or f"Acknowledge: press the button, or type /incident ack {name}.")
