@@ -51,7 +51,9 @@ def decide(
     incident: Incident | None = None,
     requester: str = "",
 ) -> Allowed | Denied:
-    """Whether the person of this roster name (None: not on the roster) may do it now."""
+    """Whether the person of this roster name may do it now; None or an unknown name: not on the roster."""
+    # An incident without an assignee must not be the incident of somebody without a name.
+    person = person if person in roster.people else None
     if incident is not None and incident.private and not is_member(roster, person, at, incident):
         return Denied("this incident is private", _names(roster, at, Level.L1, Level.L2))
     if action in ("read", "tell"):
@@ -92,19 +94,17 @@ def _operate(
 
 def is_member(roster: Roster, person: str | None, at: datetime, incident: Incident) -> bool:
     """Whether a private incident is this person's: L1, L2, the contacts, the assignee, whoever was paged."""
-    if person is None:
+    if person not in roster.people:
         return False
     held = {p.name for level in (Level.L1, Level.L2) for p in rosters.holders(roster, level, at)}
-    contacts = {c.value for s in ("security", "compliance") if (c := roster.contacts.get(s)) is not None}
+    found = (roster.contacts.get(subject) for subject in ("security", "compliance"))
+    contacts = {contact.value for contact in found if contact is not None and contact.kind == "person"}
     paged = {p.person for p in incident.pages.values()}
     return person in held | contacts | paged | {incident.assignee}
 
 
 def _is_role_holder(roster: Roster, person: str, at: datetime, incident: Incident | None) -> bool:
     if rosters.level_of(roster, person, at) is not None:
-        return True
-    last = rosters.emergency(roster, at)
-    if isinstance(last, rosters.Person) and last.name == person:
         return True
     return incident is not None and (
         person == incident.assignee or any(p.person == person for p in incident.pages.values())
