@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 
 from bot.core.text import clean, cut, redact
 
-_SPECIAL = re.compile(r"([\\`*_\[\]{}|~#!$])")
+# An underscore inside a word means nothing to Markdown, and names are full of them.
+_SPECIAL = re.compile(r"([\\`*\[\]|~$]|(?<!\w)_|_(?!\w))")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-# Bare addresses become links in GitHub's and many chat dialects; an escaped colon and dot prevent it.
+# Bare addresses become links in GitHub's dialect; an escaped colon or dot prevents it.
 _SCHEME = re.compile(r":(?=//|[^\W\d_])")
-_HOST_DOT = re.compile(r"(?<=\w)\.(?=[^\W\d_])")
-_BLOCK_START = re.compile(r"^(?:([-+=])|(\d{1,9})([.)]))")
+_HOST_DOT = re.compile(r"(?<=www)\.", re.IGNORECASE)
+_BLOCK_START = re.compile(r"^(?:([-+=#])|(\d{1,9})([.)]))")
 # A word joiner after the sign: the name stays readable and nobody is notified where the text is pasted.
 _MENTION = "@\u2060"
 
@@ -31,7 +32,8 @@ def inline(text: object, limit: int = 500) -> str:
 
 def quote(text: str, limit: int = 3000) -> str:
     """Outside text as a block quote; its line breaks stay, its markup does not work."""
-    lines = [inline(line, limit) for line in cut(clean(text), limit).split("\n")]
+    # Masked before it is cut in lines: a private key is one secret on many lines.
+    lines = [inline(line, limit) for line in cut(redact(clean(text)), limit).split("\n")]
     return "\n".join(f"> {line}".rstrip() for line in lines)
 
 
