@@ -179,6 +179,9 @@ class Case:
 
     # what came of it
 
+    def status(self) -> str:
+        return str(self.incident.status)
+
     def minute(self, at: datetime) -> float:
         return (at - START).total_seconds() / 60
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from bot.core import lifecycle
+from bot.core.alert_model import Severity
 from bot.core.effects import cancelled
 from bot.core.paging import fire, next_level, page_by_hand
 from bot.core.policy import Level, Policy
@@ -200,7 +201,7 @@ def test_lowering_to_info_cancels_the_unsent_pages_of_the_ladder_and_not_those_o
     case = Case("warning")
     case.fact("data_loss")
     before = case.incident
-    events = lifecycle.set_severity(before, lifecycle.Severity.INFO, "false alarm", case.now, "alice")
+    events = lifecycle.set_severity(before, Severity.INFO, "false alarm", case.now, "alice")
     gone = cancelled(before, lifecycle.apply(before, events), events)
     assert any(":c1:L1:alice:dm" in key for key in gone)
     assert not any(":rule:" in key for key in gone)

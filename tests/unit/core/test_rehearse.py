@@ -49,8 +49,8 @@ def opens(minute: float, severity: str = "critical", **more: object) -> AlertArr
     return AlertArrives(at(minute), {"pipeline": "orders", "kind": "health", "severity": severity, **more})
 
 
-def closes(minute: float, **more: object) -> AlertArrives:
-    return opens(minute, state="closed", **more)
+def closes(minute: float) -> AlertArrives:
+    return opens(minute, state="closed")
 
 
 def acks(minute: float, person: str = "alice") -> PersonActs:
