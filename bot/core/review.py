@@ -7,14 +7,14 @@ it comes from (``[e12]``). Cause, impact and lessons come from people; what nobo
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from bot.core.incident import Action, Event, Incident, Page, Status, instant
+from bot.core.incident import Event, Incident, Status
 from bot.core.markdown import inline, quote, table
 from bot.core.policy import format_duration
+from bot.core.review_tables import LATE, actions, cite, impact, paged, time_of
 from bot.core.sentences import sentence
 from bot.core.text import channel_name
 
@@ -32,13 +32,6 @@ _ROUTINE = {
     "review_drafted": "review drafted",
     "review_stated": "entry in the review",
 }
-_LATE = timedelta(seconds=2)
-_SORTS = (
-    ("immediate", "Immediate fixes"),
-    ("long-term", "Long-term improvements"),
-    ("process", "Process changes"),
-)
-_SORTED = re.compile(r"\s*(immediate|long[- ]term|process)\s*:\s*", re.IGNORECASE)
 
 
 def required(incident: Incident) -> bool:
@@ -73,9 +66,9 @@ def draft(incident: Incident, events: Sequence[Event], *, head: str = "") -> str
         _said(incident, events, "cause"),
         "### Impact assessment",
         _said(incident, events, "impact"),
-        *_impact(incident, events),
+        *impact(incident, events),
         "## Who was paged",
-        _paged(incident, events),
+        paged(incident, events),
         "## Lessons Learned",
         "### What went well",
         _said(incident, events, "went_well"),
@@ -84,24 +77,13 @@ def draft(incident: Incident, events: Sequence[Event], *, head: str = "") -> str
         "### Preventive measures",
         _said(incident, events, "preventive"),
         "## Action Items",
-        *_actions(incident, events),
+        *actions(incident, events),
         "## Follow-up",
         "\n".join(_follow_up(incident, events)),
         "## Evidence",
         "\n".join(_evidence(incident, events, head)),
     ]
     return "\n\n".join(blocks) + "\n"
-
-
-# --- small words ------------------------------------------------------------------------------------------
-
-
-def _time(at: datetime | None, otherwise: str = "–") -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else otherwise
-
-
-def _cite(*events: Event | None) -> str:
-    return " ".join(f"[e{e.seq}]" for e in events if e is not None)
 
 
 def _first(events: Iterable[Event], *types: str) -> Event | None:
@@ -112,7 +94,7 @@ def _last(events: Sequence[Event], *types: str) -> Event | None:
     return _first(reversed(events), *types)
 
 
-# --- the summary ------------------------------------------------------------------------------------------
+# --- the summary -----------------------------------------------------------------------------------------
 
 
 def _summary(i: Incident, events: Sequence[Event]) -> list[tuple[str, str]]:
@@ -130,7 +112,7 @@ def _summary(i: Incident, events: Sequence[Event]) -> list[tuple[str, str]]:
         ),
         ("Kind", f"{i.kind}"),
         ("Pipeline", f"{inline(i.pipeline, 100)} (project {inline(i.project, 100)})"),
-        ("Opened", f"{_time(i.opened_at)} {_cite(opened)}"),
+        ("Opened", f"{time_of(i.opened_at)} {cite(opened)}"),
         ("Acknowledged", _event_by(acknowledged, "never")),
         ("Resolved", _event_by(resolved, "not resolved")),
         ("Time to acknowledge (MTTA)", _between(i.opened_at, acknowledged)),
@@ -144,11 +126,11 @@ def _summary(i: Incident, events: Sequence[Event]) -> list[tuple[str, str]]:
 
 
 def _event_by(event: Event | None, otherwise: str) -> str:
-    return f"{_time(event.at)} by {inline(event.actor, 100)} {_cite(event)}" if event else otherwise
+    return f"{time_of(event.at)} by {inline(event.actor, 100)} {cite(event)}" if event else otherwise
 
 
 def _between(start: datetime, end: Event | None) -> str:
-    return f"{format_duration(end.at - start)} {_cite(end)}" if end else "–"
+    return f"{format_duration(end.at - start)} {cite(end)}" if end else "–"
 
 
 def _unresolved(events: Sequence[Event]) -> timedelta | None:
@@ -162,12 +144,12 @@ def _unresolved(events: Sequence[Event]) -> timedelta | None:
     return total if since is None and events else None
 
 
-# --- the timeline -----------------------------------------------------------------------------------------
+# --- the timeline ----------------------------------------------------------------------------------------
 
 
 def _routine(event: Event) -> bool:
     late = float(event.data.get("late_s") or 0)
-    return event.type in _ROUTINE and late < _LATE.total_seconds()
+    return event.type in _ROUTINE and late < LATE.total_seconds()
 
 
 def _timeline(i: Incident, events: Sequence[Event]) -> list[str]:
@@ -181,7 +163,7 @@ def _timeline(i: Incident, events: Sequence[Event]) -> list[str]:
         if run:
             lines[-1] += _remark(run)
             run = []
-        lines.append(f"- {_time(event.at)}: {inline(sentence(i, event))} {_cite(event)}")
+        lines.append(f"- {time_of(event.at)}: {inline(sentence(i, event))} {cite(event)}")
     if run:
         lines[-1] += _remark(run)
     return lines
@@ -190,11 +172,11 @@ def _timeline(i: Incident, events: Sequence[Event]) -> list[str]:
 def _remark(run: Sequence[Event]) -> str:
     kinds = Counter(_ROUTINE[e.type] for e in run)
     words = ", ".join(f"{kind} ({count} times)" if count > 1 else kind for kind, count in kinds.items())
-    cited = _cite(run[0]) if len(run) == 1 else f"{_cite(run[0])} to {_cite(run[-1])}"
+    cited = cite(run[0]) if len(run) == 1 else f"{cite(run[0])} to {cite(run[-1])}"
     return f"; then routine: {words} {cited}"
 
 
-# --- what people stated -----------------------------------------------------------------------------------
+# --- what people stated ----------------------------------------------------------------------------------
 
 
 def _names(field: str) -> tuple[str, ...]:
@@ -211,141 +193,14 @@ def _said(i: Incident, events: Sequence[Event], field: str) -> str:
         return NOT_STATED
     said = [e for e in events if e.type == "review_stated" and e.data.get("field") in _names(field)]
     by = (
-        f"\n\nStated by {inline(said[-1].actor, 100)}, {_time(said[-1].at)} {_cite(said[-1])}" if said else ""
+        f"\n\nStated by {inline(said[-1].actor, 100)}, {time_of(said[-1].at)} {cite(said[-1])}"
+        if said
+        else ""
     )
     return quote(text) + by
 
 
-# --- the impact -------------------------------------------------------------------------------------------
-
-
-def _impact(i: Incident, events: Sequence[Event]) -> list[str]:
-    spans = [
-        (e, instant(e.data.get("begin")) or e.at, _end(e, events)) for e in events if e.type == "fact_began"
-    ]
-    blocks = [f"Affected interval: {_interval(spans)}", "#### Measured facts"]
-    rows = [
-        (inline(began.data["fact"].replace("_", " ")), _time(start), *_ended(start, end),
-         inline(began.data.get("text", "")), _cite(began, end))
-        for began, start, end in spans
-    ]  # fmt: skip
-    head = ("Fact", "Began", "Ended", "Held for", "What was measured", "Events")
-    blocks.append(table(head, rows) if rows else "No fact was measured.")
-    blocks += ["#### Alerts", _alerts(events), "#### Dead letters and replays"]
-    letters = [
-        e for e in events if str(e.data.get("operation", "")).startswith("dlq.") and e.data.get("verdict")
-    ]
-    lines = [f"- {_time(e.at)}: {inline(sentence(i, e))}{_counted(e)} {_cite(e)}" for e in letters]
-    return [*blocks, "\n".join(lines) or "No operation on the dead-letter queue is on the timeline."]
-
-
-def _end(began: Event, events: Sequence[Event]) -> Event | None:
-    later = (e for e in events if e.type == "fact_ended" and e.seq > began.seq)
-    return next((e for e in later if e.data.get("fact") == began.data["fact"]), None)
-
-
-def _ended(start: datetime, end: Event | None) -> tuple[str, str]:
-    if end is None:
-        return "not ended", "–"
-    by_people = str(end.data.get("text", "")).startswith("resolved")
-    how = " (with the resolve, not by a measurement)" if by_people else ""
-    return f"{_time(end.at)}{how}", format_duration(end.at - start)
-
-
-def _interval(spans: Sequence[tuple[Event, datetime, Event | None]]) -> str:
-    if not spans:
-        return "not measured"
-    first, start = min(((began, start) for began, start, _ in spans), key=lambda pair: pair[1])
-    ends = [end for _, _, end in spans if end is not None]
-    if len(ends) < len(spans):
-        return f"{_time(start)} until now: not every fact ended {_cite(first)}"
-    last = max(ends, key=lambda e: e.at)
-    return f"{_time(start)} to {_time(last.at)}, {format_duration(last.at - start)} {_cite(first, last)}"
-
-
-def _alerts(events: Sequence[Event]) -> str:
-    rows = []
-    for e in (e for e in events if e.type == "alert_opened"):
-        d = e.data
-        pairs = (c for c in events if c.type == "alert_closed" and c.seq > e.seq)
-        closed = next(
-            (c for c in pairs if (c.data["source"], c.data["key"]) == (d["source"], d["key"])), None
-        )
-        value = inline(d.get("observed") or "not given", 100)
-        limit = f" (threshold {inline(d['threshold'], 50)})" if d.get("threshold") not in (None, "") else ""
-        at = _time(closed.at) if closed else "not closed"
-        rows.append(
-            (inline(d["title"], 200), inline(d["severity"]), value + limit, _time(e.at), at, _cite(e, closed))
-        )
-    head = ("Alert", "Severity", "Observed", "Opened", "Closed", "Events")
-    return table(head, rows) if rows else "No alert belongs to this incident."
-
-
-def _counted(event: Event) -> str:
-    data = event.data.get("data")
-    items = data.items() if isinstance(data, Mapping) else ()
-    counts = [f"{inline(k.replace('_', ' '), 40)} {v}" for k, v in items if type(v) is int]
-    return f" ({', '.join(counts)})" if counts else ""
-
-
-# --- who was paged ----------------------------------------------------------------------------------------
-
-
-def _paged(i: Incident, events: Sequence[Event]) -> str:
-    made = {e.data["page"]: e for e in events if e.type == "paged"}
-    head = ("Level", "Person", "Reason", "Due", "Sent", "Late", "Acknowledged", "Event")
-    pages = sorted(i.pages.values(), key=lambda page: (page.due_at, page.level))
-    rows = [
-        (f"{p.level}", inline(p.person, 100), inline("; ".join(p.reasons)), _time(p.due_at), _sent(p), _late(p),
-         _time(p.acked_at, "no"), _cite(made.get(p.id)))
-        for p in pages
-    ]  # fmt: skip
-    return table(head, rows) if rows else "Nobody was paged."
-
-
-def _sent(page: Page) -> str:
-    return _time(page.sent_at, f"failed: {inline(page.failed, 200)}" if page.failed else "not sent")
-
-
-def _late(page: Page) -> str:
-    if page.sent_at is None:
-        return "–"
-    late = page.sent_at - page.due_at
-    return format_duration(late) if late >= _LATE else "in time"
-
-
-# --- actions, follow-up, evidence -------------------------------------------------------------------------
-
-
-def _actions(i: Incident, events: Sequence[Event]) -> list[str]:
-    """The document's three sorts; an action says its own by how its text begins (``process: ...``)."""
-    blocks = []
-    for sort, title in _SORTS:
-        blocks += [f"### {title}", _action_table([a for a in i.actions if _sort(a) == sort], events)]
-    if others := [a for a in i.actions if not _sort(a)]:
-        hint = "A text that begins with `immediate:`, `long-term:` or `process:` is listed there."
-        blocks += ["### Not sorted", hint, _action_table(others, events)]
-    return blocks
-
-
-def _sort(action: Action) -> str:
-    found = _SORTED.match(action.text)
-    return found[1].lower().replace(" ", "-") if found else ""
-
-
-def _action_table(actions: Sequence[Action], events: Sequence[Event]) -> str:
-    rows = []
-    for a in actions:
-        mine = [e for e in events if e.type.startswith("action_") and e.data.get("id") == a.id]
-        done = (
-            f"by {inline(a.done_by, 100)}, {_time(mine[-1].at)}"
-            if a.done_by and mine
-            else a.done_by and "yes"
-        )
-        text = inline(_SORTED.sub("", a.text, count=1) if _sort(a) else a.text)
-        owner, due = inline(a.owner or "nobody yet", 100), inline(a.due or "not set", 40)
-        rows.append((f"{a.id}", text, owner, due, done or "no", _cite(*mine[:1], *mine[1:][-1:])))
-    return table(("Id", "Action", "Owner", "Due", "Done", "Events"), rows) if rows else "None."
+# --- follow-up, evidence ---------------------------------------------------------------------------------
 
 
 def _follow_up(i: Incident, events: Sequence[Event]) -> list[str]:
@@ -367,7 +222,7 @@ def _short(i: Incident, field: str) -> str:
 
 
 def _evidence(i: Incident, events: Sequence[Event], head: str) -> list[str]:
-    span = f"{len(events)} events, {_cite(events[0])} to {_cite(events[-1])}" if events else "no events"
+    span = f"{len(events)} events, {cite(events[0])} to {cite(events[-1])}" if events else "no events"
     return [
         f"- Timeline of {i.name}: {span}; each event carries the hash of the one before.",
         f"- Hash of the last event: {f'`{inline(head, 80)}`' if head else 'not given'}",
