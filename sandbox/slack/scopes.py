@@ -1,42 +1,45 @@
 """What the installed app may do and hears of: its scopes, commands and event subscriptions.
 
-This is the one place for them; `slack-manifest.yaml` at the root of the project says the same.
+This is the one place for them. APP_SCOPES, COMMANDS and EVENTS equal `slack-manifest.yaml` at the root of the
+project; POST /sim/config changes them for a while.
 """
 
 from __future__ import annotations
 
-SCOPES: tuple[str, ...] = (
-    "app_mentions:read",
+APP_SCOPES: tuple[str, ...] = (
     "bookmarks:read",
     "bookmarks:write",
     "channels:history",
     "channels:join",
     "channels:manage",
     "channels:read",
-    "channels:write.invites",
-    "channels:write.topic",
     "chat:write",
-    "chat:write.public",
     "commands",
     "dnd:read",
-    "files:read",
     "files:write",
     "groups:history",
     "groups:read",
     "groups:write",
     "im:history",
-    "im:read",
     "im:write",
     "metadata.message:read",
-    "pins:read",
     "pins:write",
     "reactions:read",
-    "reactions:write",
-    "team:read",
-    "usergroups:read",
     "users:read",
     "users:read.email",
 )
+
+# With these, scripts can look around by the app's token too. The app itself must do without them.
+LOOKING: tuple[str, ...] = (
+    "files:read",
+    "im:read",
+    "pins:read",
+    "reactions:write",
+    "team:read",
+    "usergroups:read",
+)
+
+SCOPES: tuple[str, ...] = tuple(sorted(APP_SCOPES + LOOKING))
 
 COMMANDS: tuple[str, ...] = (
     "/pipeline",
@@ -48,10 +51,13 @@ COMMANDS: tuple[str, ...] = (
     "/review",
 )
 
-EVENTS: tuple[str, ...] = (
-    "app_home_opened",
+EVENTS: tuple[str, ...] = ("reaction_added",)
+
+# Every event that this Slack can send to an app that subscribes to it.
+KNOWN_EVENTS: tuple[str, ...] = (
     "app_mention",
     "channel_archive",
+    "channel_created",
     "channel_rename",
     "channel_unarchive",
     "file_shared",

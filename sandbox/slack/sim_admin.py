@@ -14,6 +14,7 @@ from sandbox.slack.errors import Refused
 from sandbox.slack.hub import Hub
 from sandbox.slack.model import Json, User, UserGroup
 from sandbox.slack.registry import METHODS
+from sandbox.slack.scopes import KNOWN_EVENTS
 from sandbox.slack.sim import body_of, endpoint, hub_of
 from sandbox.slack.socket_mode import REASONS
 
@@ -142,6 +143,8 @@ async def config(request: Request) -> Json:
     for name in _LISTS:
         if name in body:
             setattr(hub.config, name, _words(body, name))
+    if strange := sorted(set(body.get("events") or []) - set(KNOWN_EVENTS)):
+        raise Refused(f"unknown event: {', '.join(strange)}", events=list(KNOWN_EVENTS))
     if "retry_delays" in body:
         hub.config.retry_delays = tuple(_number(value, "retry_delays") for value in body["retry_delays"])
     for name, (owner, attribute) in _NUMBERS.items():

@@ -113,7 +113,8 @@ class Workspace:
         )
         self.channels[channel.id] = channel
         self.changes.bump()
-        self.event("channel_created", {"channel": render.channel_object(channel)}, None)
+        if not is_private:
+            self.event("channel_created", {"channel": render.channel_object(channel)}, None)
         self.join(channel, creator, announce=False)
         return channel
 

@@ -24,6 +24,7 @@ from sandbox.clock import Clock
 from sandbox.listening import listen
 from sandbox.slack import ids
 from sandbox.slack.hub import Hub
+from sandbox.slack.scopes import KNOWN_EVENTS
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 SAMPLES = SHARED / "samples" / "slack"
@@ -151,9 +152,17 @@ def shared_sim(hub: Hub) -> Iterator[Sim]:
 
 @pytest.fixture
 def sim(shared_sim: Sim) -> Sim:
-    """A workspace as after a start, without limits."""
+    """A workspace as after a start, without limits, with an app that hears everything."""
     shared_sim.post("reset")
-    shared_sim.post("config", limits=False, trigger_seconds=3, ack_seconds=3, burst=1.5, post_burst=10)
+    shared_sim.post(
+        "config",
+        events=list(KNOWN_EVENTS),
+        limits=False,
+        trigger_seconds=3,
+        ack_seconds=3,
+        burst=1.5,
+        post_burst=10,
+    )
     return shared_sim
 
 

@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from ruamel.yaml import YAML
 from slack_sdk import WebClient
 
 from sandbox.listening import listen
+from sandbox.slack import scopes
 
 from .conftest import Sim
 
@@ -126,6 +129,15 @@ def test_reset_starts_over(sim: Sim, client: WebClient) -> None:
     assert len(sim.get("state")["channels"]) == 2
     assert sim.get("faults")["faults"] == []
     assert sim.get("world") == {"scenario": "healthy"}
+
+
+def test_app_is_installed_as_the_manifest_says(sim: Sim) -> None:
+    manifest = YAML(typ="safe").load((Path(__file__).parents[3] / "slack-manifest.yaml").read_text())
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == set(scopes.APP_SCOPES)
+    assert manifest["settings"]["event_subscriptions"]["bot_events"] == list(scopes.EVENTS)
+    sim.post("reset")
+    assert sim.get("config")["events"] == list(scopes.EVENTS)
+    assert sim.post("config", status=400, events=["message"])["events"]
 
 
 def test_people_can_be_added_and_put_to_sleep(sim: Sim, client: WebClient) -> None:
