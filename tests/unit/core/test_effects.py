@@ -1,0 +1,129 @@
+"""What leaves the building because of an event (rules: "Escalation", "A page waits for nothing"; "Security")."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from bot.core import lifecycle
+from bot.core.delivery import Kind, Outbound, Priority
+from bot.core.effects import effects
+from bot.core.incident import Event
+from bot.core.sentences import sentence
+from tests.unit.core.incident_case import Case, alert
+
+
+def rows(case: Case, events: Sequence[Event] | None = None) -> list[Outbound]:
+    told = case.events if events is None else events
+    return effects(None if events is None else case.incident, case.incident, told)
+
+
+def kinds(found: Sequence[Outbound]) -> list[Kind]:
+    return [row.kind for row in found]
+
+
+def with_channel(case: Case) -> Case:
+    data = {"channel": "C7", "name": "inc-0007-trouble"}
+    case.store([lifecycle.event("channel_created", case.now, "streamwatch", **data)])
+    return case
+
+
+def test_the_first_page_leaves_before_anything_else_and_does_not_wait_for_its_channel() -> None:
+    found = rows(Case("critical"))
+    first = min(found, key=lambda row: row.priority)
+    assert (first.kind, first.needs_channel, first.priority) == (Kind.PAGE_DM, False, Priority.PAGE)
+
+
+def test_a_page_goes_to_each_place_once_under_a_key_of_its_own() -> None:
+    found = [row for row in rows(Case("critical")) if row.kind in (Kind.PAGE_DM, Kind.PAGE_MENTION)]
+    assert [row.key for row in found] == ["page:INC-7:e1:c1:L1:alice:dm", "page:INC-7:e1:c1:L1:alice:channel"]
+
+
+def test_keys_are_unique_over_a_whole_night() -> None:
+    case = Case("critical", kind="health")
+    case.alert(alert("a1"))
+    case.to(300)
+    lasting = [row.key for row in rows(case) if not row.replaces]
+    assert len(lasting) == len(set(lasting))
+
+
+def test_info_has_no_channel_but_a_line_with_a_button_that_opens_one() -> None:
+    found = rows(Case("info"))
+    assert Kind.CREATE_CHANNEL not in kinds(found)
+    (line,) = [row for row in found if row.kind is Kind.ANNOUNCE]
+    assert line.data["buttons"][0]["action"] == "channel_open"
+
+
+def test_info_that_becomes_a_warning_gets_a_channel() -> None:
+    case = Case("info")
+    before = case.incident
+    case.severity("warning")
+    found = effects(before, case.incident, case.events[1:])
+    assert Kind.CREATE_CHANNEL in kinds(found)
+
+
+@pytest.mark.parametrize("severity", ["warning", "critical"])
+def test_a_security_incident_is_private_and_announced_nowhere(severity: str) -> None:
+    found = rows(Case(severity, kind="security"))
+    assert Kind.ANNOUNCE not in kinds(found)
+    (channel,) = [row for row in found if row.kind is Kind.CREATE_CHANNEL]
+    assert channel.data["private"] is True
+
+
+def test_many_alerts_are_one_message_with_exact_counts() -> None:
+    case = Case("critical", kind="health")
+    for number in range(40):
+        case.alert(alert(f"a{number}"))
+    case.alert(alert("a3", state="closed"))
+    found = [row for row in rows(case) if row.key == "alerts:INC-7:1"]
+    assert all(row.replaces for row in found)
+    assert found[-1].data["text"] == "Alerts of INC-7: 39 open, 1 closed, 40 in all."
+    assert len(found[-1].data["lines"]) == 8
+
+
+def test_the_page_tells_the_facts_that_hold_and_when_data_is_lost() -> None:
+    case = Case("critical")
+    case.probe(False, deletion=90, down=True)
+    case.to(15)
+    page = [row for row in rows(case) if row.kind is Kind.PAGE_DM][-1]
+    assert page.data["lines"] == ["Facts: down", "Data will start to be deleted at 04:40 UTC."]
+
+
+def test_the_emergency_step_mentions_people_at_the_priority_of_a_page() -> None:
+    case = Case("critical")
+    case.to(10)
+    (told,) = [row for row in rows(case) if row.data.get("mentions")]
+    assert told.priority is Priority.PAGE
+    assert told.data["mentions"] == ["UALICE", "UBOB", "UCAROL"]
+    assert "Dial +1-555-DATA-ENG" in told.data["text"]
+
+
+def test_an_acknowledgement_shows_on_pages_that_were_sent() -> None:
+    case = with_channel(Case("critical"))
+    (page,) = case.incident.pages
+    case.store([lifecycle.event("page_delivered", case.now, "streamwatch", page=page)])
+    events = lifecycle.acknowledge(case.incident, "alice", case.now)
+    case.store(events)
+    found = [row for row in rows(case, events) if row.kind is Kind.PAGE_DM]
+    assert found
+    assert all(row.data["refresh"] and row.data["acknowledged_by"] == "alice" for row in found)
+
+
+def test_a_further_reason_is_told_in_the_channel() -> None:
+    case = Case("critical")
+    case.fact("data_loss")
+    case.fact("security")
+    noted = case.of("rule_noted")[0]
+    (line,) = [row for row in rows(case) if row.key == f"line:INC-7:{noted.seq}"]
+    assert line.data["text"] == "L2 has this incident already; a further reason: security."
+
+
+def test_every_event_of_a_night_has_a_sentence() -> None:
+    case = Case("critical", kind="health")
+    case.alert(alert("a1"))
+    case.ack()
+    case.to(200)
+    case.alert(alert("a1", state="closed", proves=False))
+    case.resolve()
+    told = [sentence(case.incident, event) for event in case.events]
+    assert all(told)
+    assert "INC-7 is resolved by alice: mended." in told
