@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from bot.core.alert_model import Severity
 from bot.core.delivery import Kind, Outbound, Priority
 from bot.core.incident import Event, Incident, stamp
+from bot.core.lifecycle import BOT
 from bot.core.policy import Level
 from bot.core.sentences import SPOKEN, sentence
 from bot.core.text import channel_name
@@ -105,7 +107,7 @@ def _announcement(i: Incident) -> Outbound:
 
 def line(i: Incident, key: str, text: str, **more: Any) -> Outbound:
     """One line in the incident's channel."""
-    priority = more.pop("priority", Priority.ANSWER)
+    priority = more.pop("priority", Priority.NEWS)
     return Outbound(
         key=key,
         kind=Kind.POST,
@@ -154,7 +156,8 @@ def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound
 
 def _spoken(i: Incident, e: Event) -> Outbound:
     more: dict[str, Any] = {}
-    priority = Priority.ANSWER
+    # What a person did is shown before what the bot noticed; a mention leaves like a page.
+    priority = Priority.NEWS if e.actor in (BOT, "watch") else Priority.ANSWER
     if e.data.get("mentions"):
         more["mentions"] = list(e.data["mentions"])
         priority = Priority.PAGE
@@ -234,8 +237,8 @@ def _alerts(i: Incident) -> Outbound:
 def page_data(i: Incident, d: Mapping[str, Any]) -> dict[str, Any]:
     """What a page's message needs; ``late_s`` is added when it is sent."""
     lines = [f"Facts: {f.text or f.id.replace('_', ' ')}" for f in i.holding[:3]]
-    if i.deletion_at:
-        lines.append(f"Data will start to be deleted at {i.deletion_at:%H:%M} UTC.")
+    if i.deletion_at and i.updated_at and i.deletion_at - i.updated_at < timedelta(hours=48):
+        lines.append(f"Data will start to be deleted at {i.deletion_at:%Y-%m-%d %H:%M} UTC.")
     if i.last_status:
         lines.append(f"Last status: {i.last_status}")
     if d.get("note"):

@@ -42,12 +42,14 @@ def to(reply: Mapping[str, Any], key: str, incident: Incident | None, **data: An
     """
     replaces = bool(data.pop("replaces", False))
     in_channel = bool(data.pop("in_channel", False))
+    # The bot's own reading waits behind what a person asked for.
+    priority = Priority.NEWS if reply.get("own") else Priority.ANSWER
     if incident is not None and (not reply.get("response_url") or reply.get("in_incident")):
         return Outbound(
             key=key,
             kind=Kind.POST,
             lane=f"incident:{incident.id}" if not replaces else f"incident:{incident.id}:{key}",
-            priority=Priority.ANSWER,
+            priority=priority,
             incident=incident.id,
             needs_channel=True,
             replaces=replaces,

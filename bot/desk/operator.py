@@ -52,6 +52,8 @@ class Operator:
         self._speed = speed
         self._wake = wake
         self._tasks: set[asyncio.Task[None]] = set()
+        # Two readers of one dead-letter queue would hide its messages from each other.
+        self._queues: dict[str, asyncio.Lock] = {}
 
     async def turn(self) -> int:
         """Take what may run now; returns how many runs were begun."""
@@ -90,7 +92,11 @@ class Operator:
         renewing = asyncio.create_task(self._renew(run.id))
         house = self._house()
         try:
-            await self._do(run, house)
+            if run.operation.startswith("dlq."):
+                async with self._queues.setdefault(run.pipeline, asyncio.Lock()):
+                    await self._do(run, house)
+            else:
+                await self._do(run, house)
         except PipelineError as error:
             text = str(error)
             await self._store.awrite(lambda tx: runs.failed(tx, house, run, text))

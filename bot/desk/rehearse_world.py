@@ -72,7 +72,7 @@ class World:
             started_at=at if state == "open" else None,
             ended_at=at if state == "closed" else None,
             proves_recovery=state == "closed" and said.get("proves", True) is not False,
-            facts=tuple(fact for fact in said.get("facts") or () if fact in FACTS),
+            facts=tuple(fact for fact in _listed(said.get("facts")) if fact in FACTS),
         )
 
     def _key(self, name: str, state: str) -> str:
@@ -134,6 +134,10 @@ class World:
         claimed = self.house.pipeline(pipeline) is not None
         kin = family(kind_of(fact))
         return Correlation(project=found.project, pipeline=pipeline, claimed=claimed, family=kin)
+
+
+def _listed(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value or "")]
 
 
 def _family(fact: str) -> str:

@@ -63,7 +63,7 @@ def take(tx: Tx, house: House, incident: Incident, book: Runbook, step: Step) ->
         incident=incident.id,
         step=f"{book.name}/{step.id}",
         risk=house.operations.get(step.run, "read"),
-        reply={"in_incident": True},
+        reply={"in_incident": True, "own": True},
     )
     if tx.run(run.id) is None:
         tx.put_run(run)
