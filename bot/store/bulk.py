@@ -12,11 +12,15 @@ from bot.store.codec import storable
 
 Row = tuple[str, str, bytes, str, str]
 
+# All rows in one statement: the driver lets go of the interpreter once for each step, and a writer that
+# must ask for it back for each row waits for the event loop as often.
 _SQLITE_PUT = """
-INSERT INTO inbox (source, delivery_key, body, meta, reason, state, received_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO inbox (received_at, source, delivery_key, body, meta, reason, state) VALUES {rows}
 ON CONFLICT (source, delivery_key) DO NOTHING
 """
+_SQLITE_ROW = "(?1, ?, ?, ?, ?, ?, ?)"
 _SQLITE_COPY = "UPDATE inbox SET copies = copies + 1 WHERE source = ? AND delivery_key = ?"
+_SQLITE_ROWS = 1000  # a statement; its variables are limited to 32,766
 
 _POSTGRES_PUT = """
 INSERT INTO inbox (source, delivery_key, body, meta, reason, state, received_at)
@@ -28,13 +32,20 @@ _POSTGRES_COPY = "UPDATE inbox SET copies = copies + 1 WHERE source = %s AND del
 
 def put_sqlite(connection: Any, rows: Sequence[Row], at: int) -> list[bool]:
     """Insert into SQLite; True for each row that is new. ``at``: receipt in microseconds since 1970."""
-    before = connection.execute("SELECT COALESCE(MAX(id), 0) FROM inbox").fetchone()[0]
-    values = _values(rows, at)
-    cursor = connection.executemany(_SQLITE_PUT, values)
-    if cursor.rowcount == len(rows):
-        return [True] * len(rows)
-    query = "SELECT source, delivery_key FROM inbox WHERE id > ?"
-    new, copies = _tell_apart(values, connection.execute(query, (before,)))
+    inserted = 0
+    for start in range(0, len(rows), _SQLITE_ROWS):
+        part = rows[start : start + _SQLITE_ROWS]
+        values: list[Any] = [at]
+        for row in part:
+            values += _stored(row)
+        statement = _SQLITE_PUT.format(rows=", ".join([_SQLITE_ROW] * len(part)))
+        inserted += connection.execute(statement, values).rowcount
+    if inserted == len(rows):
+        return [True] * inserted
+    # There is one writer, so the newest rows are those that were inserted just now.
+    query = "SELECT source, delivery_key FROM inbox ORDER BY id DESC LIMIT ?"
+    stored = [_stored(row) for row in rows]
+    new, copies = _tell_apart(stored, connection.execute(query, (inserted,)))
     connection.executemany(_SQLITE_COPY, copies)
     return new
 
@@ -43,7 +54,7 @@ def put_postgres(connection: Any, rows: Sequence[Row], at: int) -> list[bool]:
     """Insert into PostgreSQL, the same way."""
     # One order for all, so that two intakes with the same deliveries cannot lock each other out.
     order = sorted(range(len(rows)), key=lambda n: rows[n][:2])
-    values = _values([rows[n] for n in order], at)
+    values = [(*_stored(rows[n]), at) for n in order]
     columns = [list(column) for column in zip(*values, strict=True)]
     new, copies = _tell_apart(values, connection.execute(_POSTGRES_PUT, columns).fetchall())
     if copies:
@@ -53,11 +64,9 @@ def put_postgres(connection: Any, rows: Sequence[Row], at: int) -> list[bool]:
     return [given[n] for n in range(len(rows))]
 
 
-def _values(rows: Sequence[Row], at: int) -> list[tuple[str, str, bytes, str, str, str, int]]:
-    return [
-        (storable(source), storable(key), body, meta, storable(dead), "dead" if dead else "new", at)
-        for source, key, body, meta, dead in rows
-    ]
+def _stored(row: Row) -> tuple[str, str, bytes, str, str, str]:
+    source, key, body, meta, dead = row
+    return (source, storable(key), body, storable(meta), storable(dead), "dead" if dead else "new")
 
 
 def _tell_apart(values: Sequence[Any], inserted: Any) -> tuple[list[bool], list[tuple[str, str]]]:

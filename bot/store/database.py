@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import PoolProxiedConnection
 
 from bot.clock import Clock
 from bot.core.errors import StorageUnavailable
@@ -42,6 +43,7 @@ class Database:
         self._engines = open_engines(url, busy_timeout_ms=busy_timeout_ms)
         self._turn = FairLock(busy_timeout_ms / 1000)
         self._idle = threading.Event()
+        self._intake: PoolProxiedConnection | None = None
         threads = 3 if self._engines.postgres else 1
         self._writers = ThreadPoolExecutor(threads, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-read")
@@ -85,14 +87,24 @@ class Database:
             # Asked inside the same transaction: replicas agree on the database's time.
             return self._retried(lambda tx: put_postgres(tx.driver_connection, rows, to_micros(tx.now())))
         at = to_micros(self.clock.now())
-        with self._reported(), self._turn, self._engines.writer.begin() as connection:
-            return put_sqlite(connection.connection.driver_connection, rows, at)
+        with self._reported(), self._turn:
+            driver = self._bulk()
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                new = put_sqlite(driver, rows, at)
+                driver.execute("COMMIT")
+            except BaseException:
+                driver.rollback()
+                raise
+            return new
 
     def close(self) -> None:
         """Let running transactions end, then close every connection."""
         self._idle.set()
         self._writers.shutdown(wait=True)
         self._readers.shutdown(wait=True)
+        if self._intake is not None:
+            self._intake.close()
         self._engines.dispose()
 
     def __enter__(self) -> Database:
@@ -102,6 +114,12 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _bulk(self) -> Any:
+        """The intake's own connection, kept: to fetch one for each batch would cost as much as the batch."""
+        if self._intake is None:
+            self._intake = self._engines.writer.raw_connection()
+        return self._intake.driver_connection
 
     def _retried(self, do: Callable[[StoreTx], T]) -> T:
         for attempt in range(_TRIES):

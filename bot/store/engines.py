@@ -71,7 +71,7 @@ def open_engines(text: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Engine
         )
         return Engines(writer=engine, reader=engine, postgres=True)
     return Engines(
-        writer=_sqlite(url, "BEGIN IMMEDIATE", busy_timeout_ms, connections=1, query_only=False),
+        writer=_sqlite(url, "BEGIN IMMEDIATE", busy_timeout_ms, connections=2, query_only=False),
         reader=_sqlite(url, "BEGIN", busy_timeout_ms, connections=4, query_only=True),
         postgres=False,
     )

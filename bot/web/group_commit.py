@@ -1,7 +1,7 @@
 """Group commit: many requests wait for one durable transaction.
 
 While the writer's thread commits one batch, the next one gathers on the event loop; a batch that
-could start at once waits a few turns of the loop first, so that requests which are already being
+could start at once waits while turns of the loop bring more rows, so that requests which are already being
 read join it. That is what makes synchronous=FULL cost next to nothing.
 """
 
@@ -57,6 +57,7 @@ class GroupCommit:
         self._gathering = _Batch()
         self._committing: _Batch | None = None
         self._scheduled = False
+        self._seen = 0
         self._late = False
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -102,11 +103,15 @@ class GroupCommit:
         return self._loop
 
     def _turn(self, left: int) -> None:
+        """Wait as long as rows keep coming, and a few turns more; then commit."""
         assert self._loop is not None
-        if left and len(self._gathering.rows) < BATCH_LIMIT:
-            self._loop.call_soon(self._turn, left - 1)
+        gathered = len(self._gathering.rows)
+        left = TURNS if gathered > self._seen else left - 1
+        if left > 0 and gathered < BATCH_LIMIT:
+            self._seen = gathered
+            self._loop.call_soon(self._turn, left)
             return
-        self._scheduled = False
+        self._scheduled, self._seen = False, 0
         self._hand_over()
 
     def _hand_over(self) -> None:

@@ -172,7 +172,7 @@ class Intake:
             return _NOT_BASIC
         body = await read_body(receive, length)
         try:
-            arrival = from_webhook(body, f"{self._clock.wall():%Y%m%dT%H%M}")
+            arrival = from_webhook(body, self._clock.wall)
         except (Undecodable, Unusable) as error:
             hint = "send Cloud Monitoring's notification as it is: version 1.x with an incident"
             return _answer(400, {"error": str(error), "hint": hint})
@@ -195,12 +195,9 @@ class Intake:
         if given is not None:
             known |= _one_of(given, self._basic)
         if query and self._tokens:
-            try:
-                tokens = parse_qs(query.decode("latin-1"), max_num_fields=20).get("auth_token", [])
-            except ValueError:
-                tokens = []  # more fields than any sender of ours writes
-            if len(tokens) == 1:
-                known |= _one_of(tokens[0].encode("utf-8", "replace"), self._tokens)
+            token = _token(query)
+            if token is not None:
+                known |= _one_of(token, self._tokens)
         return known
 
 
@@ -221,6 +218,17 @@ def _headers(scope: Scope) -> tuple[bytes | None, bytes | None]:
         elif name == b"content-length":
             length = value
     return authorization, length
+
+
+def _token(query: bytes) -> bytes | None:
+    """The one ``auth_token`` of a query string."""
+    if query.startswith(b"auth_token=") and not any(mark in query for mark in b"&;%+"):
+        return query[11:]
+    try:
+        found = parse_qs(query.decode("latin-1"), max_num_fields=20).get("auth_token", [])
+    except ValueError:
+        return None  # more fields than any sender of ours writes
+    return found[0].encode("utf-8", "replace") if len(found) == 1 else None
 
 
 def _digest(secret: bytes) -> bytes:

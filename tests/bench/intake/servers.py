@@ -76,7 +76,7 @@ ALERT = json.dumps(
                 "region": "europe-west1",
             },
             "annotations": {
-                "summary": "Dataflow job ecommerce-streaming is failed: above the threshold of 0 with a value of 1.000.",
+                "summary": "Dataflow job ecommerce-streaming is failed: above the threshold of 0 with a value of 1.",
                 "runbook": "pipeline-health",
             },
             "generatorURL": "https://console.cloud.google.com/monitoring/alerting/alerts/0.abc?project=demo-project",

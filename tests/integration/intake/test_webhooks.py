@@ -420,15 +420,15 @@ async def test_full_disk_is_a_503_keeps_no_half_and_heals(desk: Desk, database: 
     """SQLITE_FULL, through the page limit of the writer's own connection."""
     await desk.alert(notification("first"))
 
-    def limit(tx: Any, pages: int) -> int:
-        return int(tx.driver_connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()[0])
+    def limit(pages: int) -> int:
+        return int(database._bulk().execute(f"PRAGMA max_page_count = {pages}").fetchone()[0])
 
-    pages = database.write(lambda tx: limit(tx, 1))
+    pages = limit(1)
     big = "x" * 200_000
     answers = await asyncio.gather(*(desk.alert(notification(f"n{n}", pad=big)) for n in range(3)))
     assert {answer.status for answer in answers} == {503}
     assert len(rows(database)) == 1
-    database.write(lambda tx: limit(tx, pages + 10_000))
+    limit(pages + 10_000)
     assert (await desk.alert(notification("n0", pad=big))).status == 200
 
 
