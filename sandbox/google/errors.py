@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 Code = Literal[
@@ -23,12 +24,17 @@ Code = Literal[
 
 
 class Refused(Exception):
-    """A call that Google would refuse: `code` is the gRPC status, `message` what the caller reads."""
+    """A call that Google would refuse: `code` is the gRPC status, `message` what the caller reads.
 
-    def __init__(self, code: Code, message: str) -> None:
+    `reason` and `metadata` make a google.rpc.ErrorInfo of it, where a client looks for one.
+    """
+
+    def __init__(
+        self, code: Code, message: str, *, reason: str = "", metadata: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code: Code = code
-        self.message = message
+        self.message, self.reason, self.metadata = message, reason, dict(metadata or {})
 
 
 def not_found(what: str) -> Refused:

@@ -8,9 +8,10 @@ from datetime import date, timedelta
 from difflib import get_close_matches
 from typing import Any, get_args
 
-from sandbox.google.errors import Code
+from sandbox.google.errors import Code, Refused
 from sandbox.google.events import decode_data
 from sandbox.google.jobs import STATES
+from sandbox.google.pubsub import check_message
 from sandbox.google.timeline import instant, parse_instant
 
 DATA_FAULTS = ("schema_change", "new_required_field", "invalid_format", "rule_violation")
@@ -176,8 +177,10 @@ def _dead_letter(item: dict[str, Any], index: int) -> tuple[bytes, Mapping[str, 
     where = f"dead_letters[{index}]"
     _only(item, where, ("data", "data_base64", "attributes"))
     data, attributes = decode_data(item), _strings(item, "attributes", where)
-    if not data and not attributes:
-        raise ValueError(f"{where}: needs data or attributes")
+    try:
+        check_message(data, attributes)
+    except Refused as refusal:
+        raise ValueError(f"{where}: {refusal.message}") from refusal
     return data, attributes
 
 

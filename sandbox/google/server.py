@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 import grpc
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
 
 from sandbox.google.errors import Refused
 from sandbox.google.services import billing, dataflow, logging, monitoring, pubsub
@@ -111,6 +113,15 @@ def _check_injected(world: World, full_name: str) -> None:
         world.faults.check(full_name)
 
 
+def _details(refusal: Refused) -> bytes:
+    info = ErrorInfo(reason=refusal.reason, domain="pubsub.googleapis.com", metadata=refusal.metadata)
+    status = Status(code=getattr(grpc.StatusCode, refusal.code).value[0], message=refusal.message)
+    status.details.add().Pack(info)
+    return bytes(status.SerializeToString())
+
+
 def _abort(context: Any, refusal: Refused) -> NoReturn:
+    if refusal.reason:
+        context.set_trailing_metadata((("grpc-status-details-bin", _details(refusal)),))
     context.abort(getattr(grpc.StatusCode, refusal.code), refusal.message)
     raise AssertionError("abort() raises")

@@ -6,6 +6,7 @@ Two clocks, both in epoch seconds: `now` is domain time (publish times, retentio
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from typing import Any
 from sandbox.google.errors import Refused, invalid
 
 WEEK_S = 7 * 86_400.0
+ACK_ID = re.compile(r"[^:]+:\d+:\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,13 @@ class Subscription:
 def _outdated(published: Iterable[tuple[str, float]], horizon: float) -> list[str]:
     # Publish order makes the first young message the end of the search.
     return [key for key, _ in takewhile(lambda item: item[1] < horizon, published)]
+
+
+def check_ack_ids(ack_ids: Iterable[str]) -> None:
+    """Raise Refused for ids that no pull ever gave out."""
+    for ack_id in ack_ids:
+        if not ACK_ID.fullmatch(ack_id):
+            raise invalid(f"Invalid ack id (ack_id={ack_id}).")
 
 
 def check_settings(settings: Settings) -> None:

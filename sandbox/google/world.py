@@ -90,6 +90,7 @@ class World:
         with self.turn(change=True) as now:
             known = {name.rsplit("/", 1)[-1] for name in self.pubsub.subscriptions}
             change = parse(body, now=now, pipelines=list(self.flows), subscriptions=known)
+            self._check_dead_letters(change)
             if change.at is not None and change.at > now:
                 self._planned.append(change)
                 self._planned.sort(key=lambda planned: planned.at or now)
@@ -127,7 +128,10 @@ class World:
         """The pipeline that a job of that name belongs to; a time-stamped name counts. Raises Refused."""
         here = [f for f in self.flows.values() if (f.spec.region, f.spec.project) == (region, project)]
         for flow in here:
-            if job_name == flow.spec.job_name or job_name.startswith(f"{flow.spec.job_name}-"):
+            if job_name == flow.spec.job_name:
+                return flow
+        for flow in here:
+            if job_name.startswith(f"{flow.spec.job_name}-"):
                 return flow
         if here:
             return here[0]
@@ -232,10 +236,10 @@ class World:
 
     def _put_now(self, change: Change, now: float) -> None:
         """The part of a change that says what stands now: queues and spend."""
-        flow = self.flows[change.pipeline or self._specs[0].name]
-        topic = f"projects/{flow.spec.project}/topics/{flow.spec.dead_letter_topic}"
+        topic = self._dead_letter_topic(change)
         for data, attributes in change.dead_letters:
-            self.pubsub.publish(topic, data, attributes, now)
+            if topic in self.pubsub.topics:
+                self.pubsub.publish(topic, data, attributes, now)
         for short, (count, oldest_s) in change.backlog.items():
             self._put_backlog(short, count, now - oldest_s, now)
         for day, service, amount in change.spend:
@@ -243,13 +247,23 @@ class World:
         if change.spend or change.scenario == "cost_spike":
             self._send_budgets()
 
+    def _dead_letter_topic(self, change: Change) -> str:
+        spec = self.flows[change.pipeline or self._specs[0].name].spec
+        return f"projects/{spec.project}/topics/{spec.dead_letter_topic}"
+
+    def _check_dead_letters(self, change: Change) -> None:
+        topic = self._dead_letter_topic(change)
+        if change.dead_letters and topic not in self.pubsub.topics:
+            raise ValueError(f"dead_letters: the topic {topic} was deleted")
+
     def _put_backlog(self, short: str, count: float, oldest: float, now: float) -> None:
         for flow in self.flows.values():
             for lane in flow.lanes:
                 if lane.spec.subscription == short:
                     flow.put_backlog(lane, count, oldest, now)
                     return
-        self.synthetic[short] = (count, oldest)
+        real = sum(len(s) for name, s in self.pubsub.subscriptions.items() if name.endswith(f"/{short}"))
+        self.synthetic[short] = (max(0.0, count - real), oldest)
 
     def _rewind(self, at: float) -> None:
         """Go back to `at` to live the time since then again; messages and launches of that time stay."""

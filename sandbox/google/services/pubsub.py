@@ -9,11 +9,11 @@ from google.protobuf.empty_pb2 import Empty
 from google.pubsub_v1 import types
 
 from sandbox.google import pubsub
-from sandbox.google.errors import invalid
+from sandbox.google.errors import Refused, invalid
 from sandbox.google.pubsub import Topic
 from sandbox.google.services.base import Method, Service, from_timestamp, page, pb, received, timestamp
 from sandbox.google.services.streaming import streaming_pull
-from sandbox.google.subscription import WEEK_S, Delivery, Settings, Snapshot, Subscription
+from sandbox.google.subscription import WEEK_S, Delivery, Settings, Snapshot, Subscription, check_ack_ids
 from sandbox.google.world import World
 
 EMPTY_PULL_WAIT_S = 0.25
@@ -226,8 +226,17 @@ def _pull_once(world: World, request: Any) -> list[Delivery]:
 def _acknowledge(world: World, request: Any) -> Any:
     if not request.ack_ids:
         raise invalid("The request must have at least one ack_id.")
+    check_ack_ids(request.ack_ids)
     with world.turn(change=True):
-        world.pubsub.subscription(request.subscription).ack(list(request.ack_ids))
+        subscription = world.pubsub.subscription(request.subscription)
+        stale = subscription.ack(list(request.ack_ids))
+    if stale and subscription.settings.exactly_once:
+        raise Refused(
+            "INVALID_ARGUMENT",
+            "Some acknowledgement ids in the request were invalid.",
+            reason="EXACTLY_ONCE_ACKID_FAILURE",
+            metadata=dict.fromkeys(stale, "PERMANENT_FAILURE_INVALID_ACK_ID"),
+        )
     return Empty()
 
 
@@ -236,6 +245,7 @@ def _modify(world: World, request: Any) -> Any:
         raise invalid("The request must have at least one ack_id.")
     if not 0 <= request.ack_deadline_seconds <= 600:
         raise invalid("ack_deadline_seconds must be between 0 and 600.")
+    check_ack_ids(request.ack_ids)
     with world.turn(change=True) as now:
         subscription = world.pubsub.subscription(request.subscription)
         subscription.extend(list(request.ack_ids), request.ack_deadline_seconds, world.wall())

@@ -282,6 +282,27 @@ def test_official_errors(make: Callable[..., Queue]) -> None:
         )
     with pytest.raises(exceptions.InvalidArgument):
         queue.publisher.create_topic(name=f"{PROJECT}/topics/9")
+    with pytest.raises(exceptions.InvalidArgument):
+        queue.publisher.publish(queue.topic, b"").result(10)
+    with pytest.raises(exceptions.InvalidArgument, match="ack id"):
+        queue.subscriber.acknowledge(subscription=queue.name, ack_ids=["rubbish"])
+    with pytest.raises(exceptions.InvalidArgument):
+        queue.subscriber.acknowledge(subscription=queue.name, ack_ids=[])
+    with pytest.raises(exceptions.InvalidArgument):
+        queue.pull(limit=0)
+
+
+def test_exactly_once_delivery_refuses_a_stale_acknowledgement(make: Callable[..., Queue]) -> None:
+    queue = make(enable_exactly_once_delivery=True)
+    queue.publish("a")
+    (first,) = queue.pull_until(1)
+    queue.nack(first)
+    (again,) = queue.pull_until(1)
+    with pytest.raises(exceptions.InvalidArgument) as refused:
+        queue.ack(first)
+    assert refused.value.reason == "EXACTLY_ONCE_ACKID_FAILURE"
+    queue.ack(again)
+    assert queue.pull() == []
 
 
 def test_a_thousand_messages_arrive_once(make: Callable[..., Queue]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -195,6 +196,8 @@ def test_what_was_put_into_the_world_is_there_at_once(google: Google) -> None:
         ({"scenario": "job_failed", "backlog": {"clicks-sub": {"count": -1}}}, "count must be a number"),
         ({"scenario": "job_failed", "dead_letters": [{"date": 1}]}, "unknown field 'date'"),
         ({"scenario": "job_failed", "dead_letters": "x"}, "list of objects"),
+        ({"scenario": "job_failed", "dead_letters": [{}]}, "no data and no attributes"),
+        ({"scenario": "job_failed", "at": 1000}, "8 days back"),
         ({"scenario": "job_failed", "jobs": [{"state": "SLEEPING"}]}, "unknown state"),
         ({"scenario": "job_failed", "errors": [{"code": "NOPE"}]}, "unknown code"),
         ({"scenario": "job_failed", "spend": [{"day": "soon", "amount": 1}]}, "YYYY-MM-DD"),
@@ -236,6 +239,20 @@ def test_healthy_ends_every_fault(google: Google) -> None:
     assert [job.name for job in google.active()] == [JOB]
     assert google.newest("job/system_lag") <= 5
     assert error_rate(google) == 0
+
+
+def test_many_callers_at_once_see_one_world(google: Google) -> None:
+    def ask(number: int) -> int:
+        if number % 5 == 0:
+            google.world.apply({"scenario": "rule_violation" if number % 2 else "healthy"})
+        google.publisher.publish("projects/demo-project/topics/monitoring-alerts", b"{}").result(20)
+        google.clock.go(1)
+        return len(google.series("job/user_counter", minutes=5)) + len(google.active())
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(120)))
+    assert set(answers) == {16}
+    assert google.backlog("streamwatch-alerts") == 120
 
 
 def test_reset_makes_a_fresh_world_and_tells_who_listens(google: Google) -> None:
