@@ -326,5 +326,10 @@ def _snooze(i: Incident, timer: Timer) -> Timer:
     until = i.snoozed_until
     if until is None or timer.due_at >= until:
         return timer
-    ladder = timer.kind is TimerKind.LADDER and i.severity is not Severity.CRITICAL
-    return replace(timer, due_at=until) if timer.kind in _QUIET_WHEN_SNOOZED or ladder else timer
+    if timer.kind in _QUIET_WHEN_SNOOZED:
+        return replace(timer, due_at=until)
+    if timer.kind is TimerKind.LADDER and i.severity is not Severity.CRITICAL:
+        # Data does not wait for the end of a snooze.
+        dying = i.deletion_at - i.policy.deletion_margin if i.deletion_at else until
+        return replace(timer, due_at=max(timer.due_at, min(until, dying)))
+    return timer

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from bot.core.alert_model import Alert, Kind, Severity
 from bot.core.incident import Event, FactState, Incident, stamp
-from bot.core.policy import FACTS
+from bot.core.policy import FACTS, Thresholds
 
 STREAM_WORDS = ("error_rate", "_invalid", "invalid_", "dead_letter", "dead-letter")
 
@@ -27,16 +27,18 @@ class Measured:
     since: datetime | None = None
 
 
-def established_by(alert: Alert) -> tuple[str, ...]:
-    """The facts that an open alert is itself evidence of."""
+def established_by(alert: Alert, limits: Thresholds | None = None) -> tuple[str, ...]:
+    """The facts that an open alert is itself evidence of; `limits` None: the shipped thresholds."""
     found = list(alert.facts)
+    ratio = _ratio(alert)
+    above = (limits or Thresholds()).error_rate_escalate
     if alert.kind is Kind.SECURITY:
         found.append("security")
     elif alert.severity is Severity.INFO:
         found.append("persistent_minor")
     elif alert.kind is Kind.COST and not alert.facts and alert.source != "budget":
         found.append("cost")
-    elif alert.kind is Kind.QUALITY and _ratio(alert) is not None and (_ratio(alert) or 0) > 0.25:
+    elif alert.kind is Kind.QUALITY and ratio is not None and ratio > above:
         found.append("error_rate")
     elif alert.kind is Kind.HEALTH and alert.severity is Severity.CRITICAL and not _is_rate(alert):
         found.append("down")
@@ -100,9 +102,14 @@ def _one(incident: Incident, m: Measured, now: datetime, actor: str) -> Iterable
 
 
 def began_by_alert(
-    incident_facts: Sequence[str], alert: Alert, begin: datetime, now: datetime, actor: str
+    incident_facts: Sequence[str],
+    alert: Alert,
+    begin: datetime,
+    now: datetime,
+    actor: str,
+    limits: Thresholds | None = None,
 ) -> list[Event]:
-    """Facts that an opening alert begins and that do not hold yet."""
+    """Facts that an opening alert begins and that do not hold yet; `limits` None: the shipped thresholds."""
     return [
         Event(
             type="fact_began",
@@ -110,7 +117,7 @@ def began_by_alert(
             actor=actor,
             data={"fact": fact, "begin": stamp(begin), "text": alert.summary[:300], "alert": alert.key},
         )
-        for fact in established_by(alert)
+        for fact in established_by(alert, limits)
         if fact not in incident_facts
     ]
 

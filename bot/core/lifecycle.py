@@ -20,7 +20,7 @@ from bot.core.facts import (
     unknown_by_close,
 )
 from bot.core.incident import AlertState, Event, Incident, Status, evolve, stamp
-from bot.core.policy import Level, Policy, format_duration
+from bot.core.policy import Level, Policy, Thresholds, format_duration
 from bot.core.refusal import Refused
 
 BOT = "streamwatch"
@@ -83,8 +83,10 @@ def opened(
     )
 
 
-def alert_line(alert: Alert, began_at: datetime, note: str | None) -> dict[str, Any]:
-    """What an ``alert_opened`` event keeps of the alert."""
+def alert_line(
+    alert: Alert, began_at: datetime, note: str | None, limits: Thresholds | None = None
+) -> dict[str, Any]:
+    """What an ``alert_opened`` event keeps of the alert; `limits` None: the shipped thresholds."""
     return {
         "source": alert.source,
         "key": alert.key,
@@ -99,7 +101,7 @@ def alert_line(alert: Alert, began_at: datetime, note: str | None) -> dict[str, 
         "threshold": alert.threshold,
         "began_at": stamp(began_at),
         "note": note or "",
-        "facts": list(established_by(alert)),
+        "facts": list(established_by(alert, limits)),
     }
 
 
@@ -120,9 +122,11 @@ def alert_opens(
     if known is not None and (not known.open or alert.severity <= known.severity):
         return []
     actor = alert.source
-    events = [Event(type="alert_opened", at=now, actor=actor, data=alert_line(alert, began_at, note))]
+    limits = incident.policy.thresholds
+    data = alert_line(alert, began_at, note, limits)
+    events = [Event(type="alert_opened", at=now, actor=actor, data=data)]
     holding = [f.id for f in incident.holding]
-    events += began_by_alert(holding, alert, began_at, now, actor)
+    events += began_by_alert(holding, alert, began_at, now, actor, limits)
     if alert.severity > incident.severity:
         events.append(
             event(

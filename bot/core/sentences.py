@@ -42,6 +42,13 @@ def _resolved(i: Incident, e: Event) -> str:
     return f"{i.name} is resolved {who}{_because(e.data)}."
 
 
+def _warned(i: Incident, e: Event) -> str:
+    level, reason = e.data["level"], e.data["reason"]
+    if level in i.paged_levels():
+        return f"{level} has this incident already and will soon be told a further reason: {reason}."
+    return f"{level} will be paged for this soon: {reason}."
+
+
 def _paged(_: Incident, e: Event) -> str:
     reasons = "; ".join(e.data.get("reasons", ()))
     return f"{e.data['level']} is paged: {e.data['person']} ({reasons}), due {when(e.data['due_at'])}."
@@ -101,7 +108,7 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "rule_noted": lambda _, e: (
         f"{e.data['level']} has this incident already; a further reason: {'; '.join(e.data['reasons'])}."
     ),
-    "warned": lambda _, e: f"{e.data['level']} will be paged for this soon: {e.data['reason']}.",
+    "warned": _warned,
     "emergency": lambda _, e: (
         f"EMERGENCY: {e.data['reason']}."
         + (f" Dial {e.data['number']}." if e.data.get("number") else "")

@@ -85,7 +85,9 @@ def test_the_page_tells_the_facts_that_hold_and_when_data_is_lost() -> None:
     case.probe(False, deletion=90, down=True)
     case.to(15)
     page = [row for row in rows(case) if row.kind is Kind.PAGE_DM][-1]
-    assert page.data["lines"] == ["Facts: down", "Data will start to be deleted at 04:40 UTC."]
+    assert page.data["lines"][0] == "Facts: down"
+    assert "deleted" in page.data["lines"][1]
+    assert "04:40 UTC" in page.data["lines"][1]
 
 
 def test_the_emergency_step_mentions_people_at_the_priority_of_a_page() -> None:
@@ -115,6 +117,18 @@ def test_a_further_reason_is_told_in_the_channel() -> None:
     noted = case.of("rule_noted")[0]
     (line,) = [row for row in rows(case) if row.key == f"line:INC-7:{noted.seq}"]
     assert line.data["text"] == "L2 has this incident already; a further reason: security."
+
+
+def test_a_warning_does_not_promise_a_page_to_a_level_that_has_the_incident_already() -> None:
+    case = Case("warning")
+    case.fact("data_loss")
+    case.fact("cost")
+    case.to(30)
+    (warned,) = case.of("warned")
+    assert (
+        sentence(case.incident, warned)
+        == "L2 has this incident already and will soon be told a further reason: cost."
+    )
 
 
 def test_every_event_of_a_night_has_a_sentence() -> None:

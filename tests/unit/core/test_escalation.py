@@ -489,6 +489,15 @@ def test_a_snooze_never_stops_the_critical_ladder_nor_immediate_rules() -> None:
     assert ruling.pages("L2") == [(1, "L2", "carol")]
 
 
+def test_data_does_not_wait_for_the_end_of_a_snooze() -> None:
+    case = snoozed("warning", 8 * HOUR)
+    case.probe(False, deletion=150)
+    case.to(89)
+    assert case.pages("L2") == []
+    case.to(90)
+    assert case.pages("L2") == [(90, "L2", "carol")]
+
+
 def test_a_snooze_stops_half_time_warnings() -> None:
     case = snoozed("warning", 8 * HOUR)
     case.fact("cost")

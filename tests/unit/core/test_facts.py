@@ -1,8 +1,11 @@
 """Rules: Facts. A fact begins once and ends once; unknown is never fine, and keeps its timers."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.core.facts import established_by
+from bot.core.policy import Thresholds
 from tests.unit.core.incident_case import START, Case, alert, minutes
 
 
@@ -119,6 +122,12 @@ def test_a_close_does_not_end_a_fact_that_another_open_alert_holds() -> None:
 )
 def test_an_alert_is_evidence_of_a_fact(severity: str, kind: str, facts: tuple[str, ...]) -> None:
     assert established_by(alert(severity=severity, kind=kind)) == facts
+
+
+@pytest.mark.parametrize(("escalate", "facts"), [(0.25, ("error_rate",)), (0.40, ())])
+def test_an_error_rate_is_a_fact_above_the_policys_threshold(escalate: float, facts: tuple[str, ...]) -> None:
+    rate = replace(alert(kind="quality"), metric_type="custom/error_rate", observed=30.0, threshold=10.0)
+    assert established_by(rate, Thresholds(error_rate_escalate=escalate)) == facts
 
 
 def test_what_an_alert_states_itself_counts_first_and_words_that_are_no_facts_are_left_out() -> None:
