@@ -41,7 +41,9 @@ def build_app(settings: SlackSettings, desk: Desk, api: Api, clock: Clock) -> Sl
     """The app for one workspace. ``api`` is the sender's, so that both share connections and pace."""
     logger = logging.getLogger("slack_bolt.app")
     # On a bad signature Bolt logs the whole body; the guard answers those before.
-    logger.setLevel(max(logger.getEffectiveLevel(), logging.WARNING))
+    level = max(logger.getEffectiveLevel(), logging.WARNING)
+    # While it is built, Bolt warns of SLACK_BOT_TOKEN in the environment, which it does not need.
+    logger.setLevel(logging.ERROR)
 
     async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
         # No call of auth.test here: an acknowledgement must not wait for Slack.
@@ -63,6 +65,7 @@ def build_app(settings: SlackSettings, desk: Desk, api: Api, clock: Clock) -> Sl
         # Listeners acknowledge and return; without this Bolt would poll for the acknowledgement in 10 ms steps.
         process_before_response=True,
     )
+    logger.setLevel(level)
     listeners = Listeners(desk, api)
     listeners.register(bolt)
     return SlackApp(bolt, Guard(_Entrance(bolt), settings.signing_secret, clock.wall), listeners)

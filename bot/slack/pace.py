@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 POST_METHODS = frozenset({"chat.postMessage", "chat.postEphemeral"})
-POST_RATE, POST_BURST = 1.0, 4.0
+# An incident opens with about eight messages at once: headline, pages, runbook, findings.
+POST_RATE, POST_BURST = 1.0, 8.0
 _TIER_2 = (20 / 60, 18.0)
 _TIER_3 = (50 / 60, 40.0)
 _TIER_4 = (100 / 60, 80.0)

@@ -35,7 +35,8 @@ def render_report(data: Mapping[str, Any], frame: Frame) -> Message:
     report = Report.from_json(data["report"])
     body = Body()
     _mentions(body, data, frame)
-    paragraphs(body, str(data.get("text", "")))
+    if (said := str(data.get("text", ""))) != report.verdict:
+        paragraphs(body, said)
     verdict = inline(report.verdict, 600)
     name = inline(report.title or report.operation, 120)
     pipeline = inline(report.pipeline, 120)
@@ -145,12 +146,26 @@ def render_note(data: Mapping[str, Any], frame: Frame, metadata: Mapping[str, An
         columns = tuple(map(str, raw.get("columns", ())))
         body.add({"type": "section", "text": {"type": "mrkdwn", "text": table(columns, rows, SECTION_MAX)}})
         body.lines += [inline(" | ".join(row), 400) for row in rows]
+    if (done := _done(data)) is not None:
+        body.say(f"Progress: {done}", f"*Progress:* {done}")
     if data.get("state"):
         words = inline(str(data["state"]).replace("_", " "), 100)
         body.say(f"State: {words}", f"*State:* {words}")
     if not body.lines:
         body.say("(nothing to say)")
     return body.message(buttons_of(data), metadata)
+
+
+def _done(data: Mapping[str, Any]) -> str | None:
+    """ "40 of 214 (19 %)", or the count alone; None where nothing is counted."""
+    done, total = data.get("done"), data.get("total")
+    if not isinstance(done, int):
+        return None
+    return (
+        f"{done:,} of {total:,} ({done * 100 // total} %)"
+        if isinstance(total, int) and total
+        else f"{done:,}"
+    )
 
 
 def _mentions(body: Body, data: Mapping[str, Any], frame: Frame) -> None:

@@ -380,7 +380,7 @@ async def test_with_limits_on_a_storm_that_keeps_the_pace_meets_no_429() -> None
         await sender.open()
         cases = [await open_channel(sender, f"inc-{n:04d}-storm") for n in range(1, 13)]
         held = 0
-        for nth in range(6):
+        for nth in range(12):
             for case in cases:
                 lane = f"incident:{case.channel_id}"
                 post = leased(row(Kind.POST, key=f"{case.channel_id}:{nth}", lane=lane, text=f"line {nth}"))

@@ -240,3 +240,12 @@ def test_metadata_of_the_desk_wins_and_keeps_the_key() -> None:
 def test_references_are_those_who_are_mentioned() -> None:
     out = row(Kind.POST, text="x", mentions=["alice", "alice", "bob@example.com", ""])
     assert references(out) == ("alice", "bob@example.com")
+
+
+def test_a_verdict_is_said_once_and_progress_is_counted() -> None:
+    said = row(Kind.POST, form="report", report=report(), text="The pipeline is stopped.")
+    assert render(said, Frame()).text.count("The pipeline is stopped.") < render(
+        row(Kind.POST, form="report", report=report(), text="Another lead. The pipeline is stopped."), Frame()
+    ).text.count("The pipeline is stopped.")
+    counted = render(row(Kind.POST, form="progress", text="Publishing", done=40, total=214), Frame())
+    assert "Progress: 40 of 214 (18 %)" in counted.text
