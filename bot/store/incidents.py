@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from bot.core.incident import Event, Incident
 from bot.desk.ports import StoredAlert
 from bot.store.codec import dumps, loads, loads_any, loads_map, storable
 from bot.store.schema import alerts, counters, events, from_micros, incidents, to_micros
-from bot.store.session import Session
+from bot.store.session import Session, insert_into
 
 
 def open_key(incident: Incident) -> str | None:
@@ -175,14 +176,26 @@ class Incidents(Session):
     def put_alert(self, alert: Alert, *, incident: int | None, announced: bool = False) -> None:
         """Store an alert in place of what was known of its key."""
         row = {
+            "source": storable(alert.source),
+            "key": storable(alert.key),
             "incident": incident,
             "announced": announced,
             "updated_at": self.now(),
             "data": dumps(alert),
         }
-        insert = self._insert(alerts).values(source=storable(alert.source), key=storable(alert.key), **row)
-        self._execute(insert.on_conflict_do_update(index_elements=[alerts.c.source, alerts.c.key], set_=row))
+        self._execute(_put_alert(self._postgres), row)
 
     def _one(self, query: sa.Select[Any]) -> Incident | None:
         text = self._execute(query).scalar_one_or_none()
         return None if text is None else loads(text, Incident)
+
+
+@cache
+def _put_alert(postgres: bool) -> Any:
+    """The statement that keeps an alert; made once, because making it costs more than carrying it out."""
+    insert = insert_into(alerts, postgres=postgres)
+    kept = ("incident", "announced", "updated_at", "data")
+    return insert.on_conflict_do_update(
+        index_elements=[alerts.c.source, alerts.c.key],
+        set_={name: insert.excluded[name] for name in kept},
+    )

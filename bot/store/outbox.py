@@ -7,8 +7,10 @@ who held it may have sent it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +18,7 @@ import sqlalchemy as sa
 from bot.core.delivery import LEASE, Kind, Leased, Outbound, Priority, Settlement, State
 from bot.store.codec import dumps, loads_map, storable
 from bot.store.schema import from_micros, outbox, to_micros
-from bot.store.session import Session
+from bot.store.session import Session, insert_into
 
 # States are literal here, so that the partial index serves these queries. A row that waits for its
 # incident's channel holds nobody up: those behind it may be what creates the channel. Pages to one
@@ -62,50 +64,10 @@ class Outbox(Session):
     """The outbox's part of a transaction."""
 
     def enqueue(self, rows: Sequence[Outbound]) -> None:
-        """Add rows. A key that is known does nothing, except for a ``replaces`` row: see ``_renew``."""
-        for row in rows:
-            insert = self._insert(outbox).values(
-                key=storable(row.key),
-                kind=row.kind.value,
-                lane=storable(row.lane),
-                priority=int(row.priority),
-                incident=row.incident,
-                needs_channel=row.needs_channel,
-                replaces=row.replaces,
-                data=dumps(row.data),
-                state=State.PENDING.value,
-                version=1,
-                not_before=self.wall() + row.delay,
-                token=0,
-                attempts=0,
-                lookups=0,
-                ambiguous=False,
-                unwanted=False,
-                reason="",
-                result="{}",
-            )
-            self._execute(self._renew(insert) if row.replaces else insert.on_conflict_do_nothing())
-
-    def _renew(self, insert: Any) -> Any:
-        """The newer state of the same thing. While somebody sends the older one only the version
-        rises, and ``finish`` finds it risen; else the row waits again. One that waited already
-        keeps its time, so that a stream of renewals cannot put it off, nor jump a rate limit."""
-        new, old = insert.excluded, outbox.c
-        waits = old.state.in_([State.PENDING.value, State.SENDING.value])
-        return insert.on_conflict_do_update(
-            index_elements=[old.key],
-            set_={
-                "data": new.data,
-                "version": old.version + 1,
-                "unwanted": False,
-                "state": sa.case((waits, old.state), else_=State.PENDING.value),
-                "not_before": sa.case((waits, old.not_before), else_=new.not_before),
-                "attempts": sa.case((waits, old.attempts), else_=0),
-                "lookups": sa.case((waits, old.lookups), else_=0),
-                "ambiguous": sa.case((waits, old.ambiguous), else_=sa.false()),
-                "first_try_at": sa.case((waits, old.first_try_at), else_=sa.null()),
-            },
-        )
+        """Add rows in order. A key that is known does nothing, except for a ``replaces`` row: see ``_put``."""
+        for replaces, group in groupby(rows, key=lambda row: row.replaces):
+            values = [{**_NEW, **_columns(row, self.wall())} for row in group]
+            self._execute(_put(self._postgres, replaces), values)
 
     def cancel(self, keys: Sequence[str]) -> int:
         """Cancel rows that wait; returns how many. One that somebody is sending is marked, so that
@@ -204,6 +166,62 @@ class Outbox(Session):
         return statement.where(
             outbox.c.id == row.id, outbox.c.token == row.token, outbox.c.state == State.SENDING.value
         )
+
+
+_NEW: Mapping[str, Any] = {
+    "state": State.PENDING.value,
+    "version": 1,
+    "token": 0,
+    "attempts": 0,
+    "lookups": 0,
+    "ambiguous": False,
+    "unwanted": False,
+    "reason": "",
+    "result": "{}",
+}
+
+
+def _columns(row: Outbound, wall: datetime) -> dict[str, Any]:
+    return {
+        "key": storable(row.key),
+        "kind": row.kind.value,
+        "lane": storable(row.lane),
+        "priority": int(row.priority),
+        "incident": row.incident,
+        "needs_channel": row.needs_channel,
+        "replaces": row.replaces,
+        "data": dumps(row.data),
+        "not_before": wall + row.delay,
+    }
+
+
+@cache
+def _put(postgres: bool, replaces: bool) -> Any:
+    """The statement that adds a row; made once, because making it costs more than carrying it out.
+
+    A ``replaces`` row brings the newer state of the same thing. While somebody sends the older one only
+    the version rises, and ``finish`` finds it risen; else the row waits again. One that waited already
+    keeps its time, so that a stream of renewals can neither put it off nor jump a rate limit.
+    """
+    insert = insert_into(outbox, postgres=postgres)
+    if not replaces:
+        return insert.on_conflict_do_nothing()
+    new, old = insert.excluded, outbox.c
+    waits = old.state.in_([State.PENDING.value, State.SENDING.value])
+    return insert.on_conflict_do_update(
+        index_elements=[old.key],
+        set_={
+            "data": new.data,
+            "version": old.version + 1,
+            "unwanted": False,
+            "state": sa.case((waits, old.state), else_=State.PENDING.value),
+            "not_before": sa.case((waits, old.not_before), else_=new.not_before),
+            "attempts": sa.case((waits, old.attempts), else_=0),
+            "lookups": sa.case((waits, old.lookups), else_=0),
+            "ambiguous": sa.case((waits, old.ambiguous), else_=sa.false()),
+            "first_try_at": sa.case((waits, old.first_try_at), else_=sa.null()),
+        },
+    )
 
 
 def _leased(row: Any) -> Leased:

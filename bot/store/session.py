@@ -17,6 +17,11 @@ from bot.store.schema import from_micros
 _DATABASE_TIME = sa.text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
 
 
+def insert_into(table: sa.Table, *, postgres: bool) -> Any:
+    """INSERT with ON CONFLICT, in a database's dialect."""
+    return postgres_insert(table) if postgres else sqlite_insert(table)
+
+
 class Session:
     """One transaction. ``now()`` and ``wall()`` stand still in it once they were asked."""
 
@@ -61,7 +66,7 @@ class Session:
 
     def _insert(self, table: sa.Table) -> Any:
         """INSERT with ON CONFLICT, in this database's dialect."""
-        return postgres_insert(table) if self._postgres else sqlite_insert(table)
+        return insert_into(table, postgres=self._postgres)
 
     def _serialise(self, what: int) -> None:
         """Let one transaction at a time past this line (PostgreSQL; SQLite has one writer anyway)."""
