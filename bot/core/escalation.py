@@ -195,9 +195,7 @@ def _unanswered(i: Incident) -> Iterable[Timer]:
     """A page to L2..L4 unanswered for 15 min is repeated once; critical then goes one level up."""
     for step, pages in _by_step(i).items():
         first = pages[0]
-        if first.level is Level.L1 or not first.urgent or any(page.acked_at for page in pages):
-            continue
-        if _of_first_level(step):
+        if not first.urgent or _of_first_level(step) or any(page.acked_at for page in pages):
             continue
         if step.endswith(":repeat"):
             above = _above(i, first.level)
@@ -229,7 +227,8 @@ def _of_first_level(step: str) -> bool:
 def _by_step(i: Incident) -> dict[str, list[Page]]:
     steps: dict[str, list[Page]] = {}
     for page in i.pages.values():
-        if page.epoch == i.epoch:
+        # L1 has repeats of its own; after days of them they would be most of the work.
+        if page.level is not Level.L1 and page.epoch == i.epoch:
             steps.setdefault(page.step, []).append(page)
     # An answer to the repeat answers the first page too, and the other way round.
     for step, pages in list(steps.items()):

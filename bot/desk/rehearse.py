@@ -50,8 +50,10 @@ def rehearse(rehearsal: Rehearsal, house: House) -> Story:
     """What comes of this rehearsal in this house; its own policy and roster, where it has them, win.
 
     The story ends when nothing is due any more but L1's repeats, at most a day after the last event.
-    Raises nothing for what people may not do: it is a line of kind "refused".
+    What people may not do is a line of kind "refused". Raises ValueError for a start that no calendar has room for.
     """
+    if not 2000 <= rehearsal.start.year < 9000:
+        raise ValueError(f"a rehearsal cannot start in the year {rehearsal.start.year}")
     own = replace(house, policy=rehearsal.policy or house.policy, roster=rehearsal.roster or house.roster)
     player = _Player(rehearsal, own)
     player.play()

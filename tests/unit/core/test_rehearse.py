@@ -308,3 +308,9 @@ def test_a_year_of_on_call_takes_seconds() -> None:
     story = play(*happenings)
     assert time.monotonic() - started < 20
     assert len(seen(story, "resolved")) == 365
+
+
+@pytest.mark.parametrize("year", [1999, 9000])
+def test_a_start_that_no_calendar_has_room_for_is_refused(year: int) -> None:
+    with pytest.raises(ValueError, match=f"the year {year}"):
+        rehearse(Rehearsal(name="t", start=START.replace(year=year), happenings=()), HOUSE)
