@@ -30,8 +30,6 @@ _KINDS = {
     "unacknowledge": "un-acknowledge",
     "resolve": "resolve",
 }
-# Timers that a fired one spends with it: they did nothing of their own.
-_SPENT = frozenset({"missed", "same_person"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +65,15 @@ def has_review(incident: Incident) -> bool:
 
 def rungs(incident: Incident, events: Sequence[Event], now: datetime) -> list[Rung]:
     """Every timer that fired and every one that is armed, in the order of their due times."""
-    fired = [
-        _fired(incident, e) for e in events if e.type == "timer_fired" and e.data.get("kind") not in _SPENT
-    ]
+    # A timer that another one spent with itself did nothing of its own and has no due time.
+    fired = [_fired(incident, e) for e in events if e.type == "timer_fired" and e.data.get("due_at")]
     armed = [_armed(timer, now) for timer in timers(incident)]
     return [*sorted(fired, key=lambda r: r.due_at), *armed]
 
 
 def _fired(i: Incident, e: Event) -> Rung:
     step = str(e.data["steps"][0])
-    due = datetime.fromisoformat(e.data["due_at"]) if e.data.get("due_at") else e.at
+    due = datetime.fromisoformat(e.data["due_at"])
     mine = [p for p in i.pages.values() if p.step == step]
     level = str(mine[0].level) if mine else _level_of(step)
     return Rung(

@@ -334,3 +334,17 @@ async def test_a_long_timeline_shows_its_newest_lines_and_says_what_is_left_out(
     assert "line 599." in html
     assert "line 99." not in html
     assert len(body["events"]) == 601
+
+
+async def test_a_timer_that_another_one_spent_is_no_rung_of_the_ladder() -> None:
+    spent: list[Line] = [
+        *PAGED,
+        (5, "timer_fired", "streamwatch", {"steps": ["e1:c1:emergency"], "kind": "emergency"}),
+        (5, "timer_fired", "streamwatch", {"steps": ["e1:c1:again:2"], "kind": "missed"}),
+    ]
+    app = Starlette(routes=routes(Reading(told(3, spent)), None))
+    transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as web:
+        html = (await web.get("/incidents/3", headers=HTML)).text
+    ladder = html.split("<h2>Ladder</h2>")[1].split("</ol>")[0]
+    assert ladder.count('class="fired"') == 1
