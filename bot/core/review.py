@@ -149,7 +149,8 @@ def _unresolved(events: Sequence[Event]) -> timedelta | None:
 
 def _routine(event: Event) -> bool:
     late = float(event.data.get("late_s") or 0)
-    return event.type in _ROUTINE and late < LATE.total_seconds()
+    told = late >= LATE.total_seconds() or bool(event.data.get("dnd"))
+    return event.type in _ROUTINE and not told
 
 
 def _timeline(i: Incident, events: Sequence[Event]) -> list[str]:

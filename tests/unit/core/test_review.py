@@ -164,6 +164,15 @@ def test_every_line_of_the_timeline_cites_an_event_and_routine_is_folded_in() ->
     assert sorted(n for a, b in spans for n in range(a, b + 1)) == [e.seq for e in events]
 
 
+def test_a_page_into_do_not_disturb_has_a_line_of_its_own() -> None:
+    lines: list[Line] = [
+        OUTAGE[2],
+        (1, "page_delivered", "streamwatch", {**sent("L1", "alice", 0), "dnd": True}),
+    ]
+    shown = section(review.draft(*story(lines)), "Timeline of events").splitlines()
+    assert shown[-1].endswith("do-not-disturb was on. [e3]")
+
+
 def test_who_was_paged_says_due_sent_late_and_acknowledged() -> None:
     rows = section(review.draft(*story(OUTAGE)), "Who was paged").splitlines()[2:]
     assert rows[0].startswith("| L1 | alice | critical incident: L1 at once | 2026-03-02 03:10:00 UTC |")
