@@ -44,7 +44,7 @@ def _judge(report: pytest.TestReport | pytest.CollectReport) -> None:
     )
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Every report of a test, after pytest's own plugins made a skip of it."""
     report = yield
