@@ -207,12 +207,14 @@ class Sender:
     async def _respond(self, row: Leased, incident: Incident | None) -> Outcome:
         data = row.outbound.data
         message = await self._message(row, incident)
-        body = {
+        body: dict[str, Any] = {
             "text": message.text,
             "blocks": list(message.blocks),
             "response_type": "in_channel" if data.get("in_channel") else "ephemeral",
             "replace_original": bool(data.get("replace")),
         }
+        if data.get("in_channel"):
+            body["metadata"] = message.metadata
         status, headers = await self.api.respond(str(data["response_url"]), body)
         if status == 200:
             return Sent()
