@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -392,3 +393,35 @@ async def test_with_limits_on_a_storm_that_keeps_the_pace_meets_no_429() -> None
         await sender.close()
     assert refused == []
     assert held >= 12
+
+
+async def test_twenty_incidents_at_once_in_a_failing_slack_get_one_channel_and_one_headline_each(
+    sender: Sender, slack: Slack
+) -> None:
+    for method in ("conversations.create", "chat.postMessage", "chat.update"):
+        for kind in ("http_500", "reset", "ratelimited"):
+            await slack.fault(method, kind, count=3, after_accept=kind != "ratelimited")
+
+    async def one(number: int) -> None:
+        name = f"inc-{number:04d}-storm"
+        out = row(Kind.CREATE_CHANNEL, key=f"create:{number}", lane=name, name=name, private=False)
+        made = await deliver(sender, out, None)
+        case = incident(id=number, channel_id=made.result["channel"])
+        headline = row(Kind.HEADLINE, key=f"headline:{number}", lane=name)
+        first = await deliver(sender, headline, case)
+        acked = replace(case, acked_by="alice")
+        await deliver(sender, headline, acked, result=first.result)
+        await deliver(sender, page(f"page:{number}", incident=f"INC-{number}"), case)
+
+    await asyncio.gather(*(one(number) for number in range(1, 21)))
+    state = await slack.get("/sim/state")
+    storm = [c for c in state["channels"] if (c["name"] or "").startswith("inc-")]
+    assert sorted(c["name"] for c in storm) == [f"inc-{n:04d}-storm" for n in range(1, 21)]
+    for channel in storm:
+        headlines = [m for m in channel["messages"] if m["metadata"]]
+        assert len(headlines) == 1
+        assert "Acknowledged by alice" in headlines[0]["text"]
+    pages = [m for m in await slack.ours() if (m["metadata"] or {}).get("event_type") == "streamwatch_page"]
+    payloads = [m["metadata"]["event_payload"] for m in pages]
+    keys = [key for p in payloads for key in p.get("pages", [p["outbox_id"]])]
+    assert sorted(keys) == sorted(f"page:{n}" for n in range(1, 21))
