@@ -226,3 +226,28 @@ def test_replicas_share_the_databases_clock(postgres: str) -> None:
         elapsed = real - datetime(2026, 1, 1, tzinfo=UTC)
         assert now == datetime(2026, 1, 1, 1, tzinfo=UTC) + elapsed * 10
         assert abs(real - datetime.now(UTC)) < timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_cut_connections_are_made_again(database: Database, url: str) -> None:
+    """The server ends every connection of ours: at most one transaction notices, and keeps nothing."""
+    database.write(lambda tx: tx.put_value("a", 1))
+    engines = open_engines(url)
+    cut = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    with engines.writer.begin() as connection:
+        assert connection.execute(sa.text(cut)).scalars().all()
+    assert database.put_many([("s", "k", b"", "{}", "")]) == [True]
+
+    def cut_within(tx: StoreTx) -> None:
+        tx.put_value("a", 2)
+        with engines.writer.begin() as connection:
+            connection.execute(sa.text(cut))
+        tx.put_value("a", 3)
+
+    with pytest.raises(StorageUnavailable):
+        database.write(cut_within)
+    assert database.read(lambda tx: tx.get_value("a")) == 1
+    engines.dispose()
