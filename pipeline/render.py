@@ -57,13 +57,17 @@ def terminal(report: Report, console: Console) -> None:
     console.print(
         Text.assemble((_WORDS[report.severity], _STYLES[report.severity]), " ", _plain(report.verdict))
     )
-    console.print(Text(f"{report.title or report.operation}, as of {clock(report.as_of)}", style="dim"))
+    console.print(
+        Text(f"{_plain(report.title or report.operation)}, as of {clock(report.as_of)}", style="dim")
+    )
     for finding in report.findings:
         _finding(finding, console)
     for table in report.tables:
         _table(table, console)
     for step in report.next:
-        console.print(Text.assemble(("Next: ", "bold"), f"{step.label}  ", (command(step.operation), "dim")))
+        console.print(
+            Text.assemble(("Next: ", "bold"), f"{_plain(step.label)}  ", (command(step.operation), "dim"))
+        )
 
 
 def plan_terminal(plan: Plan, console: Console) -> None:
@@ -97,9 +101,9 @@ def _table(table: Table, console: Console) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    made = RichTable(title=_plain(table.title), title_justify="left", box=SIMPLE, title_style="bold")
+    made = RichTable(title=Text(_plain(table.title)), title_justify="left", box=SIMPLE, title_style="bold")
     for column in table.columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(Text(_plain(column)), overflow="fold")
     for row in table.rows:
         made.add_row(*(Text(_plain(cell)) for cell in row))
     console.print(made)

@@ -20,7 +20,10 @@ _CHUNK: Final = 900  # Google takes at most 1,000 ack ids or 512 KB in one reque
 _CHUNK_BYTES: Final = 400_000
 _PULL: Final = 1000
 _EMPTY: Final = 2  # pulls that bring nothing new before the queue counts as seen
-_PULL_S: Final = 10.0
+# A pull of an empty queue answers only when its time is over: long enough for a slow answer, short
+# enough for a person who waits.
+_PULL_S: Final = 2.5
+_PUBLISH_S: Final = 20.0
 _DAY_S: Final = 86400.0
 
 
@@ -97,7 +100,7 @@ def take(
 ) -> list[Message]:
     """Up to ``limit`` different messages, all held under a lease of ``lease_s`` (10 to 600 s).
 
-    Pulls until the limit, until two pulls bring nothing new, or until ``budget_s`` (wall time) is
+    Pulls until the limit, until the queue gives nothing new, or until ``budget_s`` (wall time) is
     spent.  The caller gives every one of them back (:func:`release`) or acknowledges it; if it is
     killed instead, Pub/Sub delivers them again when the leases have run out.
     """
@@ -106,11 +109,12 @@ def take(
     end = time.monotonic() + budget_s
     try:
         while len(held) < limit and empty < _EMPTY and (left := end - time.monotonic()) > 0:
-            batch = pull(clients, project, name, limit - len(held), wait_s=min(_PULL_S, max(left, 1.0)))
+            batch = pull(clients, project, name, limit - len(held), wait_s=min(_PULL_S, max(left, 0.5)))
             fresh = [message for message in batch if message.id not in held]
             # A redelivery brings a newer ack id; only the newest can be given back.
             held.update((message.id, message) for message in batch)
-            empty = 0 if fresh else empty + 1
+            # A queue that gave some and then nothing is seen; one that gave nothing gets a second chance.
+            empty = 0 if fresh else empty + (2 if held else 1)
             if batch:
                 lease(clients, project, name, batch, lease_s)
             if progress is not None:
@@ -155,7 +159,7 @@ def publish(
         "messages": [{"data": data, "attributes": dict(attributes)} for data, attributes in messages],
     }
     with explained("Pub/Sub", f"publishing to {topic}"):
-        return list(clients.publisher.publish(request=request, **repeatable(30.0)).message_ids)
+        return list(clients.publisher.publish(request=request, **repeatable(_PUBLISH_S)).message_ids)
 
 
 def _message(raw: Any) -> Message:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 500
 _BATCH_BYTES: Final = 5_000_000  # Pub/Sub takes 10 MB in one request; attributes come on top
-_LEASE_S: Final = 300
-_RENEW_S: Final = 100.0  # leases run on wall time, whatever clock the rules run on
+# Longer than a publish may take (20 s), short enough that a killed run can soon be run again.
+_LEASE_S: Final = 30
+_RENEW_S: Final = 8.0  # leases run on wall time, whatever clock the rules run on
 _EMPTY: Final = 2
 
 
@@ -60,16 +61,10 @@ def replay(ctx: Context, plan: Plan, progress: ProgressSink) -> Outcome:
             open_ = {message.id: message for message in batch}
             pubsub.lease(ctx.clients, project, name, batch, _LEASE_S)
             fresh = [message for message in open_.values() if message.id not in keep]
+            # A redelivery brings a newer ack id; only the newest can be given back.
             keep.update((id_, message) for id_, message in open_.items() if id_ in keep)
             empty = 0 if fresh else empty + 1
-            items = [_item(ctx, plan, message) for message in fresh]
-            going = [item for item in items if item.decision.fate == "replay"][: want - outcome.sent]
-            chosen = {item.message.id for item in going}
-            for item in items:
-                if item.message.id not in chosen:
-                    keep[item.message.id] = item.message
-                    if item.decision.fate != "replay":
-                        outcome.stayed[item.decision.fate] += 1
+            going = _sort(ctx, plan, fresh, want - outcome.sent, keep, outcome)
             for item in _send(ctx, plan, name, going, outcome, progress, want):
                 keep[item.message.id] = item.message
             open_ = {}
@@ -79,6 +74,21 @@ def replay(ctx: Context, plan: Plan, progress: ProgressSink) -> Outcome:
     finally:
         pubsub.release(ctx.clients, project, name, (keep | open_).values())
     return outcome
+
+
+def _sort(
+    ctx: Context, plan: Plan, fresh: Sequence[Message], room: int, keep: dict[str, Message], outcome: Outcome
+) -> list[_Item]:
+    """Those to send, at most ``room``; the others are kept under their leases and counted."""
+    items = [_item(ctx, plan, message) for message in fresh]
+    going = [item for item in items if item.decision.fate == "replay"][:room]
+    chosen = {item.message.id for item in going}
+    for item in items:
+        if item.message.id not in chosen:
+            keep[item.message.id] = item.message
+            if item.decision.fate != "replay":
+                outcome.stayed[item.decision.fate] += 1
+    return going
 
 
 def _item(ctx: Context, plan: Plan, message: Message) -> _Item:
