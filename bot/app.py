@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from bot import calendar
 from bot.clock import Clock
@@ -169,7 +169,7 @@ class Bot:
             *health.routes(self._figures, self._can_store),
             Route("/openapi.json", openapi),
             *page_routes(_Pages(self), self.settings.web_token or None),
-            Mount("/slack/events", app=self.slack.asgi),
+            Route("/slack/events", self.slack.asgi),
         ]
         return Starlette(routes=routes, lifespan=self._lifespan)
 

@@ -254,8 +254,7 @@ class Story:
         for heading in ("Timeline", "Root cause", "Action Items"):
             if heading.lower() not in review.lower():
                 raise Trouble(f"the review lacks {heading}")
-        if not self._reports("dlq.replay", channel):
-            raise Trouble("the replay has no report")
+        self._finding("dlq.replay", channel)
 
     def _transcript(self, review: str) -> str:
         incident = self._incident()

@@ -63,7 +63,7 @@ class Processor:
             await self._store.awrite(lambda tx: _single(tx, house, row))
         except StorageError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next row must not wait for it
+        except Exception as error:
             log.exception("inbox_poison", action="inbox_poison", row=row.id, source=row.source)
             reason = f"{type(error).__name__}: {error}"[:500]
             await self._store.awrite(lambda tx: tx.inbox_dead(row.id, reason))
@@ -74,7 +74,7 @@ class Processor:
             return
         try:
             self._record_budget(budget_of(row), row)
-        except Exception:  # noqa: BLE001 - figures for /cost report; the alert itself is stored
+        except Exception:
             log.exception("budget_not_recorded", action="budget_not_recorded", row=row.id)
 
 

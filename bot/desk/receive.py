@@ -162,8 +162,10 @@ def _open_after_close(tx: Tx, house: House, alert: Alert, closed: Alert, receive
     )
     standing = None if alert.kind is Kind.SECURITY else tx.open_incident(where.key)
     if standing is not None:
-        was_recovering = standing.status == "recovering"
-        opened = [] if was_recovering else _joins(tx, house, standing, alert, received_at)
+        joins = _joins(tx, house, standing, alert, received_at)
+        # Opened and closed again already: what was recovering goes on recovering.
+        keeps = standing.status == "recovering" and proves
+        opened = [e for e in joins if e.type != "relapsed"] if keeps else joins
         state = lifecycle.apply(standing, opened)
         events = opened + lifecycle.alert_closes(state, done, tx.now())
         tx.put_alert(done, incident=standing.id)
@@ -206,9 +208,10 @@ def open_incident(
         runbook=house.runbook_names().get(alert.kind, ""),
     )
     now = tx.now()
-    data = lifecycle.alert_line(alert, began_at, note)
+    limits = house.policy.thresholds
+    data = lifecycle.alert_line(alert, began_at, note, limits)
     events = [first, Event(type="alert_opened", at=received_at, actor=alert.source, data=data)]
-    events += began_by_alert([], alert, began_at, now, alert.source)
+    events += began_by_alert([], alert, began_at, now, alert.source, limits)
     if closed is not None:
         state = lifecycle.apply(begin(number, first), events[1:])
         events += lifecycle.alert_closes(state, closed, now)
@@ -275,7 +278,7 @@ def _budget_grows(tx: Tx, house: House, incident: Incident, alert: Alert, why: s
         events = [lifecycle.event("noted", now, alert.source, text=f"{why}. {alert.summary}")]
     if alert.severity is Severity.CRITICAL:
         holding = [f.id for f in lifecycle.apply(incident, events).holding]
-        events += began_by_alert(holding, alert, now, now, alert.source)
+        events += began_by_alert(holding, alert, now, now, alert.source, house.policy.thresholds)
     change(tx, house, incident, incident.id, events)
 
 
@@ -283,7 +286,6 @@ def replace_alert(incident: Incident, alert: Alert) -> Incident:
     """The incident without its memory of this alert, so that a graver one is taken as new."""
     name = f"{alert.source}:{alert.key}"
     return replace(incident, alerts={k: v for k, v in incident.alerts.items() if k != name})
-
 
 
 def budget_of(row: InboxRow) -> BudgetNotification:

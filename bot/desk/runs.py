@@ -313,7 +313,6 @@ def report_row(tx: Tx, house: House, run: Run, report: Report, name: str, **more
                 f"{name}:{run.id}",
                 incident,
                 form="report",
-                text=report.verdict,
                 report=report.to_json(),
                 buttons=buttons,
                 metadata={

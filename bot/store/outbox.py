@@ -207,7 +207,8 @@ def _put(postgres: bool, replaces: bool) -> Any:
     if not replaces:
         return insert.on_conflict_do_nothing()
     new, old = insert.excluded, outbox.c
-    waits = old.state.in_([State.PENDING.value, State.SENDING.value])
+    # Not IN: a list of values cannot be part of a statement that is carried out for many rows.
+    waits = sa.or_(old.state == State.PENDING.value, old.state == State.SENDING.value)
     return insert.on_conflict_do_update(
         index_elements=[old.key],
         set_={
