@@ -41,6 +41,7 @@ from pipeline.report import Report
 
 DEFAULT_URL: Final = "sqlite:///var/streamwatch.db"
 _BUSY_S: Final = 30
+_CREATING: Final = 727270  # any number of ours, for PostgreSQL's advisory lock
 
 _metadata = MetaData()
 _id = BigInteger().with_variant(Integer, "sqlite")
@@ -123,7 +124,10 @@ class History:
             _prepare_sqlite(engine)
         history = cls(engine)
         with history._write() as connection:
-            # checkfirst, because the bot and a terminal may open a new database together
+            # The bot and a terminal may open a new database together: one makes the tables, the
+            # other waits (SQLite by the write lock, PostgreSQL by this one) and finds them.
+            if not sqlite:
+                connection.execute(select(func.pg_advisory_xact_lock(_CREATING)))
             _metadata.create_all(connection, checkfirst=True)
         return history
 
