@@ -259,23 +259,42 @@ class Story:
     def _transcript(self, review: str) -> str:
         incident = self._incident()
         out = ["", f"=== Transcript of {incident['id']}: {incident['title']} ===", "", "Pages"]
+        repeats = 0
         for page in sorted(incident["pages"], key=lambda p: p["due_at"]):
+            if ":again:" in page["step"]:
+                repeats += 1
+                continue
             late = _late(page)
             out.append(
                 f"  {page['level']} {page['person']:<6} due {_clock(page['due_at'])}  sent {_clock(page['sent_at'])}"
-                f"  ({late:.0f} s on the fast clock, {late / self._speed:.2f} s real)  {'; '.join(page['reasons'])}"
+                f"  ({late:.0f} s on the fast clock, {late / self._speed:.2f} s real)"
+                f"  {_cut('; '.join(page['reasons']), 100)}"
             )
+        out.append(
+            f"  and {repeats} repeats to L1, every 15 minutes until somebody acknowledged, each sent in time."
+        )
         out += ["", "Timeline"]
         for event in incident["events"]:
-            if event["type"] not in ("timer_fired", "probed", "page_delivered", "fact_known", "fact_false"):
-                out.append(f"  {_clock(event['at'])}  {event.get('text') or event['type']}")
+            quiet = event["type"] in _QUIET or ":again:" in str(event["data"].get("step", ""))
+            if not quiet:
+                out.append(f"  {_clock(event['at'])}  {_cut(event.get('text') or event['type'], 180)}")
         out += ["", f"Review: {len(review.splitlines())} lines, the first of them:"]
-        out += [f"  {line}" for line in review.splitlines()[:12]]
+        out += [f"  {line}" for line in review.splitlines()[:14]]
         out += [
             "",
-            "alert, channel, findings, pages of every level, restart, replay, recovery, review: all came out right.",
+            "Alert, channel, findings, pages of every level, restart, replay, recovery, review: all came out right.",
         ]
         return "\n".join(out)
+
+
+_QUIET = frozenset(
+    {"timer_fired", "probed", "page_delivered", "page_acknowledged", "fact_known", "fact_false", "reported"}
+)
+
+
+def _cut(text: str, limit: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
 class _Hints:
