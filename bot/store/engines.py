@@ -8,6 +8,7 @@ PostgreSQL: psycopg 3 with limits on locks, statements and idle transactions.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from sqlalchemy.pool import QueuePool
 from bot.core.errors import ConfigError
 
 BUSY_TIMEOUT_MS = 30_000
+_PAUSE_MS = 20
 _POSTGRES_LIMITS = (
     "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=10000 -c statement_timeout=15000"
 )
@@ -77,6 +79,19 @@ def open_engines(text: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Engine
     )
 
 
+def _use_wal(cursor: sqlite3.Cursor, busy_ms: int) -> None:
+    """Switch the file to WAL, once for its life. SQLite does not wait for others in this one step."""
+    tries = max(1, busy_ms // _PAUSE_MS)
+    for left in reversed(range(tries)):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not left:
+                raise
+            threading.Event().wait(_PAUSE_MS / 1000)
+
+
 def _sqlite(url: URL, begin: str, busy_ms: int, *, connections: int, query_only: bool) -> Engine:
     engine = sa.create_engine(
         url,
@@ -93,7 +108,7 @@ def _sqlite(url: URL, begin: str, busy_ms: int, *, connections: int, query_only:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {busy_ms}")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _use_wal(cursor, busy_ms)
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute(f"PRAGMA query_only = {'ON' if query_only else 'OFF'}")

@@ -156,10 +156,13 @@ class Outbox(Session):
         return None if found is None else (State(found.state), found.reason)
 
     def outbox_counts(self) -> dict[str, int]:
-        """How many rows are in each state."""
-        query = sa.select(outbox.c.state, sa.func.count().label("number")).group_by(outbox.c.state)
-        counts = {state.value: 0 for state in State}
-        counts.update({row.state: row.number for row in self._execute(query)})
+        """How many rows are pending, sending and dead; by their indexes, so that it may be asked often."""
+        unfinished = sa.text("state IN ('pending', 'sending')")
+        query = sa.select(outbox.c.state, sa.func.count().label("number")).where(unfinished)
+        counts = {State.PENDING.value: 0, State.SENDING.value: 0}
+        counts.update({row.state: row.number for row in self._execute(query.group_by(outbox.c.state))})
+        dead = sa.select(sa.func.count()).select_from(outbox).where(sa.text("state = 'dead'"))
+        counts[State.DEAD.value] = int(self._execute(dead).scalar_one())
         return counts
 
     def _held(self, statement: Any, row: Leased) -> Any:

@@ -70,6 +70,8 @@ sa.Index(
     sqlite_where=sa.text("state = 'new'"),
     postgresql_where=sa.text("state = 'new'"),
 )
+_DEAD = sa.text("state = 'dead'")
+sa.Index("inbox_dead", inbox.c.id, sqlite_where=_DEAD, postgresql_where=_DEAD)
 
 incidents = sa.Table(
     "incidents",
@@ -165,6 +167,7 @@ sa.Index(
     sqlite_where=_UNFINISHED,
     postgresql_where=_UNFINISHED,
 )
+sa.Index("outbox_dead", outbox.c.id, sqlite_where=_DEAD, postgresql_where=_DEAD)
 
 runs = sa.Table(
     "runs",

@@ -49,7 +49,7 @@ def test_dead_row_is_shown_and_blocks_nobody(database: Database) -> None:
     assert [each.id for each in database.write(lambda tx: tx.inbox_batch(10))] == [second.id]
     ((shown, reason),) = database.read(lambda tx: tx.inbox_dead_rows(10))
     assert (shown.id, reason) == (first.id, "no incident in it")
-    assert database.read(lambda tx: tx.inbox_counts()) == {"new": 1, "done": 0, "dead": 1}
+    assert database.read(lambda tx: tx.inbox_counts()) == {"waiting": 1, "dead": 1}
 
 
 def test_processed_rows_are_forgotten_after_their_time(database: Database, clock: ManualClock) -> None:
@@ -61,7 +61,7 @@ def test_processed_rows_are_forgotten_after_their_time(database: Database, clock
     database.write(lambda tx: tx.inbox_dead(ids[2], "why"))
     assert database.write(lambda tx: tx.inbox_prune(clock.now())) == 0
     assert database.write(lambda tx: tx.inbox_prune(clock.advance(1))) == 1
-    assert database.read(lambda tx: tx.inbox_counts()) == {"new": 1, "done": 0, "dead": 1}
+    assert database.read(lambda tx: tx.inbox_counts()) == {"waiting": 1, "dead": 1}
 
 
 def test_run_is_stored_once_by_its_id(database: Database, clock: ManualClock) -> None:

@@ -172,6 +172,8 @@ def test_refused_row_is_dead_and_lets_the_next_go(database: Database) -> None:
     finish(database, lease, Refused(reason="channel_not_found"))
     assert database.read(lambda tx: tx.outbox_state("a")) == (State.DEAD, "channel_not_found")
     assert keys(claim(database)) == ["b"]
+    database.write(lambda tx: tx.enqueue([row("c")]))
+    assert database.read(lambda tx: tx.outbox_counts()) == {"pending": 1, "sending": 1, "dead": 1}
 
 
 def test_delayed_row_waits(database: Database, clock: ManualClock) -> None:

@@ -16,6 +16,7 @@ depends_on = None
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _UNFINISHED = sa.text("state IN ('pending', 'sending')")
 _NEW = sa.text("state = 'new'")
+_DEAD = sa.text("state = 'dead'")
 
 _SQLITE_APPEND_ONLY = """
 CREATE TRIGGER events_no_{lower} BEFORE {upper} ON events
@@ -69,6 +70,7 @@ def _inbox() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("inbox_new", "inbox", ["id"], sqlite_where=_NEW, postgresql_where=_NEW)
+    op.create_index("inbox_dead", "inbox", ["id"], sqlite_where=_DEAD, postgresql_where=_DEAD)
 
 
 def _incidents() -> None:
@@ -159,6 +161,7 @@ def _outbox() -> None:
         sqlite_where=_UNFINISHED,
         postgresql_where=_UNFINISHED,
     )
+    op.create_index("outbox_dead", "outbox", ["id"], sqlite_where=_DEAD, postgresql_where=_DEAD)
 
 
 def _runs() -> None:
