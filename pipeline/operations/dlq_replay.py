@@ -116,17 +116,14 @@ class DlqReplay(ChangeOperation):
 
 def _standing(ctx: Context, still_arriving: set[str]) -> str:
     """Why a replay would only feed the queue again, or nothing (RULES "Operations at 03:10", Replay)."""
-    if "down" in ctx.facts:
-        down, text = ctx.facts["down"], "the pipeline is down"
-        slow = ctx.facts.get("degraded_by_errors")
-    else:
-        measured = measure(ctx.clients, ctx.pipeline, ctx.now(), ctx.deadline_s, with_logs=False)
-        known = {fact.id: fact for fact in facts(measured)}
-        down, text = known["down"].on, known["down"].text
-        slow = (known["error_rate"].value or 0.0) > DEFAULT.error_warning
+    measured = measure(ctx.clients, ctx.pipeline, ctx.now(), ctx.deadline_s, with_logs=False)
+    known = {fact.id: fact for fact in facts(measured)}
+    down, text = known["down"].on, known["down"].text
+    slow = (known["error_rate"].value or 0.0) > DEFAULT.error_warning
     if down:
         return f"The pipeline is down: {text}."
-    if down is None:
+    # What the caller knows is older than a look of our own; it counts where there is none.
+    if down is None and (measured.jobs is not None or ctx.facts.get("down") is not False):
         return f"It is not sure that the pipeline runs: {text}."
     if slow and still_arriving:
         return f"The pipeline still refuses events for the same rule ({', '.join(sorted(still_arriving))})."

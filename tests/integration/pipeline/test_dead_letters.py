@@ -288,3 +288,13 @@ def test_replay_killed_between_publish_and_ack_loses_nothing(stand: Stand) -> No
     # those that were published twice carry the same key, by which they can be told
     assert len({message.attributes["replay_of"] for message in sent}) == len(originals)
     assert len(sent) > len(originals), "the kill came too late to test anything"
+
+
+def test_what_the_caller_knows_never_hides_what_is_measured(stand: Stand) -> None:
+    stand.happen({"scenario": "job_failed"}, minutes=3)
+    stand.dead_letters(*clicks(1))
+    assert "is down" in (stand.knowing(down=False).plan("dlq.replay").refusal or "")
+    stand.happen({"scenario": "healthy"}, minutes=12)
+    assert stand.knowing(down=True).plan("dlq.replay").refusal is None
+    stand.happen({"errors": [{"method": "ListJobs", "code": "PERMISSION_DENIED", "count": 4}]})
+    assert "not sure" in (stand.plan("dlq.replay").refusal or "")
