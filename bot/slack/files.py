@@ -12,10 +12,11 @@ from collections import OrderedDict
 from typing import Any
 
 from bot.core.delivery import Ambiguous, Leased
-from bot.core.text import cut, plain
+from bot.core.text import cut
 from bot.slack.api import Api
 from bot.slack.lookup import messages
 from bot.slack.outcome import Failure
+from bot.slack.words import prose
 
 TITLE_MAX = 200
 # Shorter than for messages: an older file of the same name must not pass for this one.
@@ -56,7 +57,7 @@ class Uploads:
 
     async def _complete(self, row: Leased, file_id: str, channel: str, thread: str) -> None:
         shown: dict[str, Any] = {"files": [{"id": file_id, "title": _title(row)}], "channel_id": channel}
-        if comment := plain(str(row.outbound.data.get("comment", "")), 1500):
+        if comment := prose(str(row.outbound.data.get("comment", "")), 1500):
             shown["initial_comment"] = comment
         if thread:
             shown["thread_ts"] = thread

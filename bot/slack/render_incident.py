@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.core.escalation import Timer, TimerKind, timers
 from bot.core.incident import FactState, Incident, Status
-from bot.core.text import cut, inline, link, plain
+from bot.core.text import cut, inline, link
 from bot.slack.blocks import HEADER_MAX, Body, Button, Confirm, Message, context, header
 from bot.slack.words import (
     Frame,
@@ -17,6 +17,7 @@ from bot.slack.words import (
     moment,
     paragraphs,
     person,
+    prose,
     severity_mark,
     severity_word,
     table,
@@ -61,7 +62,7 @@ def render_headline(data: Mapping[str, Any], incident: Incident) -> Message:
     _alerts(body, incident)
     _next(body, incident)
     if incident.last_status:
-        said = plain(incident.last_status, 600)
+        said = prose(incident.last_status, 600)
         body.say(f"Last status: {said}", f"*Last status:* {said}")
     if incident.linked:
         body.say("Earlier: " + ", ".join(f"INC-{n}" for n in incident.linked[:10]))

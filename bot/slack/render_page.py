@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.core.text import inline, plain
+from bot.core.text import inline
 from bot.slack.blocks import HEADER_MAX, Body, Button, Message, divider, header
 from bot.slack.words import (
     Frame,
@@ -18,6 +18,7 @@ from bot.slack.words import (
     mention,
     moment,
     person,
+    prose,
     severity_mark,
     severity_word,
 )
@@ -76,7 +77,7 @@ def _one(body: Body, item: PageItem, *, here: bool = False) -> None:
     for line, shown in _facts(item):
         body.say(line, shown)
     for line in _texts(data.get("lines"))[:20]:
-        body.say(plain(line, 600))
+        body.say(prose(line, 600))
     channel = "" if here or frame.incident is None else channel_link(frame.incident.channel_id)
     if channel:
         body.say(f"Channel: {channel}")
@@ -108,7 +109,7 @@ def _facts(item: PageItem) -> list[tuple[str, str]]:
         late = _late(item)
         lines.append((f"Due: {due}{late}", f"*Due:* {date_mark(data.get('due_at'))}{late}"))
     if summary := str(data.get("summary", "")).strip():
-        safe = plain(summary, 900)
+        safe = prose(summary, 900)
         lines.append((safe, safe))
     return lines
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bot.core.text import inline, plain
+from bot.core.text import inline
 from bot.slack.blocks import SECTION_MAX, Body, Button, Confirm, Message, context
 from bot.slack.words import (
     Frame,
@@ -14,6 +14,7 @@ from bot.slack.words import (
     mention,
     moment,
     paragraphs,
+    prose,
     severity_mark,
     severity_word,
     table,
@@ -139,7 +140,7 @@ def render_note(data: Mapping[str, Any], frame: Frame, metadata: Mapping[str, An
     _mentions(body, data, frame)
     paragraphs(body, str(data.get("text", "")))
     for line in _texts(data.get("lines")):
-        body.say(plain(line, 600))
+        body.say(prose(line, 600))
     raw = data.get("table")
     if isinstance(raw, Mapping):
         rows = [tuple(map(str, row)) for row in raw.get("rows", ())]

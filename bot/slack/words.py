@@ -99,11 +99,15 @@ def channel_link(channel: str) -> str:
     return f"<#{channel}>" if re.fullmatch(r"[CGD][A-Z0-9]{4,}", channel) else ""
 
 
+def prose(text: str, limit: int) -> str:
+    """Outside text that keeps its lines: escaped, and without a code fence that it might leave open."""
+    return plain(text, limit).replace("```", "'''")
+
+
 def paragraphs(body: Body, text: str) -> None:
     """The desk's plain text, line by line, escaped; code fences have no meaning in it."""
     for line in clean(text).splitlines():
-        safe = plain(line, LINE_MAX)
-        body.say(safe.replace("```", "'''"))
+        body.say(prose(line, LINE_MAX))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], limit: int = SECTION_MAX) -> str:
