@@ -154,7 +154,7 @@ class Story:
         return str(self._reports(operation, channel)[-1]["text"])
 
     def _files(self, channel: str) -> bool:
-        found = next((c for c in self._sandbox.state()["channels"] if c["name"] == channel), {})
+        found: dict[str, Any] = next((c for c in self._sandbox.state()["channels"] if c["name"] == channel), {})
         return bool(found.get("files"))
 
     def _wait_for_levels(self) -> None:
@@ -201,7 +201,7 @@ class Story:
         while True:
             before = {m["ts"] for m in self._messages(channel) if _is_plan(m, operation)}
             self._sandbox.command(user, channel, text)
-            self._until(lambda b=before: self._plans(channel, operation) - b, 30, f"no plan for {text} came")  # type: ignore[misc]
+            self._until(lambda b=before: self._plans(channel, operation) - b, 30, f"no plan for {text} came")
             ts = max(self._plans(channel, operation) - before)
             message = next(m for m in self._messages(channel) if m["ts"] == ts)
             if "plan_confirm" in str(message.get("blocks")):

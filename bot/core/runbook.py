@@ -158,3 +158,21 @@ def kinds_by_name(runbooks: Iterable[Runbook]) -> dict[str, str]:
 
 def _plain(name: str) -> str:
     return name.strip().casefold().removesuffix(".md").replace("_", "-")
+
+
+def unwrapped(prose: str) -> str:
+    """The prose with each paragraph and list item on one line: a chat breaks lines where its reader's window ends."""
+    lines: list[str] = []
+    fresh = True
+    for raw in prose.splitlines():
+        line = raw.strip()
+        starts = fresh or line.startswith(("- ", "* ", "> ", "#", "|", "```")) or line[:2].rstrip(".").isdigit()
+        if not line:
+            fresh = True
+            continue
+        if starts or not lines:
+            lines.append(line)
+        else:
+            lines[-1] = f"{lines[-1]} {line}"
+        fresh = False
+    return "\n".join(lines)

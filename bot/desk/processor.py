@@ -55,19 +55,17 @@ class Processor:
 
     async def _one(self, house: House) -> InboxRow | None:
         """The first row alone; when it is poison it goes aside, shown and counted."""
-        first = await self._store.aread(lambda tx: list(tx.inbox_batch(1)))
-        if not first:
-            return None
-        row = first[0]
+        taken: list[InboxRow] = []
         try:
-            await self._store.awrite(lambda tx: _single(tx, house, row))
+            return await self._store.awrite(lambda tx: _single(tx, house, taken))
         except StorageError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next row must not wait for it
+            row = taken[-1]
             log.exception("inbox_poison", action="inbox_poison", row=row.id, source=row.source)
             reason = f"{type(error).__name__}: {error}"[:500]
             await self._store.awrite(lambda tx: tx.inbox_dead(row.id, reason))
-        return row
+            return row
 
     def _remember(self, row: InboxRow) -> None:
         if row.source != "budget":
@@ -92,10 +90,16 @@ def _batch(tx: Tx, house: House, limit: int) -> list[InboxRow]:
     return rows
 
 
-def _single(tx: Tx, house: House, row: InboxRow) -> None:
+def _single(tx: Tx, house: House, taken: list[InboxRow]) -> InboxRow | None:
+    """Take and process one row in one transaction; ``taken`` tells the caller which it was if that fails."""
+    rows = list(tx.inbox_batch(1))
+    if not rows:
+        return None
+    taken.append(rows[0])
     try:
-        process(tx, house, row)
+        process(tx, house, rows[0])
     except Unusable as unusable:
-        tx.inbox_dead(row.id, unusable.reason)
+        tx.inbox_dead(rows[0].id, unusable.reason)
     else:
-        tx.inbox_done([row.id])
+        tx.inbox_done([rows[0].id])
+    return rows[0]

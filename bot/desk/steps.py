@@ -13,7 +13,7 @@ from typing import Any
 from bot.core import lifecycle
 from bot.core.effects import line
 from bot.core.incident import Incident
-from bot.core.runbook import Runbook, Step, by_name, choose_next
+from bot.core.runbook import Runbook, Step, by_name, choose_next, unwrapped
 from bot.desk.change import change
 from bot.desk.house import House
 from bot.desk.ports import Run, Tx
@@ -88,7 +88,7 @@ def offer(tx: Tx, incident: Incident, book: Runbook, step: Step) -> None:
         value = json.dumps({"incident": incident.id, "step": name}, separators=(",", ":"))
         buttons = [{"action": "step_done", "label": f"Done: {step.title}"[:75], "value": value}]
     key = f"offer:{incident.name}:{incident.epoch}:{book.name}:{step.id}"
-    tx.enqueue([line(incident, key, f"{head}\n{step.prose}".strip(), buttons=buttons)])
+    tx.enqueue([line(incident, key, f"{head}\n{unwrapped(step.prose)}".strip(), buttons=buttons)])
 
 
 def find(house: House, name: str) -> tuple[Runbook, Step] | None:

@@ -11,7 +11,7 @@ from bot.core.delivery import Outbound
 from bot.core.incident import Incident, Status
 from bot.core.policy import Level
 from bot.core.refusal import Refused
-from bot.core.runbook import Runbook, by_name, targets
+from bot.core.runbook import Runbook, by_name, targets, unwrapped
 from bot.desk import steps
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need, which
@@ -52,8 +52,8 @@ def runbook_show(asked: Asked) -> Answers:
     for place, step in enumerate(book.steps, 1):
         how = f"runs {step.run}" if step.run else "for a person"
         lines.append(f"{place}. {step.title} ({how})")
-        lines += [f"    {part}" for part in step.prose.splitlines() if part.strip()][:6]
-    return [private(asked.asker, asked.key, f"{book.title}\n{book.intro}".strip(), form="list", lines=lines)]
+        lines += [f"    {part}" for part in unwrapped(step.prose).splitlines()][:6]
+    return [private(asked.asker, asked.key, f"{book.title}\n{unwrapped(book.intro)}".strip(), form="list", lines=lines)]
 
 
 def runbook_run(asked: Asked) -> Answers:
