@@ -221,8 +221,10 @@ class Bot:
             refs = [p.slack for p in self.house.roster.people.values() if p.slack]
             found = await self.sender.directory.find_all(refs)
             self.house = replace(self.house, roster=_with_ids(self.house.roster, found))
-            if len(found) == len(refs):
+            missing = sorted(set(refs) - set(found))
+            if not missing:
                 return
+            log.warning("people_unknown_to_slack", action="people_unknown_to_slack", people=missing)
             await asyncio.sleep(60)
 
     async def _figures(self) -> dict[str, float]:

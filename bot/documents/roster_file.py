@@ -14,7 +14,11 @@ from bot.documents.mistakes import Notes, shown, suggest
 from bot.documents.tree import Entries, Items, Scalar, Tree
 
 _NAME = re.compile(r"[^\W_][\w.-]{0,79}")
-_SLACK_ID = re.compile(r"[UW][A-Z0-9]{2,20}", re.ASCII)
+# A member id, a handle (@alice, alice), or the e-mail address that Slack knows: the last two are looked up.
+_SLACK_REF = re.compile(
+    r"[UW][A-Z0-9]{2,20}|@?[a-z0-9][a-z0-9._-]{0,79}|[A-Za-z0-9._%+'-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}",
+    re.ASCII,
+)
 _GROUP = re.compile(r"S[A-Z0-9]{7,20}|@[a-z0-9][a-z0-9._-]{0,79}", re.ASCII)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}", re.ASCII)
 _PHONE = re.compile(r"\+?[0-9(][0-9A-Za-z ().\-/]{2,30}", re.ASCII)
@@ -64,14 +68,20 @@ def _person(name: str, tree: Tree, notes: Notes) -> Person:
     ways = {key: value for key, value in found.items() if not reader.absent(value)}
     if not any(key in ways for key in ("slack", "email", "phone", "hook")):
         notes.add(tree.line, f"{name} cannot be reached", "Add `slack: U...`, an email, a phone or a hook.")
+    slack = _matching(
+        ways.get("slack"),
+        notes,
+        f"{name}, slack",
+        _SLACK_REF,
+        "Slack member id or handle",
+        "U012ABCDEF or @alice",
+    )
+    email = _matching(ways.get("email"), notes, f"{name}, email", _EMAIL, "e-mail address", "a@example.com")
     return Person(
         name=name,
-        slack=_matching(
-            ways.get("slack"), notes, f"{name}, slack", _SLACK_ID, "Slack member id", "U012ABCDEF"
-        ),
-        email=_matching(
-            ways.get("email"), notes, f"{name}, email", _EMAIL, "e-mail address", "a@example.com"
-        ),
+        # Whoever gives only an e-mail address is looked up in Slack by it: a page must not miss them.
+        slack=slack if "slack" in ways else email,
+        email=email,
         phone=_matching(ways.get("phone"), notes, f"{name}, phone", _PHONE, "phone number", "+1-555-0100"),
         hook=_url(ways["hook"], notes, f"{name}, hook") if "hook" in ways else None,
         tz=_zone(ways["tz"], notes, f"{name}, tz") if "tz" in ways else "UTC",

@@ -134,7 +134,7 @@ ROSTER = [
         "rotations are not supported yet",
         "one",
     ),
-    ("people:\n  alice: {slack: '@alice'}\n" + L1, 2, "is no Slack member id", "U012"),
+    ("people:\n  alice: {slack: 'Alice A.'}\n" + L1, 2, "is no Slack member id", "U012"),
     ("people:\n  alice: {email: alice.example.com}\n" + L1, 2, "is no e-mail", "@example.com"),
     ("people:\n  alice: {slack: U01ALICE, tz: Europe/Berln}\n" + L1, 2, "not a time zone", "Europe/Berlin"),
     ("people:\n  alice: {slack: U01ALICE, phone: x}\n" + L1, 2, "is no phone number", "+1-555"),
@@ -198,6 +198,17 @@ def test_a_mistake_in_a_rehearsal_names_its_line(
 ) -> None:
     path = _file(tmp_path, text)
     _check(lambda: load_rehearsal(path, {"alice"}), path, line, says, remedy)
+
+
+def test_people_are_named_to_slack_by_id_handle_or_e_mail_address(tmp_path: Path) -> None:
+    people = (
+        "people:\n  alice: {slack: U01ALICE}\n  bob: {slack: '@bob'}\n  carol: {slack: carol@example.com}\n"
+        "  dave: {email: dave@example.com}\n  erin: {phone: '+1-555-0105'}\n"
+    )
+    roster = load_roster(_file(tmp_path, people + L1))
+    assert {name: person.slack for name, person in roster.people.items()} == {
+        "alice": "U01ALICE", "bob": "@bob", "carol": "carol@example.com", "dave": "dave@example.com", "erin": None,
+    }  # fmt: skip
 
 
 def test_an_empty_folder_tells_all_files_that_are_missing(tmp_path: Path) -> None:
