@@ -24,7 +24,7 @@ class Trouble(Exception):
 
 def free_port(wanted: int) -> int:
     """The wanted port if it, and the one after it, are free; else a free pair."""
-    candidates = [wanted, *range(wanted + 10, wanted + 400, 10)]
+    candidates: list[int] = [wanted, *range(wanted + 10, wanted + 400, 10)]
     for first in candidates:
         if all(_is_free(port) for port in (first, first + 1)):
             return first

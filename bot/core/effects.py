@@ -294,10 +294,9 @@ def page_rows(i: Incident, e: Event) -> Iterable[Outbound]:
 
 
 def _refresh_pages(i: Incident) -> Iterable[Outbound]:
-    """The direct messages of this epoch show the channel, and who acknowledged, by an edit in place."""
-    for page in i.pages.values():
-        if page.epoch != i.epoch or not page.sent_at:
-            continue
+    """Each person's newest direct message shows the channel, and who acknowledged, by an edit in place."""
+    newest = {page.person: page for page in i.pages.values() if page.epoch == i.epoch and page.sent_at}
+    for page in newest.values():
         dm, _ = page_keys(page.id)
         data = {
             "page": page.id,

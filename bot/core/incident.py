@@ -417,7 +417,12 @@ def _page_failed(s: Incident, e: Event) -> Incident:
 
 
 def _page_acknowledged(s: Incident, e: Event) -> Incident:
-    return _with_page(s, e, lambda p: replace(p, acked_at=p.acked_at or e.at))
+    """``pages`` are all that the person answers with it; ``page`` is the newest of them."""
+    named = {e.data["page"], *e.data.get("pages", ())}
+    pages = {
+        name: replace(p, acked_at=p.acked_at or e.at) if name in named else p for name, p in s.pages.items()
+    }
+    return replace(s, pages=pages)
 
 
 def _timer_fired(s: Incident, e: Event) -> Incident:

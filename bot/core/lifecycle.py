@@ -268,13 +268,17 @@ def _need_active(incident: Incident) -> None:
 def acknowledge(incident: Incident, person: str, now: datetime, page: str = "") -> list[Event]:
     """Any page's acknowledgement acknowledges the incident; each page is acknowledged by its own person."""
     _need_active(incident)
-    events = [
-        event("page_acknowledged", now, person, page=p.id, person=person)
+    theirs = [
+        p.id
         for p in incident.pages.values()
         if p.person == person
         and p.acked_at is None
         and (not page or p.id == page or p.epoch == incident.epoch)
     ]
+    events = []
+    if theirs:
+        newest = page if page in theirs else theirs[-1]
+        events.append(event("page_acknowledged", now, person, page=newest, pages=theirs, person=person))
     if not incident.acked_by:
         events.insert(0, event("acknowledged", now, person, person=person, page=page))
     elif not events and incident.acked_by == person:

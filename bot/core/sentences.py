@@ -23,6 +23,11 @@ def _because(d: Mapping[str, Any], name: str = "reason") -> str:
     return f": {text}" if text else ""
 
 
+def _pages(d: Mapping[str, Any]) -> str:
+    count = len(d.get("pages", ()))
+    return f"all {count} pages" if count > 1 else "the page"
+
+
 def _fact(d: Mapping[str, Any]) -> str:
     return str(d.get("fact", "")).replace("_", " ")
 
@@ -103,7 +108,7 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "page_failed": lambda _, e: (
         f"The page to {e.data.get('person', '')} failed at {e.data['place']}: {e.data['error']}."
     ),
-    "page_acknowledged": lambda _, e: f"{e.data['person']} acknowledged the page.",
+    "page_acknowledged": lambda _, e: f"{e.data['person']} answered {_pages(e.data)}.",
     "timer_fired": lambda _, e: f"Timer fired: {', '.join(e.data['steps'])}.",
     "rule_noted": lambda _, e: (
         f"{e.data['level']} has this incident already; a further reason: {'; '.join(e.data['reasons'])}."

@@ -60,7 +60,7 @@ class Processor:
             return await self._store.awrite(lambda tx: _single(tx, house, taken))
         except StorageError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next row must not wait for it
+        except Exception as error:
             row = taken[-1]
             log.exception("inbox_poison", action="inbox_poison", row=row.id, source=row.source)
             reason = f"{type(error).__name__}: {error}"[:500]

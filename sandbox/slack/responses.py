@@ -40,6 +40,7 @@ def say(
             ts=ts, user=ids.BOT_USER, bot_id=ids.BOT, text=text, blocks=blocks, thread_ts=thread_ts
         )
         message.attachments = body.get("attachments") or []
+        message.metadata = body.get("metadata") or None
         workspace.post(channel, message)
     else:
         whisper(workspace, channel, user, text, blocks=blocks, thread_ts=thread_ts)
