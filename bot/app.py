@@ -109,9 +109,10 @@ class Bot:
         )
         self.slack = build_app(slack, self.desk, self.sender.api, clock)
         self.intake = Intake(self.database, _intake_settings(settings), self.wake, self._web(), clock=clock)
+        self.timers = Loop("timers", self._timers, every_s=tick)
         self.loops = [
             Loop("inbox", self.processor.turn, every_s=1.0),
-            Loop("timers", self._timers, every_s=tick),
+            self.timers,
             Loop("outbox", self.deliverer.turn, every_s=0.5),
             Loop("runs", self._runs, every_s=1.0),
             Loop("watch", self._watch, every_s=min(1.0, tick * 10)),
@@ -134,7 +135,10 @@ class Bot:
         def due(tx: Tx) -> int:
             return sum(1 for number in tx.due_incidents(20) if fire_due(tx, self.house, number) >= 0)
 
-        if not await self.database.aread(lambda tx: _is_due(tx)):
+        left = await self.database.aread(_until_due)
+        if left is None or left > 0:
+            if left is not None:
+                self.timers.wake_in(min(left / self.clock.speed, 60.0))
             return 0
         did = await self.database.awrite(due)
         if did:
@@ -238,9 +242,10 @@ class Bot:
         return True
 
 
-def _is_due(tx: Tx) -> bool:
+def _until_due(tx: Tx) -> float | None:
+    """Seconds of the incident's time until a timer is due; None when none is armed."""
     due = tx.next_due()
-    return due is not None and due <= tx.now()
+    return None if due is None else (due - tx.now()).total_seconds()
 
 
 def _figures(tx: Any) -> dict[str, float]:

@@ -23,6 +23,7 @@ class Loop:
         self._every = every_s
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin, on the running loop."""
@@ -32,8 +33,16 @@ class Loop:
         """Take the next turn now."""
         self._woken.set()
 
+    def wake_in(self, seconds: float) -> None:
+        """Take a turn then as well, so that what falls due between two ticks is not late; replaces the last."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_later(seconds, self.wake)
+
     async def stop(self) -> None:
         """End between two turns, or in the middle of a wait."""
+        if self._alarm is not None:
+            self._alarm.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
