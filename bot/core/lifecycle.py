@@ -153,11 +153,14 @@ def alert_opens(
 
 
 def _kind_of(incident: Incident) -> Kind:
-    """The kind of the most severe open alert; the incident's own among equals."""
-    alerts = incident.open_alerts
+    """The kind of the most severe alert, open or closed; among equals the first in the order of kinds.
+
+    Neither the order in which alerts came nor which of them closed first may decide it.
+    """
+    alerts = [a for a in incident.alerts.values() if not a.muted]
     gravest = Severity.highest(a.severity for a in alerts)
-    kinds = [a.kind for a in alerts if a.severity == gravest]
-    return incident.kind if not kinds or incident.kind in kinds else kinds[0]
+    kinds = {a.kind for a in alerts if a.severity == gravest}
+    return next((kind for kind in Kind if kind in kinds), incident.kind)
 
 
 def alert_closes(incident: Incident, alert: Alert, now: datetime) -> list[Event]:

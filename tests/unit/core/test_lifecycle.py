@@ -1,6 +1,7 @@
 """Rules: From alert to incident. Recovering, resolve, reopen, severity, kind, snooze: what people and sources do."""
 
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 
@@ -302,6 +303,19 @@ def test_the_kind_is_that_of_the_most_severe_alert_and_the_runbook_follows() -> 
     )
     case.do(more)
     assert (case.incident.kind, case.incident.runbook) == (Kind.QUALITY, "data-quality")
+
+
+@pytest.mark.parametrize("order", list(permutations(["a1", "a2", "a3"])), ids="-".join)
+@pytest.mark.parametrize("closing", ["each at once", "none"])
+def test_the_kind_does_not_depend_on_the_order_of_the_alerts(order: tuple[str, ...], closing: str) -> None:
+    kinds = {"a1": ("warning", "quality"), "a2": ("critical", "performance"), "a3": ("critical", "health")}
+    first = kinds[order[0]]
+    case = Case(first[0], kind=first[1])
+    for key in order:
+        case.alert(alert(key, severity=kinds[key][0], kind=kinds[key][1]))
+        if closing == "each at once":
+            case.alert(alert(key, state="closed"))
+    assert (case.incident.severity, case.incident.kind) == ("critical", Kind.HEALTH)
 
 
 def test_a_copy_of_an_alert_changes_nothing() -> None:
