@@ -221,6 +221,24 @@ class Stage:
         except Trouble as problem:
             raise Trouble(f"{problem}\n{self.processes.last_lines()}") from problem
 
+    def until_told(self, count: int, seconds: float = 40.0) -> None:
+        """Until ``count`` incidents stand, each with a channel that has its pinned headline, every page sent,
+        and nothing waits in the inbox. (News and furniture may still follow at Slack's pace.)"""
+
+        def told() -> bool:
+            if self.health()["inbox_waiting"]:
+                return False
+            rows = self.incidents()
+            rooms = {c["id"]: c for c in self.channels()}
+            if len(rows) != count or any(row["channel_id"] not in rooms for row in rows):
+                return False
+            if not all(headlines(room) and room["pins"] for room in rooms.values()):
+                return False
+            pages = [page for row in rows for page in self.incident(row["id"])["pages"]]
+            return all(page["sent_at"] or page["failed"] for page in pages)
+
+        self.until(told, seconds, f"{count} incidents with channel, headline and sent pages did not come")
+
     def until_quiet(self, seconds: float = 40.0) -> None:
         """Until nothing waits in inbox and outbox, twice in a row."""
         seen = 0
