@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +12,7 @@ from typing import Any
 
 import structlog
 from starlette.applications import Starlette
+from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from bot import calendar
@@ -171,6 +173,7 @@ class Bot:
     def _web(self) -> Starlette:
         routes = [
             *health.routes(self._figures, self._can_store),
+            Route("/", lambda _: RedirectResponse("/incidents")),
             Route("/openapi.json", openapi),
             *page_routes(_Pages(self), self.settings.web_token or None),
             Route("/slack/events", self.slack.asgi),
@@ -187,6 +190,8 @@ class Bot:
 
     async def start(self) -> None:
         """Begin every loop; what fell due while nobody ran is done at once."""
+        # Pulls, probes and operations block their threads; none may wait for a slot that another holds.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(24, thread_name_prefix="google"))
         await self.sender.open()
         for loop in self.loops:
             loop.start()

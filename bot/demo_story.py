@@ -154,7 +154,9 @@ class Story:
         return str(self._reports(operation, channel)[-1]["text"])
 
     def _files(self, channel: str) -> bool:
-        found: dict[str, Any] = next((c for c in self._sandbox.state()["channels"] if c["name"] == channel), {})
+        found: dict[str, Any] = next(
+            (c for c in self._sandbox.state()["channels"] if c["name"] == channel), {}
+        )
         return bool(found.get("files"))
 
     def _wait_for_levels(self) -> None:

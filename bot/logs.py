@@ -40,6 +40,8 @@ def set_up(level: str, *, people: bool = False) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(processors=[remove, _clean, renderer], foreign_pre_chain=shared)
     )
+    # Bolt finds the token in the environment too and says that it will not use that one.
+    logging.getLogger("slack_bolt.app").addFilter(lambda record: "will be unused" not in record.getMessage())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -35,7 +35,7 @@ ACTIVE = (Status.OPEN, Status.ACKNOWLEDGED, Status.RECOVERING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One immutable line of the timeline; ``seq``, and the hash, are given by the store.
+    """One immutable line of the timeline; ``seq`` and ``hash`` are given by the store.
 
     ``actor`` is a person's roster name, ``slack:U...`` for somebody who is not on it, a source
     ("cloud-monitoring", "watch") or "streamwatch". ``data`` holds JSON values only; instants in
@@ -47,6 +47,7 @@ class Event:
     actor: str
     data: Mapping[str, Any] = field(default_factory=dict)
     seq: int = 0
+    hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,8 @@ def may_close(incident: Incident) -> list[str]:
 
 
 def draft(incident: Incident, events: Sequence[Event], *, head: str = "") -> str:
-    """The whole review as Markdown. ``events`` is the timeline in order; ``head`` the hash of its last event."""
+    """The whole review as Markdown. ``events`` is the timeline in order; ``head`` the hash of its last event
+    (default: what that event carries)."""
     blocks = [
         f"# Review of {incident.name}: {inline(incident.title, 200)}",
         table(("What", "Value"), _summary(incident, events)),
@@ -81,7 +82,7 @@ def draft(incident: Incident, events: Sequence[Event], *, head: str = "") -> str
         "## Follow-up",
         "\n".join(_follow_up(incident, events)),
         "## Evidence",
-        "\n".join(_evidence(incident, events, head)),
+        "\n".join(_evidence(incident, events, head or (events[-1].hash if events else ""))),
     ]
     return "\n\n".join(blocks) + "\n"
 

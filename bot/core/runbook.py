@@ -166,7 +166,9 @@ def unwrapped(prose: str) -> str:
     fresh = True
     for raw in prose.splitlines():
         line = raw.strip()
-        starts = fresh or line.startswith(("- ", "* ", "> ", "#", "|", "```")) or line[:2].rstrip(".").isdigit()
+        starts = (
+            fresh or line.startswith(("- ", "* ", "> ", "#", "|", "```")) or line[:2].rstrip(".").isdigit()
+        )
         if not line:
             fresh = True
             continue

@@ -53,7 +53,11 @@ def runbook_show(asked: Asked) -> Answers:
         how = f"runs {step.run}" if step.run else "for a person"
         lines.append(f"{place}. {step.title} ({how})")
         lines += [f"    {part}" for part in unwrapped(step.prose).splitlines()][:6]
-    return [private(asked.asker, asked.key, f"{book.title}\n{unwrapped(book.intro)}".strip(), form="list", lines=lines)]
+    return [
+        private(
+            asked.asker, asked.key, f"{book.title}\n{unwrapped(book.intro)}".strip(), form="list", lines=lines
+        )
+    ]
 
 
 def runbook_run(asked: Asked) -> Answers:

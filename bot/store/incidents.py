@@ -114,7 +114,7 @@ class Incidents(Session):
                     "hash": head,
                 }
             )
-            stored.append(kept)
+            stored.append(replace(kept, hash=head))
         self._execute(sa.insert(events), rows)
         return stored
 
@@ -146,7 +146,14 @@ class Incidents(Session):
         """The whole timeline in order."""
         query = sa.select(events).where(events.c.incident == number).order_by(events.c.seq)
         return [
-            Event(type=row.type, at=row.at, actor=row.actor, data=loads_any(row.data), seq=row.seq)
+            Event(
+                type=row.type,
+                at=row.at,
+                actor=row.actor,
+                data=loads_any(row.data),
+                seq=row.seq,
+                hash=row.hash,
+            )
             for row in self._execute(query)
         ]
 

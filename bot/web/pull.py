@@ -59,10 +59,8 @@ class Puller:
 
     def _pull(self, path: str) -> Sequence[Any]:
         request = {"subscription": path, "max_messages": AT_ONCE}
-        return list(
-            self._clients.subscriber.pull(request=request, timeout=20.0, retry=None).received_messages
-        )
+        return list(self._clients.subscriber.pull(request=request, timeout=5.0, retry=None).received_messages)
 
     def _acknowledge(self, path: str, ack_ids: Sequence[str]) -> None:
         request = {"subscription": path, "ack_ids": list(ack_ids)}
-        self._clients.subscriber.acknowledge(request=request, timeout=20.0)
+        self._clients.subscriber.acknowledge(request=request, timeout=10.0)
