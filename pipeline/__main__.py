@@ -41,6 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         return _operate(words)
     except PipelineError as error:
         print(f"Error: {error}", file=sys.stderr)
+        if "--json" in words:
+            _show_failure(words, str(error))
         return USAGE
     except KeyboardInterrupt:
         print(
@@ -249,6 +251,19 @@ def _show(report: Report, params: Mapping[str, Any]) -> int:
 
         terminal(report, _console())
     return EXIT_CODES[report.severity]
+
+
+def _show_failure(words: list[str], text: str) -> None:
+    """INTERFACE: with --json stdout is JSON only, when nothing could be done too."""
+    from pipeline.report import Report
+
+    named = [word for word in words if not word.startswith("-")]
+    at = words.index("--pipeline") + 1 if "--pipeline" in words[:-1] else 0
+    pipeline = words[at] if at else ""
+    operation = ".".join(word for word in named[:2] if word != pipeline)
+    now = datetime.now(UTC)
+    report = Report(operation=operation, pipeline=pipeline, verdict=text, severity="unknown", as_of=now)
+    print(report.dumps(indent=2))
 
 
 def _console() -> Console:

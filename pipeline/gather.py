@@ -36,8 +36,15 @@ class _Asked:
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
         self.gaps: list[Gap] = []
+        self._count = 0
+
+    @property
+    def all_in_vain(self) -> bool:
+        """Nobody answered anything."""
+        return len(self.gaps) == self._count
 
     def ask(self, question: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
+        self._count += 1
         return self._pool.submit(question, *args, **kwargs)
 
     def answer(self, what: str, future: Future[T]) -> T | None:
@@ -55,7 +62,7 @@ def measure(
     from pipeline.google import dataflow, metrics, pubsub
 
     subscriptions = _subscriptions(pipeline)
-    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="measure") as pool:
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="measure") as pool:
         asked = _Asked(pool)
 
         def job_series(metric: str) -> Future[tuple[Series, ...]]:
@@ -106,7 +113,9 @@ def measure(
             **_counted(asked.answer("event counters", user), ids, now),
             queues=_queues(pipeline, asked, counts, ages, described),
         )
-    lines = _errors(clients, pipeline, now, asked.gaps) if with_logs and _trouble(measured) else ()
+    # Where nothing answers, the logs would only make a person wait for one more silence.
+    ask_logs = with_logs and _trouble(measured) and not asked.all_in_vain
+    lines = _errors(clients, pipeline, now, asked.gaps) if ask_logs else ()
     return Measurements(**measured, errors=lines, gaps=tuple(asked.gaps))
 
 

@@ -113,8 +113,9 @@ def by_words(words: Sequence[str]) -> tuple[Operation, list[str]]:
             name = prefix + ".".join(words[:length])
             if len(words) >= length and name in _WHERE:
                 return _make(name), list(words[length:])
-    first = " ".join(words[:1])
     known = sorted({name.removeprefix("pipeline.").replace(".", " ") for name in _WHERE})
+    family = any(name.startswith(f"{words[0]} ") for name in known)
+    first = " ".join(words[: 2 if family else 1])
     guess = complete_word(first, known)
     hint = f" Did you mean {guess}?" if guess else ""
     raise UsageError(f"There is no operation {first!r}.{hint} There are: {', '.join(known)}.")
