@@ -41,6 +41,21 @@ class Job:
         return self.state in TERMINAL
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """How many workers a job may have; 0 and "" where that is not known."""
+
+    least: int
+    most: int
+    machine: str
+
+    def words(self) -> str:
+        """ "1 to 6 workers of n1-standard-2"."""
+        most = str(self.most) if self.most else "an unknown number of"
+        machine = f" of {self.machine}" if self.machine else ""
+        return f"{self.least or 1} to {most} workers{machine}"
+
+
 def current(jobs: Sequence[Job]) -> Job | None:
     """The job that stands for the pipeline: running, else starting, else ending, else the newest."""
     for wanted in (lambda j: j.running, lambda j: j.starting, lambda j: not j.ended):

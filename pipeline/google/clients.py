@@ -135,6 +135,13 @@ class Clients:
         return self._make(CloudBillingClient, self.settings.endpoint)
 
     @cached_property
+    def catalog(self) -> Any:
+        """Cloud Billing's public catalogue: list prices."""
+        from google.cloud.billing_v1.services.cloud_catalog import CloudCatalogClient
+
+        return self._make(CloudCatalogClient, self.settings.endpoint)
+
+    @cached_property
     def publisher(self) -> Any:
         """Pub/Sub topics: publish with an answer for each call (no background batching)."""
         from google.pubsub_v1.services.publisher import PublisherClient

@@ -1,4 +1,4 @@
-"""Dataflow: jobs by name, launch, update, drain.  Times are aware UTC."""
+"""Dataflow: jobs by name, launch, update, drain, cancel, worker range.  Times are aware UTC."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.catalogue import Pipeline
 from pipeline.google.calls import once, reading
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
-from pipeline.jobs import Job
+from pipeline.jobs import Job, Workers
 
 _MOST: Final = 400  # jobs of one name that are looked at; the newest come first
 _LAUNCH_S: Final = 60.0
@@ -61,16 +61,68 @@ def launch(clients: Clients, pipeline: Pipeline, *, update: bool, labels: dict[s
 
 def drain(clients: Clients, pipeline: Pipeline, job_id: str) -> Job:
     """Asks a running job to drain; it goes to DRAINING first."""
+    return _stop(clients, pipeline, job_id, "JOB_STATE_DRAINED", "draining")
+
+
+def cancel(clients: Clients, pipeline: Pipeline, job_id: str) -> Job:
+    """Asks a living job to cancel; it goes to CANCELLING first, and what it holds is dropped."""
+    return _stop(clients, pipeline, job_id, "JOB_STATE_CANCELLED", "cancelling")
+
+
+def _stop(clients: Clients, pipeline: Pipeline, job_id: str, state: str, doing: str) -> Job:
     from google.cloud import dataflow_v1beta3 as dataflow
 
     request = dataflow.UpdateJobRequest(
         project_id=pipeline.project,
         job_id=job_id,
         location=pipeline.region,
-        job=dataflow.Job(requested_state=dataflow.JobState.JOB_STATE_DRAINED),
+        job=dataflow.Job(requested_state=dataflow.JobState[state]),
     )
-    with explained("Dataflow", f"draining job {job_id}"):
+    with explained("Dataflow", f"{doing} job {job_id}"):
         return _job(clients.jobs.update_job(request=request, **once(_LAUNCH_S)))
+
+
+def workers_of(clients: Clients, pipeline: Pipeline, job_id: str, deadline_s: float = 20.0) -> Workers:
+    """How many workers a job may have, and of which machine; 0 or "" is what Dataflow does not tell."""
+    from google.cloud import dataflow_v1beta3 as dataflow
+
+    request = dataflow.GetJobRequest(
+        project_id=pipeline.project,
+        job_id=job_id,
+        location=pipeline.region,
+        view=dataflow.JobView.JOB_VIEW_ALL,
+    )
+    with explained("Dataflow", f"reading the workers of job {job_id}"):
+        raw = clients.jobs.get_job(request=request, **reading(deadline_s))
+    pools = list(raw.environment.worker_pools)
+    pool = next((one for one in pools if one.kind == "harness"), pools[0] if pools else None)
+    updatable = raw.runtime_updatable_params
+    launched = pool.autoscaling_settings.max_num_workers if pool else 0
+    return Workers(
+        least=updatable.min_num_workers,
+        most=updatable.max_num_workers or launched,
+        machine=pool.machine_type if pool else "",
+    )
+
+
+def set_workers(
+    clients: Clients, pipeline: Pipeline, job_id: str, least: int | None, most: int | None
+) -> None:
+    """Changes the worker range of a running job; None leaves an end of it as it is."""
+    from google.cloud import dataflow_v1beta3 as dataflow
+    from google.protobuf.field_mask_pb2 import FieldMask
+
+    wanted = {"min_num_workers": least, "max_num_workers": most}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    request = dataflow.UpdateJobRequest(
+        project_id=pipeline.project,
+        job_id=job_id,
+        location=pipeline.region,
+        job=dataflow.Job(runtime_updatable_params=dataflow.RuntimeUpdatableParams(given)),
+        update_mask=FieldMask(paths=[f"runtime_updatable_params.{name}" for name in given]),
+    )
+    with explained("Dataflow", f"changing the worker range of job {job_id}"):
+        clients.jobs.update_job(request=request, **once(_LAUNCH_S))
 
 
 def job_messages(

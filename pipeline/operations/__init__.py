@@ -59,6 +59,8 @@ _WHERE: Final[dict[str, tuple[str, str]]] = {
     "pipeline.jobs": ("jobs", "Jobs"),
     "pipeline.logs": ("logs", "Logs"),
     "pipeline.restart": ("restart", "Restart"),
+    "pipeline.scale": ("scale", "Scale"),
+    "pipeline.cancel": ("cancel", "Cancel"),
     "dlq.stats": ("dlq_stats", "DlqStats"),
     "dlq.peek": ("dlq_peek", "DlqPeek"),
     "dlq.replay": ("dlq_replay", "DlqReplay"),

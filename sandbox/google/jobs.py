@@ -17,6 +17,7 @@ NAME = re.compile(r"[a-z]([-a-z0-9]{0,1022}[a-z0-9])?")
 
 DRAIN_S = 15.0
 CANCEL_S = 8.0
+MOST_WORKERS = 1000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Job:
     parameters: dict[str, str] = field(default_factory=dict)
     machine_type: str = "n1-standard-2"
     workers: int = 2
+    min_workers: int = 1
     max_workers: int = 6
     streaming: bool = True
     stuck_since: float | None = None
@@ -102,6 +104,20 @@ def request_stop(job: Job, requested: str, at: float) -> None:
     else:
         raise invalid(f"requested_state JOB_STATE_{requested} is not supported; use DRAINED or CANCELLED.")
     job.requested = requested
+
+
+def set_workers(job: Job, least: int | None, most: int | None, at: float) -> None:
+    """Change the range of a running job as UpdateJob does; autoscaling keeps to it at once. Raises Refused."""
+    if job.state_at(at) != "RUNNING" or not job.streaming:
+        raise Refused(
+            "FAILED_PRECONDITION",
+            f"Job {job.id} is not a running streaming job; its workers cannot be changed.",
+        )
+    low, high = least or job.min_workers, most or job.max_workers
+    if not 1 <= low <= high <= MOST_WORKERS:
+        raise invalid(f"The worker range {low} to {high} is not within 1 to {MOST_WORKERS}.")
+    job.min_workers, job.max_workers = low, high
+    job.workers = min(max(job.workers, low), high)
 
 
 def check_name(name: str) -> None:

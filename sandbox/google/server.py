@@ -66,6 +66,7 @@ def _services(world: World) -> list[Service]:
         logging.service(world),
         *dataflow.services(world),
         billing.service(world),
+        billing.catalog(world),
         *pubsub.services(world),
     ]
 

@@ -94,6 +94,9 @@ def _get(world: World, request: Any) -> Any:
 
 
 def _update(world: World, request: Any) -> Any:
+    paths = [path.removeprefix("runtime_updatable_params.") for path in request.update_mask.paths]
+    if paths:
+        return _update_workers(world, request, paths)
     requested = request.job.requested_state.name.removeprefix("JOB_STATE_")
     if requested == "UNKNOWN":
         raise invalid("The job update needs a requested_state.")
@@ -103,6 +106,17 @@ def _update(world: World, request: Any) -> Any:
         lifecycle.request_stop(job, requested, now)
         if job.state_at(now) != before:
             stage.tell_transition(world.flows[job.pipeline], job, now)
+        return _proto(job, now)
+
+
+def _update_workers(world: World, request: Any, paths: list[str]) -> Any:
+    for path in paths:
+        if path not in ("min_num_workers", "max_num_workers"):
+            raise invalid(f"Invalid update_mask: {path!r} cannot be changed while the job runs.")
+    given = {path: getattr(request.job.runtime_updatable_params, path) for path in paths}
+    with world.turn(change=True) as now:
+        job = world.job(request.job_id, request.location or "us-central1", request.project_id)
+        lifecycle.set_workers(job, given.get("min_num_workers"), given.get("max_num_workers"), now)
         return _proto(job, now)
 
 
@@ -211,7 +225,12 @@ def _proto(job: Job, now: float, *, full: bool = False) -> Any:
         machine_type=job.machine_type,
         autoscaling_settings=types.AutoscalingSettings(max_num_workers=job.max_workers),
     )
-    more: dict[str, Any] = {"environment": types.Environment(worker_pools=[pool])} if full else {}
+    more: dict[str, Any] = {}
+    if full:
+        more["environment"] = types.Environment(worker_pools=[pool])
+        more["runtime_updatable_params"] = types.RuntimeUpdatableParams(
+            min_num_workers=job.min_workers, max_num_workers=job.max_workers
+        )
     if started is not None and started <= now:
         more["start_time"] = timestamp(started)
     # The client that replaced it learns of a successor only when the old job is UPDATED.

@@ -1,0 +1,224 @@
+"""pipeline.scale: the range of workers that a running job may have, and what a change of it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pipeline.errors import PipelineError, Refused
+from pipeline.jobs import Job, Workers, current
+from pipeline.operations.base import (
+    ChangeOperation,
+    Context,
+    Param,
+    Plan,
+    Progress,
+    ProgressSink,
+    Risk,
+    plan_id,
+)
+from pipeline.report import Evidence, Finding, NextStep, Report, number, plural
+from pipeline.waiting import looks
+
+_WINDOW_S: Final = 10 * 60
+_TAKEN_S: Final = 3 * 60
+_HOURS: Final = 730  # of a month
+
+
+class Scale(ChangeOperation):
+    """Shows the worker range in its plan, and sets it; the autoscaler keeps to it."""
+
+    name = "pipeline.scale"
+    words = ("scale",)
+    summary = "Show and set how many workers the job may have, with what that costs"
+    params = (
+        Param(name="min", type=int, default=None, help="least number of workers", minimum=1, maximum=1000),
+        Param(name="max", type=int, default=None, help="greatest number of workers", minimum=1, maximum=1000),
+    )
+    risk = Risk.CHANGE
+    resumable = True
+
+    def plan(self, ctx: Context, params: Mapping[str, Any]) -> Plan:
+        from pipeline.google import dataflow
+
+        pipeline = ctx.pipeline
+        job = current(dataflow.jobs_of(ctx.clients, pipeline, ctx.deadline_s))
+        least, most = params.get("min"), params.get("max")
+        now_at: Workers | None = None
+        refusal = _not_running(job, pipeline.job_name)
+        if job is not None and refusal is None:
+            now_at = dataflow.workers_of(ctx.clients, pipeline, job.id, ctx.deadline_s)
+            refusal = _senseless(now_at, least, most)
+        effects, warnings = _words(ctx, now_at, least, most) if now_at and refusal is None else ((), ())
+        return Plan(
+            id=plan_id(),
+            operation=self.name,
+            pipeline=pipeline.name,
+            params={"min": least, "max": most},
+            summary=_summary(ctx, job, now_at, least, most),
+            effects=effects,
+            warnings=warnings,
+            refusal=refusal,
+            risk=Risk.CHANGE,
+            made_at=ctx.now(),
+            data={
+                "job_id": job.id if job else None,
+                "before": [now_at.least, now_at.most] if now_at else None,
+                "machine": now_at.machine if now_at else None,
+            },
+        )
+
+    def run(self, ctx: Context, plan: Plan, progress: ProgressSink) -> Report:
+        from pipeline.google import dataflow
+
+        if plan.refusal:
+            raise Refused(plan.refusal)
+        job = dataflow.get_job(ctx.clients, ctx.pipeline, str(plan.data["job_id"]))
+        if not job.running:
+            raise Refused(f"Job {job.id} is {job.state} since the plan was made; nothing was changed.")
+        progress(Progress(f"Changing the worker range of job {job.id}"))
+        try:
+            dataflow.set_workers(ctx.clients, ctx.pipeline, job.id, plan.params["min"], plan.params["max"])
+        except Refused as error:
+            raise Refused(
+                f"{error.reason}. The worker range of a running job can be changed with Streaming Engine alone; "
+                "without it launch the job again with another range (`restart`)."
+            ) from error
+        text = f"Dataflow took the worker range {_wanted(plan)} for job {job.id}."
+        return _report(ctx, plan, Finding("taken", "ok", text), "Worker range changed")
+
+    def verify(self, ctx: Context, plan: Plan) -> Report:
+        from pipeline.google import dataflow
+
+        id_ = str(plan.data["job_id"])
+        for _ in looks(ctx.now, ctx.sleep, _TAKEN_S, least=3, most=20):
+            found = dataflow.workers_of(ctx.clients, ctx.pipeline, id_, ctx.deadline_s)
+            if _holds(plan, found):
+                break
+        evidence = (Evidence("workers at work", _at_work(ctx, id_), "workers", ctx.now()),)
+        if _holds(plan, found):
+            text = f"Verified: job {id_} may have {found.words()}; the autoscaler needs minutes to follow."
+            return _report(ctx, plan, Finding("verified", "ok", text, evidence), "Worker range verified")
+        text = f"Not verified: job {id_} has {found.words()}, wanted is {_wanted(plan)}."
+        return _report(ctx, plan, Finding("verified", "warning", text, evidence), "Worker range not verified")
+
+
+def _not_running(job: Job | None, name: str) -> str | None:
+    if job is None:
+        return f"There is no job named {name}; its range is set when one is launched."
+    if not job.running:
+        return f"Job {job.id} is {job.state}; the range of a running job alone can be changed."
+    return None
+
+
+def _senseless(now_at: Workers, least: int | None, most: int | None) -> str | None:
+    if least is None and most is None:
+        return f"Nothing is to be changed: the job may have {now_at.words()}. Say --min N, --max N or both."
+    low, high = least or now_at.least or 1, most or now_at.most
+    if high and low > high:
+        return f"A range of {low} to {high} workers is none; the least number is above the greatest."
+    if (least or now_at.least) == now_at.least and (most or now_at.most) == now_at.most:
+        return f"The job may have {now_at.words()} already; nothing is to be changed."
+    return None
+
+
+def _summary(
+    ctx: Context, job: Job | None, now_at: Workers | None, least: int | None, most: int | None
+) -> str:
+    if job is None or now_at is None:
+        return f"The worker range of {ctx.pipeline.job_name}."
+    working = _at_work(ctx, job.id)
+    at_work = f", {plural(working, 'is', 'are')} at work" if working is not None else ""
+    wanted = Workers(least=least or now_at.least, most=most or now_at.most, machine="").words()
+    change = f" Wanted: {wanted}." if least is not None or most is not None else ""
+    return f"Job {job.id} may have {now_at.words()}{at_work}.{change}"
+
+
+def _words(
+    ctx: Context, now_at: Workers, least: int | None, most: int | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    after = Workers(least=least or now_at.least, most=most or now_at.most, machine=now_at.machine)
+    effects = [
+        f"From {now_at.words()} to {after.words()}, while the job runs; nothing in flight is touched.",
+        "The autoscaler decides within the range; Bigtable nodes are not part of it.",
+        _cost(ctx, now_at, after),
+    ]
+    warnings = []
+    if after.most > now_at.most:
+        warnings.append(
+            "Whether the quota of CPUs and addresses allows so many workers is not known here; "
+            f"`gcloud compute regions describe {ctx.pipeline.region} --project {ctx.pipeline.project}` shows it."
+        )
+    elif after.most < now_at.most:
+        warnings.append("With fewer workers a backlog takes longer to catch up; watch its age.")
+    return tuple(effects), tuple(warnings)
+
+
+def _cost(ctx: Context, before: Workers, after: Workers) -> str:
+    """What the change costs by list, or that it is not known; never a made-up figure."""
+    from pipeline.google.prices import worker_prices
+
+    try:
+        prices = worker_prices(ctx.clients, ctx.pipeline.region, ctx.deadline_s)
+        why = "the price list does not name them exactly"
+    except PipelineError as error:
+        prices, why = None, str(error)
+    hour = prices.worker_hour(before.machine) if prices else None
+    if prices is None or hour is None:
+        reason = why if prices is None else f"the shape of {before.machine or 'its machine'} is not known"
+        return f"What that costs is not known: {reason}."
+    low, high = (after.least or 1) - (before.least or 1), after.most - before.most
+    ends = []
+    for count, name in ((low, "at least"), (high, "at most")):
+        if count:
+            ends.append(
+                f"{name} {number(count * hour, 2)} {prices.currency} an hour "
+                f"({number(count * hour * _HOURS)} a month)"
+            )
+    return (
+        f"Change of cost, an estimate by list price: {' and '.join(ends) or 'none'}; vCPU and memory only, without "
+        "disks, Streaming Engine and discounts."
+    )
+
+
+def _at_work(ctx: Context, job_id: str) -> int | None:
+    from pipeline.google import metrics
+
+    try:
+        found = metrics.job_series(
+            ctx.clients,
+            ctx.pipeline.project,
+            ctx.pipeline.job_name,
+            "active_worker_instances",
+            ctx.now(),
+            _WINDOW_S,
+            ctx.deadline_s,
+        )
+    except PipelineError:
+        return None
+    return next((int(one.last.value) for one in found if one.labels.get("job_id") == job_id), None)
+
+
+def _holds(plan: Plan, found: Workers) -> bool:
+    least, most = plan.params["min"], plan.params["max"]
+    return (least is None or found.least == least) and (most is None or found.most == most)
+
+
+def _wanted(plan: Plan) -> str:
+    least, most = plan.params["min"], plan.params["max"]
+    parts = [f"at least {least}" if least else "", f"at most {most}" if most else ""]
+    return " and ".join(part for part in parts if part)
+
+
+def _report(ctx: Context, plan: Plan, finding: Finding, title: str) -> Report:
+    return Report(
+        operation=plan.operation,
+        pipeline=plan.pipeline,
+        title=title,
+        verdict=finding.text,
+        severity=finding.severity,
+        as_of=ctx.now(),
+        findings=(finding,),
+        next=(NextStep("See where the time goes", "pipeline.health"),),
+        data={"job_id": plan.data["job_id"], "before": plan.data["before"]},
+    )

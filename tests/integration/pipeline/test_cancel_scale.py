@@ -1,0 +1,129 @@
+"""Cancel says what is lost and stops; scale shows, prices and sets the worker range."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.errors import Refused
+from pipeline.google import dataflow
+from pipeline.operations.base import Plan, Risk
+
+from .conftest import Stand
+
+
+def living(stand: Stand) -> list[str]:
+    return [job.id for job in dataflow.active_jobs(stand.ctx.clients, stand.ctx.pipeline, named=False)]
+
+
+def test_cancel_says_what_is_lost_and_is_verified(stand: Stand) -> None:
+    stand.happen({}, minutes=12)
+    (job,) = living(stand)
+    plan = stand.plan("pipeline.cancel")
+    assert plan.refusal is None
+    assert plan.risk is Risk.DESTRUCTIVE
+    said = " ".join(plan.effects)
+    assert "Lost: everything that was read and acknowledged" in said
+    assert "events came in during the last 5 min" in said
+    assert "would lose nothing" in " ".join(plan.warnings)
+    assert living(stand) == [job], "a plan changes nothing"
+
+    done = stand.run(plan)
+    assert done.severity == "ok", done.verdict
+    loss = done.fact("data_loss")
+    assert loss is not None
+    assert loss.on is True
+    verified = stand.verify(plan)
+    assert verified.severity == "ok"
+    assert "CANCELLED" in verified.verdict
+    assert verified.fact("down").on is True  # type: ignore[union-attr]
+    assert [step.operation for step in verified.next] == ["pipeline.restart"]
+    assert living(stand) == []
+
+
+def test_a_cancel_that_was_interrupted_may_be_run_again(stand: Stand) -> None:
+    plan = stand.plan("pipeline.cancel")
+    stand.run(plan)
+    assert stand.run(Plan.from_json(plan.to_json())).severity == "ok"
+
+
+def test_a_drain_that_hangs_can_be_cancelled(stand: Stand) -> None:
+    stand.happen({"scenario": "job_stuck"}, minutes=15)
+    (job,) = living(stand)
+    assert "a drain would probably not finish" in " ".join(stand.plan("pipeline.cancel").warnings)
+    dataflow.drain(stand.ctx.clients, stand.ctx.pipeline, job)
+    plan = stand.plan("pipeline.cancel")
+    assert "DRAINING" in plan.summary
+    assert stand.run(plan).severity == "ok"
+    assert living(stand) == []
+
+
+def test_of_two_living_jobs_one_must_be_named(stand: Stand) -> None:
+    (old,) = living(stand)
+    stand.happen({"scenario": "doubled_job"}, minutes=2)
+    plan = stand.plan("pipeline.cancel")
+    assert plan.refusal is not None
+    assert "--job ID" in plan.refusal
+    second = next(id_ for id_ in living(stand) if id_ != old)
+    assert "no-such" in (stand.plan("pipeline.cancel", job="no-such").refusal or "")
+    named = stand.plan("pipeline.cancel", job=second)
+    assert "The other living job goes on reading." in named.effects
+    stand.run(named)
+    assert living(stand) == [old]
+    assert "another job of the pipeline runs" in stand.verify(named).verdict
+
+
+def test_nothing_living_is_nothing_to_cancel(stand: Stand) -> None:
+    stand.happen({"scenario": "job_failed"}, minutes=2)
+    plan = stand.plan("pipeline.cancel")
+    assert "nothing to cancel" in (plan.refusal or "")
+    with pytest.raises(Refused):
+        stand.run(plan)
+
+
+def test_a_job_that_ended_since_the_plan_is_left_alone(stand: Stand) -> None:
+    plan = stand.plan("pipeline.cancel")
+    stand.happen({"scenario": "job_failed"}, minutes=2)
+    with pytest.raises(Refused, match="ended as FAILED since"):
+        stand.run(plan)
+
+
+def test_scale_prices_the_change_and_sets_the_range(stand: Stand) -> None:
+    stand.happen({}, minutes=3)
+    plan = stand.plan("pipeline.scale", min=2, max=10)
+    assert plan.refusal is None
+    assert plan.risk is Risk.CHANGE
+    assert "may have 1 to 6 workers of n1-standard-2, 2 are at work" in plan.summary
+    # four more workers of 2 vCPU and 7.5 GB at the sandbox's list price
+    hour = 2 * 0.069 + 7.5 * 0.003557
+    assert f"at most {4 * hour:.2f} USD an hour" in " ".join(plan.effects)
+    assert f"at least {hour:.2f} USD an hour" in " ".join(plan.effects)
+    assert "quota" in " ".join(plan.warnings)
+    assert stand.run(plan).severity == "ok"
+    verified = stand.verify(plan)
+    assert verified.severity == "ok", verified.verdict
+    assert "2 to 10 workers" in verified.verdict
+
+
+def test_scale_without_prices_says_that_they_are_not_known(stand: Stand) -> None:
+    stand.happen({"errors": [{"method": "ListSkus", "code": "PERMISSION_DENIED", "count": 9}]})
+    plan = stand.plan("pipeline.scale", max=3)
+    assert plan.refusal is None
+    said = " ".join(plan.effects)
+    assert "is not known" in said
+    assert "USD" not in said
+
+
+def test_scale_shows_and_refuses_what_makes_no_sense(stand: Stand) -> None:
+    shown = stand.plan("pipeline.scale")
+    assert "may have 1 to 6 workers" in (shown.refusal or "")
+    assert "is none" in (stand.plan("pipeline.scale", min=9).refusal or "")
+    assert "already" in (stand.plan("pipeline.scale", min=1, max=6).refusal or "")
+    stand.happen({"scenario": "job_failed"}, minutes=1)
+    assert "is FAILED" in (stand.plan("pipeline.scale", max=8).refusal or "")
+
+
+def test_scale_refused_by_dataflow_says_what_else_can_be_done(stand: Stand) -> None:
+    plan = stand.plan("pipeline.scale", max=8)
+    stand.happen({"errors": [{"method": "UpdateJob", "code": "FAILED_PRECONDITION", "count": 1}]})
+    with pytest.raises(Refused, match="Streaming Engine alone"):
+        stand.run(plan)
