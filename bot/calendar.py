@@ -49,10 +49,17 @@ def remind_reviews(tx: Tx) -> int:
     return found
 
 
+def tidy(tx: Tx) -> int:
+    """Once a day: forget processed notifications older than 30 days. What could not be processed stays."""
+    now = tx.now()
+    return tx.inbox_prune(now - KEEP_INBOX) if tx.once("calendar", f"tidy:{now:%Y-%m-%d}") else 0
+
+
 def build(run: Callable[[Callable[[Tx], int]], object]) -> AsyncIOScheduler:
     """The scheduler, not started. ``run`` starts a transaction on the event loop."""
     scheduler = AsyncIOScheduler(
         timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     )
     scheduler.add_job(lambda: run(remind_reviews), "cron", hour=9, minute=0, id="review-reminders")
+    scheduler.add_job(lambda: run(tidy), "cron", hour=3, minute=40, id="tidy")
     return scheduler

@@ -13,7 +13,7 @@ from typing import Any
 
 from bot.core.alert_model import Severity
 from bot.core.delivery import Kind, Outbound, Priority
-from bot.core.incident import Event, Incident, stamp
+from bot.core.incident import Event, FactState, Incident, stamp
 from bot.core.lifecycle import BOT
 from bot.core.policy import Level
 from bot.core.sentences import SPOKEN, sentence
@@ -236,7 +236,8 @@ def _alerts(i: Incident) -> Outbound:
 
 def page_data(i: Incident, d: Mapping[str, Any]) -> dict[str, Any]:
     """What a page's message needs; ``late_s`` is added when it is sent."""
-    lines = [f"Facts: {f.text or f.id.replace('_', ' ')}" for f in i.holding[:3]]
+    summary = next((a.summary for a in i.alerts.values() if a.summary), "")
+    lines = [_holds(f, summary) for f in i.holding[:3]]
     if i.deletion_at and i.updated_at and i.deletion_at - i.updated_at < timedelta(hours=48):
         lines.append(f"Data will start to be deleted at {i.deletion_at:%Y-%m-%d %H:%M} UTC.")
     if i.last_status:
@@ -252,13 +253,18 @@ def page_data(i: Incident, d: Mapping[str, Any]) -> dict[str, Any]:
         "title": i.title,
         "severity": str(i.severity),
         "pipeline": i.pipeline,
-        "summary": next((a.summary for a in i.alerts.values() if a.summary), ""),
+        "summary": summary,
         "lines": lines,
         "channel": i.channel_id,
         "acknowledged": stamp(page.acked_at) if page and page.acked_at else None,
         "acknowledged_by": i.acked_by,
         "resolved": not i.active,
     }
+
+
+def _holds(fact: FactState, known: str) -> str:
+    text = f": {fact.text}" if fact.text and fact.text[:80] != known[:80] else ""
+    return f"Holds since {fact.begin:%Y-%m-%d %H:%M} UTC: {fact.id.replace('_', ' ')}{text}"
 
 
 def page_keys(page: str) -> tuple[str, str]:

@@ -110,18 +110,27 @@ def paragraphs(body: Body, text: str) -> None:
         body.say(prose(line, LINE_MAX))
 
 
+TABLE_WIDTH = 74
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], limit: int = SECTION_MAX) -> str:
-    """An aligned table in a code fence of at most ``limit`` characters; what does not fit is counted."""
+    """An aligned table in a code fence of at most ``limit`` characters; what does not fit is counted.
+
+    A table that is wider than a message's window, where lines would wrap and columns fall apart, has its last
+    columns under each row instead, named.
+    """
     cells = [[_cell(c) for c in row] for row in [columns, *rows]]
     if not cells[0]:
         return ""
+    cells, under = _narrowed(cells)
     widths = [max(len(row[i]) if i < len(row) else 0 for row in cells) for i in range(len(cells[0]))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=False)).rstrip() for row in cells]
+    lines = [line + rest for line, rest in zip(lines, under, strict=True)]
     lines.insert(1, "  ".join("-" * w for w in widths))
     kept: list[str] = []
     room = limit - 60
     for line in lines:
-        safe = code(line, LINE_MAX)
+        safe = "\n".join(code(part, LINE_MAX) for part in line.split("\n"))
         room -= len(safe) + 1
         if room < 0:
             break
@@ -130,6 +139,20 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], limit: int = SE
     if left:
         kept.append(f"... and {left} more")
     return "```\n" + "\n".join(kept) + "\n```"
+
+
+def _narrowed(cells: list[list[str]]) -> tuple[list[list[str]], list[str]]:
+    """The columns that fit beside each other, and what stands under each row (nothing for most tables)."""
+    fit = len(cells[0])
+    widths = [max(len(row[i]) if i < len(row) else 0 for row in cells) for i in range(fit)]
+    while fit > 2 and sum(widths[:fit]) + 2 * (fit - 1) > TABLE_WIDTH:
+        fit -= 1
+    names = cells[0][fit:]
+    under = [""]
+    for row in cells[1:]:
+        rest = [f"{name}: {cell}" for name, cell in zip(names, row[fit:], strict=False) if cell]
+        under.append("".join(f"\n    {part}" for part in rest))
+    return [row[:fit] for row in cells], under
 
 
 def _cell(text: str) -> str:

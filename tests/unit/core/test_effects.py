@@ -85,7 +85,8 @@ def test_the_page_tells_the_facts_that_hold_and_when_data_is_lost() -> None:
     case.probe(False, deletion=90, down=True)
     case.to(15)
     page = [row for row in rows(case) if row.kind is Kind.PAGE_DM][-1]
-    assert page.data["lines"][0] == "Facts: down"
+    assert page.data["lines"][0].startswith("Holds since ")
+    assert page.data["lines"][0].endswith("UTC: down")
     assert "deleted" in page.data["lines"][1]
     assert "04:40 UTC" in page.data["lines"][1]
 
