@@ -9,6 +9,7 @@ import structlog
 import uvicorn
 
 from bot.app import Bot
+from bot.checks import documents
 from bot.clock import Clock
 from bot.core.errors import ConfigError
 from bot.logs import set_up
@@ -17,7 +18,11 @@ from bot.settings import read
 
 def serve(env: Mapping[str, str]) -> None:
     """Run until a signal. Raises ConfigError and StorageError's kinds before anything is served."""
-    settings, warnings = read(env)
+    try:
+        settings, warnings = read(env)
+    except ConfigError as error:
+        # Whoever mends the settings shall not find the mistakes of the documents one start later.
+        raise ConfigError("\n".join([str(error), *documents(env)[1]])) from error
     set_up(settings.log_level)
     log = structlog.get_logger()
     for warning in warnings:

@@ -93,6 +93,7 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         public_url=text("PUBLIC_URL").rstrip("/"),
         log_level=text("LOG_LEVEL", "INFO").upper(),
     )
+    mistakes += _addresses(env)
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         mistakes.append("LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR.")
     if mistakes:
@@ -105,6 +106,25 @@ def _port(text: str, mistakes: list[str]) -> int:
         return int(text)
     mistakes.append(f"PORT must be a number from 0 to 65535, not {text!r}.")
     return 0
+
+
+_HOSTS = ("GOOGLE_API_ENDPOINT", "PUBSUB_EMULATOR_HOST", "BIGTABLE_EMULATOR_HOST")
+_URLS = ("OIDC_CERTS_URL", "PUBLIC_URL", "HOOK_URL", "HEARTBEAT_URL", "GOOGLE_REST_ENDPOINT")
+
+
+def _addresses(env: Mapping[str, str]) -> list[str]:
+    """What is wrong with the addresses of others, also those that the rooms read for themselves."""
+    hosts = [
+        f"{name} must be host:port, such as 127.0.0.1:8401, not {env[name]!r}."
+        for name in _HOSTS
+        if env.get(name) and not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[^\s:/\[\]]+):\d{1,5}", env[name].strip())
+    ]
+    urls = [
+        f"{name} must begin with http:// or https:// and name a host, not {env[name]!r}."
+        for name in _URLS
+        if env.get(name) and not re.fullmatch(r"https?://[^\s/]\S*", env[name].strip())
+    ]
+    return hosts + urls
 
 
 def _several(text: str) -> tuple[str, ...]:
