@@ -22,7 +22,7 @@ from bot.clock import Clock
 from bot.core.errors import StorageUnavailable
 from bot.store.bulk import Row, put_postgres, put_sqlite
 from bot.store.engines import BUSY_TIMEOUT_MS, open_engines
-from bot.store.failures import DRIVER_ERRORS, translate, worth_a_retry
+from bot.store.failures import driver_errors, translate, worth_a_retry
 from bot.store.fairness import FairLock
 from bot.store.schema import REVISION, to_micros
 from bot.store.tx import StoreTx
@@ -126,7 +126,7 @@ class Database:
             try:
                 with self._engines.writer.begin() as connection:
                     return do(StoreTx(connection, self.clock, writable=True))
-            except DRIVER_ERRORS as error:
+            except driver_errors() as error:
                 if worth_a_retry(error) and attempt + 1 < _TRIES:
                     # Not a poll: the other transaction is given time to end, longer each time.
                     self._idle.wait(0.005 * 2**attempt)
@@ -156,7 +156,7 @@ class Database:
     def _reported(self) -> Iterator[None]:
         try:
             yield
-        except DRIVER_ERRORS as error:
+        except driver_errors() as error:
             known = translate(error)
             if known is None:
                 raise

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
+from typing import TYPE_CHECKING, TypeGuard
 
-import psycopg
 import sqlalchemy.exc
 
 from bot.core.errors import StorageBusy, StorageError, StorageFull, StorageUnavailable
+
+if TYPE_CHECKING:
+    import psycopg
 
 # SQLSTATE: serialisation failure, deadlock, lock not available, statement cancelled for its time.
 _RETRY = frozenset({"40001", "40P01", "55P03"})
@@ -15,7 +19,6 @@ _BUSY = _RETRY | {"57014", "53300", "53200", "53400"}
 _FULL = frozenset({"53100"})
 _UNAVAILABLE_CLASSES = ("08", "57", "58", "XX", "28", "3D", "42P01", "25006", "25P03")
 
-DRIVER_ERRORS = (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, psycopg.Error)
 
 _SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _SQLITE_UNAVAILABLE = frozenset(
@@ -31,6 +34,19 @@ _SQLITE_UNAVAILABLE = frozenset(
 )
 
 
+def driver_errors() -> tuple[type[Exception], ...]:
+    """What an ``except`` clause must name to catch every failure of a database."""
+    known: tuple[type[Exception], ...] = (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error)
+    driver = sys.modules.get("psycopg")
+    return known if driver is None else (*known, driver.Error)
+
+
+def _by_psycopg(error: BaseException | None) -> TypeGuard[psycopg.Error]:
+    # Loaded only where PostgreSQL is used: it is a tenth of the start, and only then can it have raised.
+    driver = sys.modules.get("psycopg")
+    return driver is not None and isinstance(error, driver.Error)
+
+
 def translate(error: BaseException) -> StorageError | None:
     """The storage error that a driver's error means; None when it is a mistake of ours."""
     if isinstance(error, sqlalchemy.exc.TimeoutError):
@@ -38,7 +54,7 @@ def translate(error: BaseException) -> StorageError | None:
     original = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
     if isinstance(original, sqlite3.Error):
         return _of_sqlite(original)
-    if isinstance(original, psycopg.Error):
+    if _by_psycopg(original):
         return _of_postgres(original)
     return None
 
@@ -46,7 +62,7 @@ def translate(error: BaseException) -> StorageError | None:
 def worth_a_retry(error: BaseException) -> bool:
     """True when PostgreSQL gave up this transaction for another's sake: nothing of it was kept."""
     original = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
-    return isinstance(original, psycopg.Error) and original.sqlstate in _RETRY
+    return _by_psycopg(original) and original.sqlstate in _RETRY
 
 
 def _of_sqlite(error: sqlite3.Error) -> StorageError | None:
@@ -68,7 +84,7 @@ def _of_postgres(error: psycopg.Error) -> StorageError | None:
         return StorageFull("the database's disk is full")
     if state is None:
         # No SQLSTATE: the connection itself failed (OperationalError) or psycopg was misused.
-        if isinstance(error, psycopg.OperationalError):
+        if isinstance(error, sys.modules["psycopg"].OperationalError):
             return StorageUnavailable("the database cannot be reached")
         return None
     if state.startswith(_UNAVAILABLE_CLASSES):

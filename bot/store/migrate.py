@@ -10,7 +10,7 @@ from alembic.config import Config
 
 from bot.core.errors import StorageError
 from bot.store.engines import open_engines
-from bot.store.failures import DRIVER_ERRORS, translate
+from bot.store.failures import driver_errors, translate
 
 _ADVISORY = 5741_0001
 
@@ -32,7 +32,7 @@ def migrate(url: str) -> None:
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-    except DRIVER_ERRORS as error:
+    except driver_errors() as error:
         known: StorageError | None = translate(error)
         if known is None:
             raise

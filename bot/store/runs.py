@@ -71,10 +71,13 @@ class Runs(Session):
         query = sa.select(runs.c.data).where(runs.c.state == state, runs.c.lease_until <= self.wall())
         return self._runs_where(self._locked(query.order_by(runs.c.created_at, runs.c.id), skip=True))
 
-    def running_change(self, pipeline: str) -> Run | None:
-        """The change that runs on a pipeline now, if any (reads do not count)."""
+    def running_change(self, pipeline: str, besides: str = "") -> Run | None:
+        """The change that runs on a pipeline now, if any (reads do not count), other than the run ``besides``."""
         query = sa.select(runs.c.data).where(
-            runs.c.state == "running", runs.c.pipeline == pipeline, runs.c.risk != "read"
+            runs.c.state == "running",
+            runs.c.pipeline == pipeline,
+            runs.c.risk != "read",
+            runs.c.id != besides,
         )
         return self._run_where(query.order_by(runs.c.created_at).limit(1))
 
