@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from bot.demo_alerts import SCENARIOS
 from bot.demo_story import Story, Trouble
 from bot.demo_world import Processes, Sandbox, free_port
 
@@ -23,6 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def demo(*, exit_: bool, scenario: str, port: int) -> int:
     """Run it; 0 when the whole story came out right (or when a person ended it)."""
+    if scenario not in SCENARIOS:
+        print(f"There is no scenario {scenario}. There are: {', '.join(SCENARIOS)}.", file=sys.stderr)
+        return 2
     with (
         tempfile.TemporaryDirectory(prefix="streamwatch-demo-") as folder,
         Processes(ROOT, Path(folder)) as running,

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from bot.demo_alerts import budget, monitoring
 from bot.demo_world import Processes, Sandbox, Trouble, get
 
 __all__ = ["Story", "Trouble"]
 
 LEVELS = ("L1", "L2", "L3", "L4")
 LATE_REAL_S = 3.0
+ALL_RIGHT = (
+    "Alert, channel, findings, pages of every level, restart, replay, recovery, review: all came out right."
+)
 
 
 class Story:
@@ -36,6 +40,8 @@ class Story:
         self._break()
         channel = self._channel()
         self._step(f"The alert opened INC-1 and #{channel}.")
+        if self._scenario != "job_failed":
+            return self._short_story(channel)
         finding = self._finding("pipeline.health", channel)
         self._step(f"The bot looked by itself: {_short(finding)}")
         self._step("Nobody reacts. Waiting for the pages of every level (eight hours on the fast clock) …")
@@ -60,6 +66,33 @@ class Story:
         self._check(review, channel)
         print(self._transcript(review), flush=True)
         return 0
+
+    def _short_story(self, channel: str) -> int:
+        """The other scenarios: alert, channel, page, findings, acknowledge, resolve, review."""
+        first = {"cost_spike": "cost.report", "doubled_job": "cost.report"}.get(self._scenario, "pipeline.")
+        self._until(lambda: self._any_report(first, channel), 40, f"no report of {first} came")
+        self._step(f"The bot looked by itself: {_short(self._any_report(first, channel))}")
+        self._until(lambda: self._incident()["pages"], 20, "nobody was paged")
+        self._click_page("alice")
+        self._step("alice is paged and acknowledged.")
+        self._sandbox.command("alice", channel, "/incident resolve --yes the demo ends here")
+        self._until(lambda: self._incident()["status"] == "resolved", 20, "the incident was not resolved")
+        self._sandbox.command("alice", channel, "/review show")
+        self._until(lambda: self._files(channel), 20, "the review was not uploaded")
+        review = get(f"{self._app_url}/incidents/INC-1/review", accept="text/markdown")
+        print(
+            self._transcript(review, "Alert, channel, page, findings, review: all came out right."),
+            flush=True,
+        )
+        return 0
+
+    def _any_report(self, prefix: str, channel: str) -> str:
+        found = [
+            m["text"]
+            for m in self._messages(channel)
+            if str(_meta(m).get("event_payload", {}).get("operation", "")).startswith(prefix)
+        ]
+        return str(found[0]) if found else ""
 
     def with_a_person(self) -> int:
         """The outage, and the next thing to try, until somebody ends it."""
@@ -86,35 +119,13 @@ class Story:
 
     def _break(self) -> None:
         self._sandbox.post("/sim/world", {"scenario": self._scenario})
-        self._sandbox.post("/sim/alert", self._alert("open"))
+        if self._scenario == "cost_spike":
+            self._sandbox.post("/sim/push", budget())
+        else:
+            self._sandbox.post("/sim/alert", self._alert("open"))
 
     def _alert(self, state: str) -> dict[str, Any]:
-        value = "1.000" if state == "open" else "0.000"
-        words = "is above the threshold of 0.000" if state == "open" else "returned to normal"
-        return {
-            "incident_id": self._alert_id,
-            "state": state,
-            "policy_name": "Orders pipeline stopped",
-            "condition_name": "Dataflow job failed",
-            "summary": f"Failed for demo-project ecommerce-streaming {words} with a value of {value}.",
-            "observed_value": value,
-            "threshold_value": "0",
-            "severity": "Critical",
-            "policy_user_labels": {"severity": "critical", "runbook": "pipeline-health"},
-            "metric": {
-                "type": "dataflow.googleapis.com/job/is_failed",
-                "displayName": "Failed",
-                "labels": {},
-            },
-            "resource": {
-                "type": "dataflow_job",
-                "labels": {
-                    "job_name": "ecommerce-streaming",
-                    "project_id": "demo-project",
-                    "region": "europe-west1",
-                },
-            },
-        }
+        return monitoring(self._scenario, self._alert_id, state)
 
     def _channel(self) -> str:
         name = ""
@@ -258,7 +269,7 @@ class Story:
                 raise Trouble(f"the review lacks {heading}")
         self._finding("dlq.replay", channel)
 
-    def _transcript(self, review: str) -> str:
+    def _transcript(self, review: str, ending: str = ALL_RIGHT) -> str:
         incident = self._incident()
         out = ["", f"=== Transcript of {incident['id']}: {incident['title']} ===", "", "Pages"]
         repeats = 0
@@ -282,10 +293,7 @@ class Story:
                 out.append(f"  {_clock(event['at'])}  {_cut(event.get('text') or event['type'], 180)}")
         out += ["", f"Review: {len(review.splitlines())} lines, the first of them:"]
         out += [f"  {line}" for line in review.splitlines()[:14]]
-        out += [
-            "",
-            "Alert, channel, findings, pages of every level, restart, replay, recovery, review: all came out right.",
-        ]
+        out += ["", ending]
         return "\n".join(out)
 
 
