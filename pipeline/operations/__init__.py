@@ -64,6 +64,8 @@ _WHERE: Final[dict[str, tuple[str, str]]] = {
     "dlq.stats": ("dlq_stats", "DlqStats"),
     "dlq.peek": ("dlq_peek", "DlqPeek"),
     "dlq.replay": ("dlq_replay", "DlqReplay"),
+    "dlq.export": ("dlq_export", "DlqExport"),
+    "dlq.ack": ("dlq_ack", "DlqAck"),
     "cost.report": ("cost_report", "CostReport"),
 }
 
