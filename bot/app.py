@@ -57,7 +57,7 @@ def furnish(settings: Settings) -> House:
     pipelines: tuple[Any, ...] = ()
     try:
         path = settings.runbooks_dir / "pipelines.yaml"
-        pipelines = catalogue.load(path, settings.google_cloud_project).pipelines
+        pipelines = catalogue.load(path, settings.google_cloud_project, settings.region).pipelines
     except PipelineConfigError as error:
         mistakes += error.mistakes
     try:

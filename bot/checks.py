@@ -51,6 +51,7 @@ def documents(env: Mapping[str, str]) -> tuple[str, list[str]]:
         slack_signing_secret="",
         runbooks_dir=directory,
         google_cloud_project=env.get("GOOGLE_CLOUD_PROJECT", ""),
+        region=env.get("REGION", ""),
     )
     try:
         house = furnish(placeholder)

@@ -37,6 +37,7 @@ class Settings:
     oidc_certs_url: str = GOOGLE_CERTS
     pull_subscriptions: tuple[str, ...] = ()
     google_cloud_project: str = ""
+    region: str = ""
     runbooks_dir: Path = Path("runbooks")
     web_token: str = field(default="", repr=False)
     public_url: str = ""
@@ -88,6 +89,7 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         oidc_certs_url=text("OIDC_CERTS_URL", GOOGLE_CERTS),
         pull_subscriptions=_several(text("PULL_SUBSCRIPTIONS")),
         google_cloud_project=text("GOOGLE_CLOUD_PROJECT"),
+        region=text("REGION"),
         runbooks_dir=Path(text("RUNBOOKS_DIR", "runbooks")),
         web_token=text("WEB_TOKEN"),
         public_url=text("PUBLIC_URL").rstrip("/"),

@@ -173,7 +173,9 @@ class _Reader:
         out |= self.sections(item)
         out["project"] = out.get("project") or self.project
         out["region"] = out.get("region") or self.region
-        for key in ("name", "project", "region", "job_name"):
+        # A job is usually named after its pipeline; the file says so only where it is not.
+        out["job_name"] = out.get("job_name") or out.get("name", "")
+        for key in ("name", "project", "region"):
             if not out.get(key):
                 at = _line(item, key) if key in item else line
                 self.wrong(at, f"pipeline {item.get('name', '')!s}: `{key}` is needed".replace("  ", " "))

@@ -93,7 +93,7 @@ class Pages:
         now = self._clock.now()
         bundle = self._latest.get(user)
         try:
-            if bundle is None or not _joins(bundle, now, len(items)):
+            if bundle is None or not _joins(bundle, now, items):
                 result = await self._post(user, channel, items, now)
             else:
                 result = await self._join(bundle, items, now)
@@ -166,8 +166,19 @@ class Pages:
         return bool(quiet or snoozed)
 
 
-def _joins(bundle: _Bundle, now: datetime, more: int) -> bool:
-    return timedelta(0) <= now - bundle.at <= TOGETHER and len(bundle.items) + more <= TOGETHER_MOST
+def _joins(bundle: _Bundle, now: datetime, items: Sequence[PageItem]) -> bool:
+    """Joining is an edit, which wakes nobody: a repeat, or a further step of the same incident, is posted."""
+    listed = {item.data.get("incident") for item in bundle.items.values()}
+    together = min((_together(item) for item in items), default=TOGETHER)
+    return (
+        timedelta(0) <= now - bundle.at <= together
+        and len(bundle.items) + len(items) <= TOGETHER_MOST
+        and not any(item.data.get("incident") in listed for item in items)
+    )
+
+
+def _together(item: PageItem) -> timedelta:
+    return item.frame.incident.policy.group if item.frame.incident is not None else TOGETHER
 
 
 def _settled(row: Leased) -> bool:
