@@ -19,8 +19,8 @@ from pipeline.masking import shape
 from pipeline.quality import VALID_TODAY, cause_of_event, rule_key
 
 FORWARDED_PREFIX: Final = "CloudPubSubDeadLetter"
-# Stages whose dead letters never passed validation; anything else failed behind it, in a sink.
-_SOURCE_STAGES: Final = frozenset({"", "validate", "parse"})
+# Stages before the sinks: their dead letters were never counted valid. Anything else failed in a sink.
+_SOURCE_STAGES: Final = frozenset({"", "validate", "parse", "deduplicate", "enrich"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
