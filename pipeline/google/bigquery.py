@@ -27,7 +27,7 @@ class Inserter:
         self.dataset = dataset
         self.patience_s = patience_s
         project = dataset.partition(".")[0]
-        credentials = _anonymous() if _emulated() else None
+        credentials = _anonymous() if emulated() else None
         self._client = bigquery.Client(project=project, credentials=credentials)
 
     def insert(self, table: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[int, str]:
@@ -82,7 +82,8 @@ def _reason(error: Mapping[str, Any]) -> tuple[str, bool]:
     return "; ".join(texts)[:500], passing
 
 
-def _emulated() -> bool:
+def emulated() -> bool:
+    """Whether BIGQUERY_EMULATOR_HOST leads away from Google."""
     from google.cloud.bigquery._helpers import _get_bigquery_host
 
     return str(_get_bigquery_host()).startswith("http://")

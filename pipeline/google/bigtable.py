@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,3 +68,10 @@ class StatsTable:
         for column, value in cells.values.items():
             row.set_cell(FAMILY, column.encode(), value.to_bytes(8, "big", signed=True), timestamp=cells.at)
         return row
+
+
+def emulated() -> bool:
+    """Whether BIGTABLE_EMULATOR_HOST, as Google's client understands it, leads away from Google."""
+    from google.cloud.environment_vars import BIGTABLE_EMULATOR
+
+    return bool(os.environ.get(BIGTABLE_EMULATOR))

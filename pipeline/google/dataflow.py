@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
@@ -38,25 +39,47 @@ def get_job(clients: Clients, pipeline: Pipeline, job_id: str, deadline_s: float
         return _job(clients.jobs.get_job(request=request, **reading(deadline_s)))
 
 
-def launch(clients: Clients, pipeline: Pipeline, *, update: bool, labels: dict[str, str]) -> Job:
+def launch(
+    clients: Clients,
+    pipeline: Pipeline,
+    *,
+    update: bool,
+    labels: dict[str, str],
+    parameters: Mapping[str, str] | None = None,
+) -> Job:
     """Launches the flex template under the pipeline's fixed name, once, without any retry.
 
     It returns before the pipeline exists (QUEUED); wait for RUNNING.  ``update`` replaces the
     living job of that name compatibly.
     """
+    request = _launch_request(pipeline, update=update, labels=labels, parameters=parameters or {})
+    with explained("Dataflow", f"launching {pipeline.job_name}"):
+        return _job(clients.flex.launch_flex_template(request=request, **once(_LAUNCH_S)).job)
+
+
+def check_launch(clients: Clients, pipeline: Pipeline, parameters: Mapping[str, str]) -> None:
+    """Lets Dataflow look at a launch without doing it; PipelineError with its reason when it refuses."""
+    request = _launch_request(pipeline, update=False, labels={}, parameters=parameters)
+    request.validate_only = True
+    with explained("Dataflow", f"checking a launch of {pipeline.job_name}"):
+        clients.flex.launch_flex_template(request=request, **reading(_LAUNCH_S))
+
+
+def _launch_request(
+    pipeline: Pipeline, *, update: bool, labels: dict[str, str], parameters: Mapping[str, str]
+) -> Any:
     from google.cloud import dataflow_v1beta3 as dataflow
 
     parameter = dataflow.LaunchFlexTemplateParameter(
         job_name=pipeline.job_name,
         container_spec_gcs_path=pipeline.template,
+        parameters=dict(parameters),
         update=update,
         environment=dataflow.FlexTemplateRuntimeEnvironment(additional_user_labels=labels),
     )
-    request = dataflow.LaunchFlexTemplateRequest(
+    return dataflow.LaunchFlexTemplateRequest(
         project_id=pipeline.project, location=pipeline.region, launch_parameter=parameter
     )
-    with explained("Dataflow", f"launching {pipeline.job_name}"):
-        return _job(clients.flex.launch_flex_template(request=request, **once(_LAUNCH_S)).job)
 
 
 def drain(clients: Clients, pipeline: Pipeline, job_id: str) -> Job:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.jobs import current, doubles
 from pipeline.operations.base import Context, Param, ReadOperation
-from pipeline.report import Evidence, Finding, NextStep, Report, Table, clock, duration, plural, worst
+from pipeline.report import Evidence, Finding, NextStep, Report, Table, age, clock, plural, worst
 
 
 class Jobs(ReadOperation):
@@ -31,7 +31,7 @@ class Jobs(ReadOperation):
             text = f"There is no job named {pipeline.job_name} in {pipeline.region}."
             findings.append(Finding("job", "critical", text))
         else:
-            since = f" for {duration((now - ours.since).total_seconds())}" if ours.since else ""
+            since = f" for {age(ours.since, now)}" if ours.since else ""
             evidence = (Evidence("state", ours.state, "", ours.since or now),)
             level = worst(("ok" if ours.running else "info" if ours.starting else "critical",))
             findings.append(Finding("job", level, f"Job {ours.name} is {ours.state}{since}.", evidence))
@@ -43,7 +43,7 @@ class Jobs(ReadOperation):
             (
                 job.name,
                 job.state,
-                duration((now - job.since).total_seconds()) if job.since else "unknown",
+                age(job.since, now) if job.since else "unknown",
                 clock(job.created, now) if job.created else "unknown",
                 job.id,
             )

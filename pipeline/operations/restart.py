@@ -15,7 +15,7 @@ from pipeline.gather import error_groups, measure
 from pipeline.jobs import Job, current, doubles
 from pipeline.operations.base import ChangeOperation, Context, Param, Plan, ProgressSink, Risk, plan_id
 from pipeline.operations.restart_run import restart, watch
-from pipeline.report import Report, duration, plural
+from pipeline.report import Report, age, duration, plural
 from pipeline.rules import DEFAULT, stands_still
 
 _EFFECTS: Final[dict[str, tuple[str, ...]]] = {
@@ -77,7 +77,7 @@ class Restart(ChangeOperation):
         }
         stands = "There is no job of that name" if job is None else f"Job {job.id} is {job.state}"
         if job and job.since:
-            stands += f" for {duration((now - job.since).total_seconds())}"
+            stands += f" for {age(job.since, now)}"
         backlog = measured.backlog
         waiting = f"; {plural(backlog, 'message waits', 'messages wait')}" if backlog is not None else ""
         return Plan(

@@ -24,6 +24,7 @@ from pipeline.report import (
     worst,
 )
 from pipeline.rules import facts
+from pipeline.streaming.settings import template_parameters
 from pipeline.waiting import looks
 
 _RUNNING_S: Final = 20 * 60  # a launcher VM takes minutes
@@ -68,7 +69,13 @@ def _launch(ctx: Context, plan: Plan, progress: ProgressSink) -> Job:
             f"A job named {ctx.pipeline.job_name} lives ({', '.join(sorted(alive))}); no second is launched."
         )
     progress(Progress(f"Launching {ctx.pipeline.job_name}" + (" as an update" if update else "")))
-    job = dataflow.launch(ctx.clients, ctx.pipeline, update=update, labels={"streamwatch_plan": plan.id})
+    job = dataflow.launch(
+        ctx.clients,
+        ctx.pipeline,
+        update=update,
+        labels={"streamwatch_plan": plan.id},
+        parameters=template_parameters(ctx.pipeline),
+    )
     if job.id in alive and not update:
         raise Refused(
             f"Dataflow returned the living job {job.id} instead of a new one; nothing was launched."

@@ -14,7 +14,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from sandbox.google.errors import Refused
-from sandbox.google.services import billing, dataflow, logging, monitoring, pubsub
+from sandbox.google.services import billing, dataflow, iam, logging, monitoring, pubsub
 from sandbox.google.services.base import Method, Service
 from sandbox.google.world import World
 
@@ -68,6 +68,7 @@ def _services(world: World) -> list[Service]:
         billing.service(world),
         billing.catalog(world),
         *pubsub.services(world),
+        iam.service(world),
     ]
 
 
