@@ -36,7 +36,7 @@ def demo(*, exit_: bool, scenario: str, port: int) -> int:
             return _tell(running, exit_=exit_, scenario=scenario, port=port)
         except KeyboardInterrupt:
             print("\nStopped.")
-            return 0
+            return 1 if exit_ else 0
         except Trouble as trouble:
             print(f"\nThe story did not come out right: {trouble}", file=sys.stderr)
             print(running.last_lines(), file=sys.stderr)

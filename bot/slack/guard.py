@@ -57,6 +57,9 @@ class Guard:
         await self._app(scope, _replay(body), send)
 
     def _refusal(self, headers: MutableMapping[bytes, bytes], body: bytes) -> tuple[int, str] | None:
+        # Without a secret (Socket Mode alone) nobody can sign: an empty key would let anybody.
+        if not self._secret:
+            return 401, "invalid request"
         timestamp = headers.get(b"x-slack-request-timestamp", b"")
         signature = headers.get(b"x-slack-signature", b"")
         if not _TIMESTAMP.fullmatch(timestamp) or not _SIGNATURE.fullmatch(signature):
