@@ -95,7 +95,9 @@ def test_an_unreachable_cloud_is_unknown_and_says_so(stand: Stand, tmp_path: Pat
     jobs = run(stand, "jobs", "--json")
     assert jobs.returncode == 2
     assert "denies access" in jobs.stderr
-    assert jobs.stdout == ""
+    failure = json.loads(jobs.stdout)
+    assert failure["severity"] == "unknown"
+    assert "denies access" in failure["verdict"]
 
 
 def test_every_mistake_of_pipelines_yaml_is_told_at_once(stand: Stand, tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_every_mistake_of_pipelines_yaml_is_told_at_once(stand: Stand, tmp_path:
     )
     answer = run(stand, "health", RUNBOOKS_DIR=str(folder))
     assert answer.returncode == 2
-    for said in ("pipelines.yaml:3", "did you mean `region`", "pipelines.yaml:4", "`job_name` is needed"):
+    for said in ("pipelines.yaml:3", "did you mean `region`", "pipelines.yaml:4", "`project` is needed"):
         assert said in answer.stderr
 
 
