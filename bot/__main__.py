@@ -105,4 +105,7 @@ def verify(incident: Annotated[str, typer.Argument(help="INC-7, or nothing for a
 
 
 if __name__ == "__main__":
-    app()
+    if sys.argv[1:] == ["serve"]:
+        serve()  # what typer loads to read arguments (pydantic) would stay in the server's memory
+    else:
+        app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Mapping
 
@@ -36,12 +37,21 @@ def serve(env: Mapping[str, str]) -> None:
         log_config=None,
         access_log=False,  # a webhook's token may stand in its query string
         http="httptools",
+        ws="none",
         lifespan="on",
         timeout_graceful_shutdown=8,
         server_header=False,
         backlog=2048,
     )
+    settle_garbage()
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def settle_garbage() -> None:
+    """Once everything is built: what start-up made stays for good, so the collector need not walk it again, nor
+    look after every 700 objects. A tenth of the processor time of a storm of notifications."""
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _listen(host: str, port: int) -> socket.socket:
