@@ -210,6 +210,10 @@ class Stage:
         """GET /sim/state."""
         return self.sandbox.state()
 
+    def sandbox_json(self, path: str) -> Any:
+        """GET any other page of the sandbox as JSON."""
+        return get(f"{self.sandbox.url}{path}", timeout=30)
+
     def channels(self, prefix: str = "inc-") -> list[Json]:
         """The channels whose name begins so, as /sim/state has them."""
         return [c for c in self.state()["channels"] if str(c.get("name") or "").startswith(prefix)]

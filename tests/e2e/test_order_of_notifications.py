@@ -25,8 +25,8 @@ Json = dict[str, Any]
 
 def notifications(pipeline: str, *, still_open: bool) -> list[Json]:
     """Copies of three alerts' opens and closes, and the close of one that never opens."""
-    down = {"pipeline": pipeline, "severity": "critical"}
-    bad = {
+    down: Json = {"pipeline": pipeline, "severity": "critical"}
+    bad: Json = {
         "pipeline": pipeline,
         "severity": "warning",
         "policy_user_labels": {"severity": "warning", "kind": "quality"},

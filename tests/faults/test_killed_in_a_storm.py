@@ -6,6 +6,7 @@ import os
 import random
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ from tests.e2e.running import LONG, Answer, Stage, metadata, opened_keys, page_p
 MANY = LONG or os.environ.get("STREAMWATCH_CHAOS") == "long"
 KILLS = 12 if MANY else 4
 SEEDS = range(6 if MANY else 1)
-PIPELINES = ["orders", *(f"line-{n}" for n in range(1, 8))]
+LAST = "last"
+STORMED = ["orders", *(f"line-{n}" for n in range(1, 8))]
+PIPELINES = [*STORMED, LAST]
 
 
 @dataclass(slots=True)
@@ -38,21 +41,21 @@ class Storm:
         for numbers in self._batches():
             answers = self.stage.post_many([self._alert(number) for number in numbers], at_once=10)
             for number, answer in zip(numbers, answers, strict=True):
-                self._note(number, answer)
+                self.note(number, answer)
             if not any(answer.accepted for answer in answers):
                 time.sleep(0.02)  # nobody listens just now
 
     def _batches(self) -> Iterator[list[str]]:
         made = 0
         while not self.done.is_set():
-            new = [f"0.{self.chance.choice(PIPELINES)}.{made + n}" for n in range(15)]
+            new = [f"0.{self.chance.choice(STORMED)}.{made + n}" for n in range(15)]
             made += len(new)
             yield new + self.chance.sample(sorted(self.accepted), min(10, len(self.accepted)))
 
     def _alert(self, key: str) -> dict[str, Any]:
         return alert(key, pipeline=key.split(".")[1])
 
-    def _note(self, key: str, answer: Answer) -> None:
+    def note(self, key: str, answer: Answer) -> None:
         if answer.accepted:
             self.accepted.add(key)
         else:
@@ -77,6 +80,7 @@ def test_killed_at_random_moments_of_a_storm_loses_nothing_and_repeats_nothing(
             storm.done.set()
             posting.join(60)
         assert storm.accepted, "nothing was accepted at all"
+        kill_in_doubt(stage, storm)
         # What was leased when the bot was killed is taken up when its lease ends, 20 s later.
         stage.until_told(len(PIPELINES), 90)
         assert set(storm.refused) <= {0, 503}
@@ -85,6 +89,25 @@ def test_killed_at_random_moments_of_a_storm_loses_nothing_and_repeats_nothing(
             lambda: not stage.rows("SELECT 1 FROM outbox WHERE state = 'sending'"), 40, "still leased"
         )
         assert_nothing_is_twice(stage)
+
+
+def kill_in_doubt(stage: Stage, storm: Storm) -> None:
+    """The last kill: Slack has made a channel and taken a page, and the bot has no answer to either yet."""
+    for method in ("conversations.create", "chat.postMessage"):
+        fault = {"method": method, "kind": "timeout", "after_accept": True, "count": 3}
+        stage.sandbox.post("/sim/faults", fault)
+    storm.note(key := f"0.{LAST}.1", stage.post(alert(key, pipeline=LAST)))
+    room = f"inc-{len(PIPELINES):04d}-"
+
+    def both_taken() -> bool:
+        paged = any(f"page:INC-{len(PIPELINES)}:" in key for _, key in page_places(stage.state()))
+        return bool(stage.channels(room)) and paged
+
+    stage.until(both_taken, 20, "Slack did not get the last channel and page")
+    stage.kill_bot()
+    request = urllib.request.Request(f"{stage.sandbox.url}/sim/faults", method="DELETE")
+    urllib.request.urlopen(request, timeout=10).close()
+    stage.start_bot()
 
 
 def assert_nothing_is_lost(stage: Stage, accepted: set[str]) -> None:
