@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from threading import Timer
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -56,9 +55,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _operate(words: list[str]) -> int:
-    from pipeline.operations import ReadOperation, by_words, parse
+    from pipeline.operations import by_words
 
-    operation, tokens = by_words(words)
+    return _perform(*by_words(words))
+
+
+def _perform(operation: Operation, tokens: list[str]) -> int:
+    from pipeline.operations import ReadOperation, parse
+
     params = parse(operation, tokens)
     if params.get("help"):
         return _help(operation)
@@ -145,6 +149,8 @@ def _overview() -> int:
     for name, operation in registry().items():
         words = name.removeprefix("pipeline.").replace(".", " ")
         print(f"  {words:<14} {operation.summary} ({operation.risk.value})")
+    print(f"  {'run direct':<14} Run the pipeline on this machine (read)")
+    print(f"  {'run flex':<14} Launch the pipeline on Dataflow (change)")
     print("\nChanges: --dry-run shows the plan; --yes goes on; production: --confirm NAME.")
     print("Exit: 0 fine or info; 1 warning or critical found; 2 unknown, wrong use, unreachable.")
     return 0
@@ -162,14 +168,10 @@ def _help(operation: Operation) -> int:
 
 
 def _run_pipeline(words: list[str]) -> int:
-    """``run direct`` and ``run flex`` are Beam's side; it is imported by nothing else here."""
-    try:
-        launch = import_module("pipeline.streaming.launch").main
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"`run` needs Apache Beam and its launcher, which are not installed ({error.name})."
-        ) from None
-    return int(launch(words))
+    """``run direct`` and ``run flex``; Beam is imported by the first alone, and only when it starts."""
+    from pipeline.streaming.launch import operation_of
+
+    return _perform(*operation_of(words))
 
 
 def _catalogue() -> Catalogue:

@@ -94,6 +94,15 @@ class DirectRun:
             return f"{type(error).__name__}: {error}"
         return f"it ended as {self._result.state}"
 
+    def settle(self, wait: Callable[[float], object] = time.sleep) -> Heartbeat:
+        """Waits, for a while, until no event is between two steps: books are only even in between bundles."""
+        end = time.monotonic() + _SETTLED_S
+        last = self.heartbeat()
+        while last.in_flight and self.alive and time.monotonic() < end:
+            wait(0.1)
+            last = self.heartbeat()
+        return last
+
     def stop(self) -> None:
         if self.alive:
             self._result.cancel()
@@ -108,13 +117,11 @@ def watch(
     until: Callable[[], bool],
     wait: Callable[[float], object] = time.sleep,
 ) -> Heartbeat:
-    """Tells a heartbeat every ``every_s`` until ``until`` says so or the run dies; the last one."""
+    """Tells a heartbeat every ``every_s`` until ``until`` says so or the run dies; gives the last."""
     while not until() and run.alive:
         tell(run.heartbeat())
         wait(every_s)
-    last = run.heartbeat()
-    tell(last)
-    return last
+    return run.heartbeat()
 
 
 def publisher(clients: Any, project: str, topic: str, folder: str) -> Callable[[Heartbeat], None]:
@@ -140,8 +147,9 @@ def publisher(clients: Any, project: str, topic: str, folder: str) -> Callable[[
     return tell
 
 
-def until(
-    stopped: Event, deadline: float | None, clock: Callable[[], float] = time.monotonic
+def ends(
+    stopped: Event, duration_s: float, clock: Callable[[], float] = time.monotonic
 ) -> Callable[[], bool]:
-    """Whether a person or the duration has ended the run."""
-    return lambda: stopped.is_set() or (deadline is not None and clock() >= deadline)
+    """Whether a person, or the duration (0: none), has ended the run."""
+    end = clock() + duration_s if duration_s else None
+    return lambda: stopped.is_set() or (end is not None and clock() >= end)

@@ -21,9 +21,6 @@ def main(argv: list[str] | None = None) -> int:
     options = StreamOptions(sys.argv[1:] if argv is None else argv)
     try:
         settings = options.settings()
-        unknown = sorted(options.view_as(StreamOptions).display_data().keys() & set())
-        if unknown:
-            raise ConfigError([f"unknown option {name}" for name in unknown])
     except ConfigError as error:
         for mistake in error.mistakes:
             print(f"Error: {mistake}", file=sys.stderr)
