@@ -58,6 +58,7 @@ _WHERE: Final[dict[str, tuple[str, str]]] = {
     "pipeline.quality": ("quality", "Quality"),
     "pipeline.jobs": ("jobs", "Jobs"),
     "pipeline.logs": ("logs", "Logs"),
+    "pipeline.perf": ("perf", "Perf"),
     "pipeline.validate": ("validate", "Validate"),
     "pipeline.restart": ("restart", "Restart"),
     "pipeline.scale": ("scale", "Scale"),

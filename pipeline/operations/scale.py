@@ -219,6 +219,6 @@ def _report(ctx: Context, plan: Plan, finding: Finding, title: str) -> Report:
         severity=finding.severity,
         as_of=ctx.now(),
         findings=(finding,),
-        next=(NextStep("See where the time goes", "pipeline.health"),),
+        next=(NextStep("See where the time goes", "pipeline.perf"),),
         data={"job_id": plan.data["job_id"], "before": plan.data["before"]},
     )

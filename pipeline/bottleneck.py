@@ -1,0 +1,126 @@
+"""Where the time goes: which stage holds a pipeline back, and what kind of trouble it is.  Pure.
+
+A stage is behind by its system lag: the longest that an element waits or is worked on in it.  What
+is behind it waits for it, so the stage that is furthest behind is where to look.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from pipeline.measurements import LogError
+from pipeline.report import Evidence, clock, duration, percent
+
+Kind = Literal["hot_key", "slow_sink", "workers", "stage"]
+
+_BEHIND_S: Final = 30.0  # less than this is the usual way of a stream
+_STANDS_OUT: Final = 3.0  # times the middle of the other stages
+_BUSY: Final = 0.8
+_SINK: Final = re.compile(r"big ?query|big ?table|write|sink|insert|append|load", re.IGNORECASE)
+_SOURCE: Final = re.compile(r"read|pub ?sub|source|input", re.IGNORECASE)
+_HOT_KEY: Final = re.compile(
+    r"hot key.*?detected in (?:step|stage) '?([\w./:+-]+?)'?(?: with|[.,;\s]|$)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage: how far behind it is, how far an hour ago, and since when it is more than usual."""
+
+    name: str
+    lag_s: float
+    before_s: float | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """What tells where the time goes; None where nobody could measure it."""
+
+    now: datetime
+    stages: tuple[Stage, ...] = ()
+    utilisation: float | None = None  # 0 to 1
+    workers: int | None = None
+    most_workers: int | None = None
+    backlog: int | None = None
+    warnings: tuple[LogError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bottleneck:
+    """The stage that holds the others back; ``text`` completes "NAME is held back by ..."."""
+
+    kind: Kind
+    stage: Stage
+    text: str
+    advice: str
+    evidence: tuple[Evidence, ...]
+
+
+def bottleneck(speed: Speed) -> Bottleneck | None:
+    """The stage that stands out, or None when none is far behind."""
+    if not speed.stages:
+        return None
+    worst = max(speed.stages, key=lambda stage: stage.lag_s)
+    if worst.lag_s < _BEHIND_S:
+        return None
+    hot = _hot_steps(speed.warnings)
+    # Behind a hot key everything else may wait as long; the service's own word is surer than lag.
+    named = next((stage for stage in speed.stages if stage.name in hot and stage.lag_s >= _BEHIND_S), None)
+    if named is not None:
+        return _made(speed, "hot_key", named)
+    if _SINK.search(worst.name) and _stands_out(worst, speed.stages):
+        return _made(speed, "slow_sink", worst)
+    if (speed.utilisation or 0.0) >= _BUSY and (
+        _SOURCE.search(worst.name) or not _stands_out(worst, speed.stages)
+    ):
+        return _made(speed, "workers", worst)
+    return _made(speed, "stage", worst)
+
+
+def _stands_out(worst: Stage, stages: Sequence[Stage]) -> bool:
+    others = sorted(stage.lag_s for stage in stages if stage is not worst)
+    if not others:
+        return True
+    return worst.lag_s >= _STANDS_OUT * others[len(others) // 2]
+
+
+def _hot_steps(warnings: Sequence[LogError]) -> set[str]:
+    found = (_HOT_KEY.search(" ".join(warning.example.split())) for warning in warnings)
+    return {match.group(1).rstrip(".") for match in found if match}
+
+
+def _made(speed: Speed, kind: Kind, stage: Stage) -> Bottleneck:
+    behind = f"{duration(stage.lag_s)} behind" + (
+        f" since {clock(stage.since, speed.now)}" if stage.since else ""
+    )
+    busy = f"; the workers are {percent(speed.utilisation)} busy" if speed.utilisation is not None else ""
+    texts: dict[Kind, tuple[str, str]] = {
+        "hot_key": (
+            f"a hot key: one key gets so many events that step {stage.name} is {behind}",
+            "One worker does the work of a key; more workers do not help. Spread the key (a salt, a combiner with "
+            "fanout), or find out who sends so much of it.",
+        ),
+        "slow_sink": (
+            f"a slow sink: {stage.name} is {behind}, the stages before it are not",
+            "Look at the store behind it: slow queries and quota of BigQuery, nodes and hot rows of Bigtable. More "
+            "workers only press harder on it.",
+        ),
+        "workers": (
+            f"too few workers: {stage.name} is {behind}{busy}",
+            "Raise the greatest number of workers (`scale --max N`), or find what made each event dearer.",
+        ),
+        "stage": (
+            f"stage {stage.name}, which is {behind}{busy}",
+            "Look at what this stage does, and at its logs.",
+        ),
+    }
+    text, advice = texts[kind]
+    evidence = [Evidence(f"system lag of {stage.name}", round(stage.lag_s), "s", speed.now)]
+    if stage.before_s is not None:
+        evidence.append(Evidence("an hour before", round(stage.before_s), "s"))
+    return Bottleneck(kind, stage, text, advice, tuple(evidence))
