@@ -119,7 +119,7 @@ def _md_evidence(evidence: tuple[Evidence, ...]) -> str:
     if not evidence:
         return ""
     parts = [
-        f"{item.what} {'unknown' if item.value is None else item.value} {item.unit}".strip()
+        f"{item.what} {item.shown} {item.unit}".strip()
         for item in evidence
     ]
     return f" ({_md('; '.join(parts))})"

@@ -30,6 +30,15 @@ class Evidence:
     unit: str = ""
     at: datetime | None = None
 
+    @property
+    def shown(self) -> str:
+        """The value for people: a count that was measured as 935.0 is 935."""
+        if self.value is None:
+            return "unknown"
+        if isinstance(self.value, float) and self.value.is_integer():
+            return str(int(self.value))
+        return str(self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -194,6 +203,11 @@ def _time_in(text: str | None) -> datetime | None:
 
 
 # --- numbers in words, the same in every renderer --------------------------------------------
+
+
+def age(since: datetime, now: datetime) -> str:
+    """How long something lasts, in words; two clocks that disagree a little never make it negative."""
+    return duration(max(0.0, (now - since).total_seconds()))
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from pipeline.jobs import Job, doubles
 from pipeline.measurements import Measurements
-from pipeline.report import Fact, Severity, clock, duration, number, percent, plural
+from pipeline.report import Fact, Severity, age, clock, duration, number, percent, plural
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def down(m: Measurements, limits: Thresholds = DEFAULT) -> Fact:
         return _running(m, job, limits)
     if job.starting:
         return Fact("down", None, f"job {job.name} is starting ({job.state})", since=job.since)
-    for_ = f" for {duration((m.now - job.since).total_seconds())}" if job.since else ""
+    for_ = f" for {age(job.since, m.now)}" if job.since else ""
     return Fact("down", True, f"job {job.name} is {job.state}{for_}", since=_stopped_since(m.jobs, job))
 
 

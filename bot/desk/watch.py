@@ -104,6 +104,12 @@ def _maybe_open(
     open_from_probe(tx, house, pipeline, report, facts, last)
 
 
+def title_of(verdict: str) -> str:
+    """A title that may stand for hours: without the backlog and age of this moment, which are in the findings."""
+    head = verdict.partition(": ")[0]
+    return (head if " is down" in head else verdict.partition("; ")[0]).rstrip(".")[:150]
+
+
 def open_from_probe(
     tx: Tx,
     house: House,
@@ -126,7 +132,7 @@ def open_from_probe(
         project=pipeline.project,
         pipeline=pipeline.name,
         family="stream",
-        title=f"{pipeline.name}: {report.verdict}"[:150],
+        title=title_of(report.verdict),
         kind=kind,
         severity=Severity.CRITICAL if report.severity == "critical" else Severity.WARNING,
         policy=house.policy,

@@ -75,10 +75,9 @@ def _finding(body: Body, finding: Finding) -> None:
 
 
 def _evidence(item: Evidence) -> str:
-    value = "unknown" if item.value is None else str(item.value)
     unit = f" {item.unit}" if item.unit else ""
     at = f" at {moment(item.at)}" if item.at else ""
-    return inline(f"{item.what} {value}{unit}{at}", 160)
+    return inline(f"{item.what} {item.shown}{unit}{at}", 160)
 
 
 def render_plan(data: Mapping[str, Any], frame: Frame) -> Message:
