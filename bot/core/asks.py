@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """Who asks: the Slack user id, and where an answer reaches them."""
+    """Who asks: the Slack user id (and handle, where Slack gives it), and where an answer reaches them."""
 
     user: str
+    user_name: str = ""
     channel: str = ""
     channel_name: str = ""
     response_url: str = ""

@@ -18,6 +18,11 @@ def when(value: Any) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC" if at else "an unknown time"
 
 
+def _by(e: Event) -> str:
+    """Who did it: the roster's name, else what was written down of somebody who is not on it."""
+    return str(e.data.get("who") or e.actor.replace("slack:", "Slack member "))
+
+
 def _because(d: Mapping[str, Any], name: str = "reason") -> str:
     text = str(d.get(name) or "").strip()
     return f": {text}" if text else ""
@@ -99,9 +104,9 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "asked": lambda i, e: f"{e.data['person']}, are you still on {i.name}?{_because(e.data).replace(':', '', 1)}",
     "still_here": lambda i, e: f"{e.actor} is still on {i.name}.",
     "assigned": lambda i, e: f"{i.name} is assigned to {e.data['person']} by {e.actor}.",
-    "status_posted": lambda _, e: f"Status by {e.actor}: {e.data['text']}",
-    "noted": lambda _, e: f"Note by {e.actor}: {e.data['text']}",
-    "pinned": lambda _, e: f"Pinned by {e.actor}, written by {e.data['author']}: {e.data['text']}",
+    "status_posted": lambda _, e: f"Status by {_by(e)}: {e.data['text']}",
+    "noted": lambda _, e: f"Note by {_by(e)}: {e.data['text']}",
+    "pinned": lambda _, e: f"Pinned by {_by(e)}, written by {e.data['author']}: {e.data['text']}",
     "snoozed": lambda _, e: f"Snoozed by {e.actor} until {when(e.data['until'])}{_because(e.data)}.",
     "paged": _paged,
     "page_delivered": _delivered,
@@ -125,7 +130,7 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     ),
     "level_empty": lambda _, e: f"Nobody holds {e.data['level']}; {e.data['instead']} is paged instead.",
     "same_person": _same_person,
-    "channel_wanted": lambda _, e: f"A channel was asked for by {e.actor}.",
+    "channel_wanted": lambda _, e: f"A channel was asked for by {_by(e)}.",
     "channel_created": lambda _, e: f"Channel #{e.data['name']} created.",
     "channel_failed": lambda _, e: f"The channel could not be created: {e.data['error']}.",
     "headline_posted": lambda _, e: "Headline posted.",

@@ -46,6 +46,18 @@ class Asked:
         return person.name if person is not None else f"slack:{self.asker.user}"
 
     @property
+    def shown(self) -> str:
+        """The asker in words: an id alone tells a reader of the channel nothing."""
+        if self.person is not None or not self.asker.user_name:
+            return self.name
+        return f"{self.asker.user_name[:80]} (not on the roster)"
+
+    @property
+    def who(self) -> dict[str, str]:
+        """For the data of an event: the asker in words, where the timeline's name is only an id."""
+        return {} if self.shown == self.name else {"who": self.shown}
+
+    @property
     def rest(self) -> str:
         """All words as one text."""
         return " ".join(self.words)

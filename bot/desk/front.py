@@ -130,14 +130,12 @@ class FrontDesk:
                 number, _, word = click.value.partition(":")
                 return words_incident.resolve(self._on(asked, number), confirmed=word == "confirmed")
             case "plan_confirm":
-                runs.confirm(asked.tx, asked.house, click.value, person, reply)
-                return []
+                return _told(asked, runs.confirm(asked.tx, asked.house, click.value, person, reply))
             case "plan_cancel":
                 runs.cancel(asked.tx, asked.house, click.value, person, reply)
                 return []
             case "plan_approve":
-                runs.approve(asked.tx, asked.house, click.value, person, reply)
-                return []
+                return _told(asked, runs.approve(asked.tx, asked.house, click.value, person, reply))
             case "step_run":
                 return self._step_run(asked, click)
             case "step_done":
@@ -150,7 +148,7 @@ class FrontDesk:
                 incident = load(asked.tx, _number(click.value))
                 need(asked, "tell", incident)
                 if not incident.wants_channel:
-                    wanted_event = lifecycle.event("channel_wanted", asked.now, asked.name)
+                    wanted_event = lifecycle.event("channel_wanted", asked.now, asked.name, **asked.who)
                     change(asked.tx, asked.house, incident, incident.id, [wanted_event])
                 return [private(asked.asker, asked.key, f"The channel of {incident.name} opens now.")]
             case "action_add":
@@ -241,6 +239,7 @@ class FrontDesk:
             "author": author.name if author else pin.author,
             "text": pin.text[:2000],
             "permalink": pin.permalink,
+            **asked.who,
         }
         change(
             asked.tx,
@@ -250,6 +249,10 @@ class FrontDesk:
             [lifecycle.event("pinned", asked.now, asked.name, **data)],
         )
         return []
+
+
+def _told(asked: Asked, text: str) -> Answers:
+    return [private(asked.asker, asked.key, text)] if text else []
 
 
 def _default(name: str) -> str:

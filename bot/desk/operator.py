@@ -18,7 +18,7 @@ import structlog
 from bot.desk import runs
 from bot.desk.deliver import Store
 from bot.desk.house import House
-from bot.desk.ports import Run
+from bot.desk.ports import Run, Tx
 from pipeline.errors import PipelineError
 from pipeline.operations import ChangeOperation, Context, Operation, Plan, Progress, ReadOperation, own
 from pipeline.report import Report
@@ -60,10 +60,15 @@ class Operator:
         begun = 0
         for state, to in (("confirmed", "running"), ("asked", "working")):
             while len(self._tasks) < AT_ONCE:
-                found = await self._store.awrite(lambda tx, s=state, t=to: tx.claim_run(s, t))  # type: ignore[misc]
+                house = self._house()
+                found, free = await self._store.awrite(
+                    lambda tx, h=house, s=state, t=to: claim(tx, h, s, t)  # type: ignore[misc]
+                )
                 if found is None:
                     break
                 begun += 1
+                if not free:
+                    continue
                 task = asyncio.create_task(self._carry_out(found))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -162,6 +167,23 @@ class Operator:
     async def _progress(self, run: Run, house: House, step: Progress) -> None:
         await self._store.awrite(lambda tx: runs.progress(tx, house, run, step.text, step.done, step.total))
         self._wake()
+
+
+def claim(tx: Tx, house: House, state: str, to: str) -> tuple[Run | None, bool]:
+    """Take the next run; False: it was ended at once, as another change of its pipeline runs.
+
+    Two plans may have been confirmed within the same moment, before either of them ran.
+    """
+    run = tx.claim_run(state, to)
+    if run is None or to != "running":
+        return run, True
+    other = tx.running_change(run.pipeline, besides=run.id)
+    if other is None:
+        return run, True
+    runs.failed(
+        tx, house, run, f"{other.operation} is running on {run.pipeline} already. Plan again after it."
+    )
+    return run, False
 
 
 def _facts(raw: Any) -> dict[str, Any]:

@@ -25,6 +25,13 @@ from pipeline.report import Report
 
 PLAN_LIVES = timedelta(minutes=15)
 RESTART_WINDOW = timedelta(minutes=30)
+TOO_OLD = "This plan is older than 15 minutes and may no longer fit. Ask for a new one."
+_IN_WORDS = {
+    "approval": "confirmed",
+    "unknown": "interrupted",
+    "working": "being made",
+    "asked": "being made",
+}
 FINISHED = ("done", "failed", "cancelled", "unknown", "expired")
 
 
@@ -178,11 +185,13 @@ def _planned_run(tx: Tx, run_id: str) -> Run:
     return run
 
 
-def confirm(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping[str, Any]) -> None:
-    """The requester, or anybody who may, confirms. Raises Refused."""
+def confirm(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping[str, Any]) -> str:
+    """The requester, or anybody who may, confirms; returns what to tell them besides the plan's message,
+    or "". Raises Refused."""
     run = _planned_run(tx, run_id)
     check(house, tx, run, person)
-    _fresh(tx, house, run, "planned")
+    if not _fresh(tx, house, run, "planned", reply):
+        return TOO_OLD
     _may_repeat_restart(tx, house, run, person)
     needs_second = run.risk == "destructive" and _environment(house, run) == "production"
     glass = str(run.params.get("break_glass") or "")
@@ -196,23 +205,27 @@ def confirm(tx: Tx, house: House, run_id: str, person: str | None, reply: Mappin
         raise Refused("Somebody was faster: this plan is being run, or is done, already.")
     note(tx, house, run, "plan_confirmed", person or "")
     show_plan(tx, house, _planned_run(tx, run_id), state)
+    return ""
 
 
-def approve(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping[str, Any]) -> None:
-    """A second person, different, authorised, within 15 minutes, once. Raises Refused."""
+def approve(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping[str, Any]) -> str:
+    """A second person, different, authorised, within 15 minutes, once; returns as ``confirm`` does. Raises
+    Refused."""
     run = _planned_run(tx, run_id)
     allowed = access.decide(
         house.roster, person, tx.now(), "approve", incident=_incident(tx, run), requester=run.confirmed_by
     )
     if isinstance(allowed, Denied):
         raise Refused(f"You may not approve this: {allowed.reason}.", _who(allowed))
-    _fresh(tx, house, run, "approval")
+    if not _fresh(tx, house, run, "approval", reply):
+        return TOO_OLD
     _not_while_running(tx, run)
     changes = {"approved_by": person or "", "reply": {**run.reply, **reply}}
     if not tx.move_run(run_id, ["approval"], "confirmed", **changes):
         raise Refused("This was approved already.")
     note(tx, house, run, "plan_approved", person or "")
     show_plan(tx, house, _planned_run(tx, run_id), "confirmed")
+    return ""
 
 
 def cancel(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping[str, Any]) -> None:
@@ -221,18 +234,21 @@ def cancel(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping
     check(house, tx, run, person)
     changed = tx.move_run(run_id, ["planned", "approval"], "cancelled", reply={**run.reply, **reply})
     if not changed:
-        raise Refused(f"This plan is {run.state}; it cannot be cancelled any more.")
+        raise Refused(f"This plan is {_IN_WORDS.get(run.state, run.state)}; it cannot be cancelled any more.")
     note(tx, house, run, "plan_cancelled", person or "")
     show_plan(tx, house, _planned_run(tx, run_id), "cancelled")
 
 
-def _fresh(tx: Tx, house: House, run: Run, state: str) -> None:
+def _fresh(tx: Tx, house: House, run: Run, state: str, reply: Mapping[str, Any]) -> bool:
+    """False: the plan is too old; it is ended, and its message says so. Raises Refused for any other state."""
     if run.state != state:
-        raise Refused(f"This plan is {run.state} already.", "Ask again for a new plan.")
+        raise Refused(f"This plan is {_IN_WORDS.get(run.state, run.state)} already.", "Ask for a new plan.")
     made = datetime.fromisoformat(run.plan["made_at"])
-    if tx.now() - made > PLAN_LIVES:
-        tx.move_run(run.id, [state], "expired")
-        raise Refused("This plan is older than 15 minutes and may no longer fit.", "Ask again for a new one.")
+    if tx.now() - made <= PLAN_LIVES:
+        return True
+    if tx.move_run(run.id, [state], "expired", reply={**run.reply, **reply}):
+        show_plan(tx, house, _planned_run(tx, run.id), "expired")
+    return False
 
 
 def _not_while_running(tx: Tx, run: Run) -> None:

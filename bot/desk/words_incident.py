@@ -69,7 +69,7 @@ def declared(asked: Asked, severity: Severity, kind: Kind, title: str) -> Incide
         policy=asked.house.policy,
         now=asked.now,
         actor=asked.name,
-        reason=f"declared by {asked.name}",
+        reason=f"declared by {asked.shown}",
         claimed=pipeline is not None,
         declared=True,
         runbook=asked.house.runbook_names().get(kind, ""),
@@ -164,14 +164,14 @@ def _text(asked: Asked, what: str) -> tuple[Incident, str]:
 def status(asked: Asked) -> Answers:
     """status [ID] TEXT"""
     incident, text = _text(asked, "status")
-    _store(asked, incident, [lifecycle.event("status_posted", asked.now, asked.name, text=text)])
+    _store(asked, incident, [lifecycle.event("status_posted", asked.now, asked.name, text=text, **asked.who)])
     return _done(asked, f"The status of {incident.name} is posted.")
 
 
 def note(asked: Asked) -> Answers:
     """note [ID] TEXT"""
     incident, text = _text(asked, "note")
-    _store(asked, incident, [lifecycle.event("noted", asked.now, asked.name, text=text)])
+    _store(asked, incident, [lifecycle.event("noted", asked.now, asked.name, text=text, **asked.who)])
     return _done(asked, f"Noted on the timeline of {incident.name}.")
 
 

@@ -40,8 +40,11 @@ def command(asked: Asked, name: str, registry: Mapping[str, Operation]) -> list[
     operation = registry[f"{family}.{word}"]
     if any(token in ("help", "--help", "-h") for token in rest):
         lines = [f"{p.flag}: {p.help}" for p in operation.params]
-        head = f"/{family} {word}: {operation.summary} Usage: /{usage(operation)}"
-        return [private(asked.asker, asked.key, head, form="list", lines=lines or ["no flags of its own"])]
+        flags = usage(operation).removeprefix(" ".join(operation.words))
+        head = f"{operation.summary}.\nUsage: `{name} {word}{flags}`"
+        return [
+            private(asked.asker, asked.key, head, form="list", lines=lines or ["It has no flags of its own."])
+        ]
     try:
         params = parse(operation, rest)
     except UsageError as error:

@@ -216,6 +216,7 @@ def _asker(body: Body) -> Asker:
     channel: Any = body.get("channel") or {}
     return Asker(
         user=str(body.get("user_id") or user.get("id") or ""),
+        user_name=str(body.get("user_name") or user.get("username") or user.get("name") or ""),
         channel=str(body.get("channel_id") or channel.get("id") or ""),
         channel_name=str(body.get("channel_name") or channel.get("name") or ""),
         response_url=str(body.get("response_url") or ""),
