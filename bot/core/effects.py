@@ -46,9 +46,9 @@ def effects(before: Incident | None, after: Incident, events: Sequence[Event]) -
     for item in events:
         rows += _of(before, after, item)
     kinds = {item.type for item in events}
-    if kinds & _SHOWN and (after.channel_id or after.wants_channel):
+    if kinds & _SHOWN and _has_room(after):
         rows.append(_state(after, Kind.HEADLINE, "headline"))
-    if kinds & _TOPIC and (after.channel_id or after.wants_channel):
+    if kinds & _TOPIC and _has_room(after):
         rows.append(_state(after, Kind.TOPIC, "topic", Priority.FURNITURE))
     if kinds & _ANNOUNCED and not after.private:
         rows.append(_announcement(after))
@@ -142,7 +142,9 @@ def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound
                 needs_channel=True,
                 data={"ts": e.data["ts"]},
             )
-        case "alert_opened" | "alert_closed" if len(after.alerts) > 1 or e.type == "alert_closed":
+        case "alert_opened" | "alert_closed" if _has_room(after) and (
+            len(after.alerts) > 1 or e.type == "alert_closed"
+        ):
             yield _alerts(after)
         case "severity_changed" if after.wants_channel and before is not None and not before.wants_channel:
             yield _channel(after)
@@ -150,8 +152,13 @@ def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound
             pass
     if e.type == "assigned":
         yield _invite(after, f"assigned:{e.seq}", [e.data.get("slack")])
-    if e.type in SPOKEN:
+    if e.type in SPOKEN and _has_room(after):
         yield _spoken(after, e)
+
+
+def _has_room(i: Incident) -> bool:
+    """Whether there is, or will be, a channel: what is said for one that nobody asked for waits for ever."""
+    return bool(i.channel_id or i.wants_channel)
 
 
 def _spoken(i: Incident, e: Event) -> Outbound:
@@ -286,15 +293,16 @@ def page_rows(i: Incident, e: Event) -> Iterable[Outbound]:
             replaces=True,
             data=data,
         )
-    yield Outbound(
-        key=mention,
-        kind=Kind.PAGE_MENTION,
-        lane=lane(i),
-        priority=Priority.PAGE,
-        incident=i.id,
-        needs_channel=True,
-        data=data,
-    )
+    if _has_room(i) or not data["slack"]:
+        yield Outbound(
+            key=mention,
+            kind=Kind.PAGE_MENTION,
+            lane=lane(i),
+            priority=Priority.PAGE,
+            incident=i.id,
+            needs_channel=True,
+            data=data,
+        )
     if i.channel_id:
         yield _invite(i, f"page:{e.data['step']}:{e.data['person']}", [data["slack"]])
 
