@@ -7,6 +7,7 @@ from typing import Any
 
 def alert(
     incident_id: str,
+    /,
     *,
     state: str = "open",
     pipeline: str = "",
