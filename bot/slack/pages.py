@@ -167,14 +167,20 @@ class Pages:
 
 
 def _joins(bundle: _Bundle, now: datetime, items: Sequence[PageItem]) -> bool:
-    """Joining is an edit, which wakes nobody: a repeat, or a further step of the same incident, is posted."""
+    """Joining is an edit, which wakes nobody: a repeat, a further step of the same incident, and what comes
+    after everything that is listed was answered, is posted."""
     listed = {item.data.get("incident") for item in bundle.items.values()}
     together = min((_together(item) for item in items), default=TOGETHER)
     return (
         timedelta(0) <= now - bundle.at <= together
         and len(bundle.items) + len(items) <= TOGETHER_MOST
         and not any(item.data.get("incident") in listed for item in items)
+        and not all(_answered(item) for item in bundle.items.values())
     )
+
+
+def _answered(item: PageItem) -> bool:
+    return bool(item.data.get("acknowledged") or item.data.get("resolved"))
 
 
 def _together(item: PageItem) -> timedelta:
