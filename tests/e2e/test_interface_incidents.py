@@ -1,0 +1,121 @@
+"""What becomes one incident, what becomes another, and what becomes none: asked over HTTP only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.demo_world import get
+from tests.e2e.alerts import alert
+from tests.e2e.conftest import Staging
+from tests.e2e.running import Stage, headlines
+
+KEYS = {"id", "status", "severity", "kind", "pipeline", "channel", "epoch", "events", "timers", "pages"}
+PIPELINES = """
+pipelines:
+  - name: orders
+    project: demo-project
+    region: europe-west1
+    job_name: ecommerce-streaming
+    topics: {click: clicks, transaction: transactions, stock: stock}
+    subscriptions: [clicks-sub, transactions-sub, stock-sub]
+    dead_letter: {topic: dead-letter, subscription: dead-letter-sub}
+    bigquery: {dataset: ecommerce}
+    bigtable: {instance: ecommerce, table: product_stats}
+  - name: returns
+    environment: staging
+    topics: [return-events]
+"""
+
+
+def _on(key: str, labels: dict[str, str], **more: Any) -> dict[str, Any]:
+    resource = {"type": "x", "labels": {"project_id": "demo-project", **labels}}
+    return alert(key, resource=resource, **more)
+
+
+def _open(stage: Stage) -> dict[str, dict[str, Any]]:
+    return {row["pipeline"] + "/" + row["kind"]: row for row in stage.incidents()}
+
+
+def test_every_resource_of_a_pipeline_leads_to_one_incident_and_cost_to_another(staging: Staging) -> None:
+    stage = staging(runbooks={"pipelines.yaml": PIPELINES})
+    stage.post_many(
+        [
+            _on("a1", {"topic_id": "clicks"}),
+            _on("a2", {"subscription_id": "stock-sub"}),
+            _on("a3", {"job_name": "ecommerce-streaming"}),
+            _on("a4", {"dataset_id": "ecommerce"}),
+            _on("a5", {"table": "product_stats", "instance": "ecommerce"}),
+            _on("a6", {"subscription_id": "dead-letter-sub"}),
+            _on(
+                "c1",
+                {"job_name": "ecommerce-streaming"},
+                policy_user_labels={"kind": "cost", "severity": "warning"},
+            ),
+            _on("r1", {"topic_id": "return-events"}),
+            _on("u1", {"topic_id": "elsewhere", "table_id": "t"}),
+            _on("u2", {"zone": "a"}, resource_display_name="My machine"),
+        ],
+        at_once=5,
+    )
+    wanted = {"orders/health", "orders/cost", "returns/health", "elsewhere/health", "My machine/health"}
+    stage.until(lambda: set(_open(stage)) == wanted, 15, "the alerts did not become these five incidents")
+    rows = _open(stage)
+    incident = stage.incident(rows["orders/health"]["id"])
+    assert set(incident) >= KEYS
+    # (The watch may add an event of its own; the alerts are six.)
+    assert sum(event["type"] == "alert_opened" for event in incident["events"]) == 6
+    stage.until(lambda: len(stage.channels()) == 5, 15, "five channels did not open")
+    for row in rows.values():
+        number = int(row["id"].removeprefix("INC-"))
+        stage.until(
+            lambda n=number: [len(headlines(c)) for c in stage.channels(f"inc-{n:04d}-")] == [1],  # type: ignore[misc]
+            10,
+            f"INC-{number} has not exactly one headline",
+        )
+
+
+def test_a_close_that_comes_first_wakes_nobody_in_either_order(staging: Staging) -> None:
+    stage = staging()
+    stage.post(_on("early", {"instance_id": "vm-9"}, state="closed"))
+    stage.until_quiet()
+    assert stage.incidents() == []
+    said = stage.sandbox.wait("closed before it was seen to open", channel="incidents")
+    assert "vm-9" in said["text"]
+    stage.post(_on("early", {"instance_id": "vm-9"}))
+    stage.until(lambda: stage.channels("inc-0001-"), 10, "the open that followed got no channel")
+    assert stage.incident("INC-1")["status"] == "recovering"
+    assert stage.incident("INC-1")["pages"] == []
+
+
+def test_info_has_no_channel_and_no_page_until_it_becomes_graver(staging: Staging) -> None:
+    stage = staging()
+    quiet = {
+        "severity": "info",
+        "observed_value": "",
+        "threshold_value": "",
+        "metric": {"type": "x", "labels": {}},
+    }
+    labels = {"kind": "performance", "severity": "info"}
+    stage.post(_on("i1", {"job_name": "batch"}, **quiet | {"policy_user_labels": labels}))
+    stage.until(stage.incidents, 10, "the info alert opened nothing")
+    stage.until_quiet()
+    incident = stage.incident("INC-1")
+    assert (incident["severity"], incident["channel"], incident["pages"]) == ("info", None, [])
+    graver = {"kind": "quality", "severity": "warning"}
+    stage.post(_on("i2", {"job_name": "batch"}, **quiet | {"policy_user_labels": graver}))
+    stage.until(lambda: stage.channels("inc-0001-"), 10, "becoming graver opened no channel")
+    stage.until(lambda: stage.incident("INC-1")["pages"], 10, "becoming graver paged nobody")
+    incident = stage.incident("INC-1")
+    assert (incident["severity"], incident["kind"]) == ("warning", "quality")
+
+
+def test_the_watch_opens_an_incident_without_any_alert(staging: Staging) -> None:
+    stage = staging()
+    stage.processes.kill("bot")
+    stage.sandbox.post("/sim/world", {"scenario": "job_failed"})
+    stage.start_bot()
+    stage.until(stage.incidents, 20, "nobody noticed the failed job at start-up")
+    incident = stage.incident("INC-1")
+    assert (incident["pipeline"], incident["severity"]) == ("orders", "critical")
+    assert "Cloud Monitoring is silent" in str(incident["events"])
+    assert get(f"{stage.app_url}/readyz")["status"] == "ready"

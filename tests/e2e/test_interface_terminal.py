@@ -1,0 +1,127 @@
+"""The terminal as other people's scripts use it: JSON, exit codes, mistakes, the evidence."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.alerts import alert
+from tests.e2e.conftest import Staging
+from tests.e2e.running import ROOT
+
+REPORT = {"operation", "pipeline", "verdict", "severity", "findings", "tables", "next", "as_of"}
+SLACK = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "s", "HOST": "127.0.0.1"}
+NOWHERE = {
+    "GOOGLE_CLOUD_PROJECT": "demo-project",
+    "GOOGLE_API_ENDPOINT": "127.0.0.1:1",
+    "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
+}
+
+
+def _run(words: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-m", *words.split()], cwd=ROOT, env={**clean, **env}, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_reports_are_json_alone_with_the_exit_code_of_what_was_found(staging: Staging) -> None:
+    stage = staging()
+    for words, code in (
+        ("health", 0),
+        ("jobs", 0),
+        ("dlq stats", 0),
+        ("cost report", 2),
+        ("dlq nonsense", 2),
+    ):
+        done = _run(f"pipeline {words} --json", stage.env)
+        report = json.loads(done.stdout)
+        assert done.returncode == code, (words, done.stderr)
+        assert set(report) >= REPORT
+        assert report["severity"] in ("ok", "info") if code == 0 else report["severity"] == "unknown"
+        for finding in report["findings"]:
+            assert set(finding) == {"id", "severity", "text", "evidence"}
+            assert all(set(e) == {"what", "value", "unit", "at"} for e in finding["evidence"])
+    stage.sandbox.post("/sim/world", {"scenario": "job_failed"})
+
+    def failed() -> bool:
+        return _run("pipeline health --json", stage.env).returncode == 1
+
+    stage.until(failed, 30, "health did not exit with 1 for a failed job")
+    stored = json.loads(_run("pipeline status --json", stage.env).stdout)
+    assert (stored["operation"], stored["severity"]) == ("pipeline.status", "critical")
+
+
+def test_a_cloud_that_does_not_answer_is_said_soon_and_with_exit_2(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = _run("pipeline health --json", {**NOWHERE, "DATABASE_URL": f"sqlite:///{tmp_path / 'x.db'}"})
+    assert done.returncode == 2, done.stderr
+    assert json.loads(done.stdout)["severity"] == "unknown"
+    assert time.monotonic() - began < 30
+
+
+def test_all_mistakes_of_settings_and_documents_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "pipelines.yaml").write_text("pipelines:\n  - {nme: a}\n", encoding="utf-8")
+    (tmp_path / "escalation.yaml").write_text("ladder: {L2: 4}\n", encoding="utf-8")
+    (tmp_path / "roster.yaml").write_text("people: {alice: {slak: U01}}\n", encoding="utf-8")
+    env = {"PORT": "x", "SLACK_API_URL": "http://x/api", "HOOK_URL": "x", "RUNBOOKS_DIR": str(tmp_path)}
+    done = _run("bot serve", env)
+    assert done.returncode == 2
+    for word in (
+        "SLACK_BOT_TOKEN",
+        "SLACK_SIGNING_SECRET",
+        "PORT",
+        "SLACK_API_URL",
+        "HOOK_URL",
+        "nme",
+        "slak",
+        "ladder",
+    ):
+        assert word in done.stderr, (word, done.stderr)
+    checked = _run("bot check", env)
+    assert checked.returncode == 1
+    assert "slak" in checked.stderr
+    assert "Traceback" not in done.stderr + checked.stderr
+
+
+@pytest.mark.parametrize("place", ["GAE_ENV", "K_SERVICE"])
+def test_a_sqlite_file_is_refused_where_the_disk_does_not_last(tmp_path: Path, place: str) -> None:
+    env = {**SLACK, place: "standard", "DATABASE_URL": f"sqlite:///{tmp_path / 'x.db'}", "PORT": "0"}
+    done = _run("bot serve", env)
+    assert done.returncode == 2
+    assert place in done.stderr
+    assert not (tmp_path / "x.db").exists()
+
+
+def test_the_shipped_documents_are_without_mistake() -> None:
+    done = _run("bot check", {})
+    assert done.returncode == 0, done.stderr
+    assert "no mistake" in done.stdout
+
+
+def test_an_altered_timeline_is_found_and_the_first_broken_link_named(staging: Staging) -> None:
+    stage = staging()
+    stage.post(alert("evidence"))
+    stage.until_told(1)
+    assert _run("bot audit verify", stage.env).returncode == 0
+    with sqlite3.connect(stage.folder / "streamwatch.db", timeout=10) as database:
+        with pytest.raises(sqlite3.DatabaseError, match="append-only"):
+            database.execute("update events set actor = 'mallory' where incident = 1 and seq = 2")
+        database.execute("drop trigger events_no_update")
+        database.execute("update events set actor = 'mallory' where incident = 1 and seq = 2")
+    broken = _run("bot audit verify", stage.env)
+    assert broken.returncode == 1
+    found = json.loads(broken.stdout)
+    assert (found["incident"], found["seq"]) == (1, 2)
+    drafted = _run("bot review INC-1", stage.env)
+    assert drafted.returncode == 0
+    assert "not stated" in drafted.stdout
