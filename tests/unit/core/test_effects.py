@@ -53,6 +53,14 @@ def test_info_has_no_channel_but_a_line_with_a_button_that_opens_one() -> None:
     assert line.data["buttons"][0]["action"] == "channel_open"
 
 
+def test_what_nobody_can_read_does_not_wait_for_a_channel_that_nobody_asked_for() -> None:
+    case = Case("info")
+    noted = lifecycle.event("noted", case.now, "slack:U99", text="look", who="mallory (not on the roster)")
+    case.store([noted])
+    assert not [row for row in rows(case, [noted]) if row.needs_channel]
+    assert sentence(case.incident, case.events[-1]) == "Note by mallory (not on the roster): look"
+
+
 def test_info_that_becomes_a_warning_gets_a_channel() -> None:
     case = Case("info")
     before = case.incident
