@@ -77,6 +77,8 @@ def receive(tx: Tx, house: House, alert: Alert, received_at: datetime) -> None:
         _repeat(tx, house, alert, stored, received_at)
     elif stored.incident is None:
         _open_after_close(tx, house, alert, stored.alert, received_at)
+    elif alert.severity > stored.alert.severity:
+        _graver_after_close(tx, house, alert, stored, received_at)
 
 
 def _close(tx: Tx, house: House, alert: Alert, stored: StoredAlert | None) -> None:
@@ -152,29 +154,51 @@ def _open(tx: Tx, house: House, alert: Alert, received_at: datetime) -> None:
 def _open_after_close(tx: Tx, house: House, alert: Alert, closed: Alert, received_at: datetime) -> None:
     """Its close came first: the incident opens recovering and nobody is paged; unproved closes prove nothing."""
     where = correlate(alert, house.claims)
-    proves = closed.proves_recovery
-    done = replace(
+    done = _closed_as(alert, closed)
+    standing = None if alert.kind is Kind.SECURITY else tx.open_incident(where.key)
+    if standing is not None:
+        tx.put_alert(done, incident=standing.id)
+        _opens_and_closes(tx, house, standing, alert, done, received_at)
+        return
+    last = None if alert.kind is Kind.SECURITY else tx.last_incident(where.key)
+    number = open_incident(
+        tx, house, alert, where, received_at, last, recovering=done.proves_recovery, closed=done
+    )
+    tx.put_alert(done, incident=number)
+
+
+def _graver_after_close(
+    tx: Tx, house: House, alert: Alert, stored: StoredAlert, received_at: datetime
+) -> None:
+    """A graver copy that its close overtook: it counts as if it had come in time."""
+    done = _closed_as(alert, stored.alert)
+    tx.put_alert(done, incident=stored.incident)
+    incident = tx.incident(stored.incident) if stored.incident is not None else None
+    if incident is not None and incident.active:
+        _opens_and_closes(tx, house, incident, alert, done, received_at)
+
+
+def _closed_as(alert: Alert, closed: Alert) -> Alert:
+    return replace(
         alert,
         state="closed",
         ended_at=closed.ended_at,
-        proves_recovery=proves,
+        proves_recovery=closed.proves_recovery,
         observed_text=closed.observed_text,
     )
-    standing = None if alert.kind is Kind.SECURITY else tx.open_incident(where.key)
-    if standing is not None:
-        joins = _joins(tx, house, standing, alert, received_at)
-        # Opened and closed again already: what was recovering goes on recovering.
-        keeps = standing.status == "recovering" and proves
-        opened = [e for e in joins if e.type != "relapsed"] if keeps else joins
-        state = lifecycle.apply(standing, opened)
-        events = opened + lifecycle.alert_closes(state, done, tx.now())
-        tx.put_alert(done, incident=standing.id)
-        if events:
-            change(tx, house, standing, standing.id, events)
-        return
-    last = None if alert.kind is Kind.SECURITY else tx.last_incident(where.key)
-    number = open_incident(tx, house, alert, where, received_at, last, recovering=proves, closed=done)
-    tx.put_alert(done, incident=number)
+
+
+def _opens_and_closes(
+    tx: Tx, house: House, incident: Incident, alert: Alert, done: Alert, received_at: datetime
+) -> None:
+    """An alert that is over already joins: what was recovering goes on recovering."""
+    joins = _joins(tx, house, replace_alert(incident, alert), alert, received_at)
+    keeps = incident.status == "recovering" and done.proves_recovery
+    opened = [e for e in joins if e.type != "relapsed"] if keeps else joins
+    state = lifecycle.apply(incident, opened)
+    events = opened + lifecycle.alert_closes(state, done, tx.now())
+    if events:
+        change(tx, house, incident, incident.id, events)
 
 
 def open_incident(

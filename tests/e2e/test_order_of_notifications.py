@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -98,3 +99,18 @@ def test_any_order_with_closes_mixed_in_ends_in_the_same_state(staging: Staging,
         "closed": ["down", "late"] if still_open else ["bad", "down", "late"],
     }
     assert_same_everywhere(stage, wanted)
+
+
+def test_a_graver_copy_counts_though_the_close_overtook_it(staging: Staging) -> None:
+    stage = staging()
+    orders = ["".join(order) for order in permutations("wcx")]
+    for order in orders:
+        sorts: dict[str, Json] = {
+            "w": alert("0." + order, pipeline=order, severity="warning", metric=None),
+            "c": alert("0." + order, pipeline=order, severity="critical", metric=None),
+            "x": alert("0." + order, pipeline=order, state="closed", metric=None),
+        }
+        assert [stage.post(sorts[letter]).status for letter in order] == [200, 200, 200]
+    stage.until_told(len(orders))
+    ends = {row["pipeline"]: (row["status"], row["severity"], row["kind"]) for row in stage.incidents()}
+    assert ends == dict.fromkeys(orders, ("recovering", "critical", "health"))
