@@ -186,8 +186,9 @@ def _context(operation: Operation, catalogue: Catalogue, pipeline: Pipeline) -> 
     from pipeline.operations import Context
 
     history = None
-    if operation.name in ("pipeline.status", "cost.report", "pipeline.health"):
-        history = _history(needed=operation.name != "pipeline.health")
+    needed = operation.name == "pipeline.status" or operation.name.startswith("cost.")
+    if needed or operation.name in ("pipeline.health", "dlq.replay", "dlq.stats"):
+        history = _history(needed=needed)
     with Clients(GoogleSettings.from_env()) as clients:
         try:
             yield Context(

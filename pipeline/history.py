@@ -222,6 +222,14 @@ class History:
                     found[key] = report
         return list(found.values())
 
+    def budget_reports(self, names: Sequence[str] | None, since: datetime) -> list[BudgetReport]:
+        """Every stored notification of these budgets (None: of all) at or after ``since``, oldest first."""
+        query = select(_budgets).where(_budgets.c.at >= _text(since)).order_by(_budgets.c.at, _budgets.c.cost)
+        if names is not None:
+            query = query.where(_budgets.c.budget.in_(list(names)) | _budgets.c.budget_id.in_(list(names)))
+        with self._read() as connection:
+            return [_budget(row) for row in connection.execute(query).mappings()]
+
     def _reports(self, query: Any) -> list[Report]:
         with self._read() as connection:
             return [Report.from_json(json.loads(text)) for text in connection.execute(query).scalars()]

@@ -69,6 +69,9 @@ _WHERE: Final[dict[str, tuple[str, str]]] = {
     "dlq.export": ("dlq_export", "DlqExport"),
     "dlq.ack": ("dlq_ack", "DlqAck"),
     "cost.report": ("cost_report", "CostReport"),
+    "cost.forecast": ("cost_forecast", "CostForecast"),
+    "cost.leaks": ("cost_leaks", "CostLeaks"),
+    "cost.drivers": ("cost_drivers", "CostDrivers"),
 }
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pipeline.errors import PipelineError
-from pipeline.jobs import doubles
+from pipeline.leaks import Kind
 from pipeline.operations.base import Context, Param, ReadOperation
+from pipeline.operations.cost_forecast import cost_fact, outlooks
+from pipeline.operations.cost_leaks import leak_finding
+from pipeline.operations.paid import found_leaks, living
 from pipeline.report import (
     Evidence,
     Fact,
@@ -26,6 +29,7 @@ from pipeline.report import (
 if TYPE_CHECKING:
     from pipeline.history import BudgetReport
 
+LEAKS = frozenset(get_args(Kind))
 _OVERRUN = 1.2  # RULES "Facts": cost/budget above 1.2 is critical
 
 
@@ -69,7 +73,10 @@ class CostReport(ReadOperation):
             next=(NextStep("Look at the jobs", "pipeline.jobs"),)
             if severity in ("warning", "critical")
             else (),
-            facts=tuple(_fact(report) for report in budgets),
+            facts=(
+                *(_fact(report) for report in budgets),
+                *(fact for one in outlooks(ctx) if (fact := cost_fact(one)) is not None),
+            ),
             data={"budgets": [_data(report, limit) for report in budgets]},
         )
 
@@ -139,19 +146,16 @@ def _billing(ctx: Context) -> Finding:
 
 
 def _leaks(ctx: Context) -> list[Finding]:
-    from pipeline.google.dataflow import active_jobs
-
     try:
-        jobs = active_jobs(ctx.clients, ctx.pipeline, named=False, deadline_s=ctx.deadline_s)
+        paid, gaps = living(ctx)
     except PipelineError as error:
         return [Finding("leaks", "unknown", f"Living jobs are not known: {error}")]
-    evidence = tuple(Evidence(f"job {job.name}", job.state, "", job.since) for job in jobs)
-    double = doubles(jobs, ctx.pipeline.job_name)
-    if double:
-        text = f"{len(double)} living jobs of one pipeline are paid for at once: {', '.join(j.name for j in double)}."
-        return [Finding("leaks", "warning", text, evidence)]
-    text = f"{plural(len(jobs), 'living Dataflow job')} in {ctx.pipeline.region}."
-    return [Finding("leaks", "ok", text, evidence)]
+    found = [leak_finding(leak) for leak in found_leaks(ctx, paid)]
+    if not found:
+        evidence = tuple(Evidence(f"job {one.job.name}", one.job.state, "", one.job.since) for one in paid)
+        text = f"{plural(len(paid), 'living Dataflow job')} in {ctx.pipeline.region}."
+        found = [Finding("leaks", "ok", text, evidence)]
+    return [*found, *gaps]
 
 
 def _fact(report: BudgetReport) -> Fact:
@@ -184,13 +188,13 @@ def _table(budgets: list[BudgetReport], limit: float | None, now: datetime) -> t
 
 
 def _verdict(ctx: Context, budgets: list[BudgetReport], limit: float | None, findings: list[Finding]) -> str:
+    leak = next((f" {f.text}" for f in findings if f.id in LEAKS), "")
     if not budgets:
-        return f"The spend of {ctx.pipeline.name} is not known: no budget notification has come yet."
+        return f"The spend of {ctx.pipeline.name} is not known: no budget notification has come yet.{leak}"
     top = max(budgets, key=lambda report: _ratio(report, limit) or 0)
     ratio = _ratio(top, limit)
     amount = top.amount if limit is None else limit
     spent = f"{_money(top.cost, top.currency)} of {_money(amount, top.currency)}"
-    leak = next((f" {f.text}" for f in findings if f.id == "leaks" and f.severity == "warning"), "")
     if ratio is None:
         return (
             f"{top.budget} stands at {_money(top.cost, top.currency)}; a budget of zero has no ratio.{leak}"

@@ -1,0 +1,153 @@
+"""cost.forecast: what the month will have cost at its end, from what the budgets reported so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from pipeline.operations.base import Context, ReadOperation
+from pipeline.report import (
+    Evidence,
+    Fact,
+    Finding,
+    NextStep,
+    Report,
+    Severity,
+    Table,
+    clock,
+    number,
+    percent,
+    plural,
+    worst,
+)
+from pipeline.spend import Outlook, outlook
+
+_BACK: Final = timedelta(days=45)
+HOW_TO_KNOW: Final = (
+    "To make it known, connect a budget to a Pub/Sub topic (Billing, Budgets, Manage notifications) that "
+    "Streamwatch reads, and name it in pipelines.yaml."
+)
+
+
+class CostForecast(ReadOperation):
+    """A forecast rests on complete days; where there are too few it says so."""
+
+    name = "cost.forecast"
+    words = ("cost", "forecast")
+    summary = "What the month will cost, and whether today is above normal"
+
+    def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
+        now = ctx.now()
+        found = outlooks(ctx)
+        findings = [finding for one in found for finding in _findings(one)]
+        if not found:
+            text = f"No budget notification has come yet. {HOW_TO_KNOW}"
+            findings = [Finding("spend", "unknown", text)]
+        return Report(
+            operation=self.name,
+            pipeline=ctx.pipeline.name,
+            title=f"Cost forecast of {ctx.pipeline.name}",
+            verdict=_verdict(ctx.pipeline.name, found),
+            severity=worst(finding.severity for finding in findings),
+            as_of=now,
+            findings=tuple(findings),
+            tables=tuple(_table(one) for one in found if one.days),
+            next=(NextStep("Look for leaks", "cost.leaks"),)
+            if any(f.severity == "warning" for f in findings)
+            else (),
+            facts=tuple(fact for one in found if (fact := cost_fact(one)) is not None),
+            data={"budgets": [_data(one) for one in found]},
+        )
+
+
+def outlooks(ctx: Context) -> list[Outlook]:
+    """Where each budget of the pipeline stands; none without a history or a notification."""
+    if ctx.history is None:
+        return []
+    reports = ctx.history.budget_reports(ctx.pipeline.budgets or None, ctx.now() - _BACK)
+    names = dict.fromkeys(report.budget for report in reports)
+    found = (outlook([one for one in reports if one.budget == name], ctx.now()) for name in names)
+    return [one for one in found if one is not None]
+
+
+def cost_fact(one: Outlook) -> Fact | None:
+    """RULES "Facts": today or yesterday against the mean of complete days; None where that is unknown."""
+    if one.spike is None or not one.normal:
+        return None
+    highest = max(day for day in (one.today, one.yesterday) if day is not None)
+    text = f"{one.budget}: {_money(highest, one)} in a day, normal is {_money(one.normal, one)}"
+    return Fact("cost", one.spike, text, highest / one.normal, "ratio")
+
+
+def _findings(one: Outlook) -> list[Finding]:
+    out = [_ahead(one)]
+    if one.normal is None:
+        text = f"{one.budget}: what a day normally costs is not known, {plural(len(one.days), 'complete day')} only."
+        return [*out, Finding("normal", "info", text)]
+    evidence = tuple(
+        Evidence(f"cost of {what}", round(amount, 2), one.currency)
+        for what, amount in (("today, so far", one.today), ("yesterday", one.yesterday))
+        if amount is not None
+    )
+    normal = _money(one.normal, one)
+    if one.spike:
+        highest = max(day for day in (one.today, one.yesterday) if day is not None)
+        text = (
+            f"{one.budget}: {_money(highest, one)} in a day is {percent(highest / one.normal - 1)} above the normal "
+            f"{normal}."
+        )
+        return [*out, Finding("cost_spike", "warning", text, evidence)]
+    if one.spike is None:
+        text = f"{one.budget}: normal is {normal} a day; today is not complete, which proves nothing yet."
+        return [*out, Finding("normal", "info", text, evidence)]
+    text = f"{one.budget}: yesterday was within 50 % of the normal {normal} a day."
+    return [*out, Finding("normal", "ok", text, evidence)]
+
+
+def _ahead(one: Outlook) -> Finding:
+    evidence = (Evidence("so far", round(one.so_far, 2), one.currency, one.as_of),)
+    if one.forecast is None:
+        return Finding("forecast", "unknown", f"{one.budget}: no forecast, {one.basis}.", evidence)
+    share = f", {percent(one.forecast / one.amount)} of the budget" if one.amount > 0 else ""
+    text = (
+        f"{one.budget}: {_money(one.so_far, one)} so far, about {_money(one.forecast, one)} by {one.ends}{share}; by "
+        f"{one.basis}."
+    )
+    # Rules: Facts: a forecast alone is for information, however high.
+    severity: Severity = "info" if one.amount > 0 and one.forecast > one.amount else "ok"
+    return Finding("forecast", severity, text, evidence)
+
+
+def _verdict(name: str, found: list[Outlook]) -> str:
+    known = [one for one in found if one.forecast is not None]
+    if not found:
+        return f"What {name} will cost is not known: no budget notification has come yet."
+    if not known:
+        return f"What {name} will cost is not known: {found[0].basis}."
+    top = max(known, key=lambda one: (one.forecast or 0) / one.amount if one.amount > 0 else 0)
+    over = "above" if top.amount > 0 and (top.forecast or 0) > top.amount else "within"
+    spike = next((" A day costs more than 50 % above normal." for one in found if one.spike), "")
+    budget = f", {over} its budget of {_money(top.amount, top)}" if top.amount > 0 else ""
+    return f"{top.budget} will be at about {_money(top.forecast or 0, top)} by {top.ends}{budget}.{spike}"
+
+
+def _table(one: Outlook) -> Table:
+    rows = [(day.day.isoformat(), _money(day.amount, one), "complete") for day in one.days]
+    return Table(f"{one.budget} by day, as of {clock(one.as_of)}", ("day", "cost", "state"), tuple(rows))
+
+
+def _data(one: Outlook) -> dict[str, Any]:
+    return {
+        "budget": one.budget,
+        "currency": one.currency,
+        "so_far": round(one.so_far, 2),
+        "normal": round(one.normal, 2) if one.normal is not None else None,
+        "forecast": round(one.forecast, 2) if one.forecast is not None else None,
+        "basis": one.basis,
+        "ends": one.ends.isoformat() if one.ends else None,
+    }
+
+
+def _money(amount: float, one: Outlook) -> str:
+    return f"{number(amount, 2)} {one.currency}"

@@ -1,0 +1,156 @@
+"""Spend by day out of the running totals of budget notifications; normal cost and forecast.  Pure.
+
+A notification says what a period has cost so far.  What a day cost is the difference of two days'
+last totals, so it is known only where both days have one.  Billing days and months are Pacific.
+Rules: Facts (normal cost).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone, tzinfo
+from functools import cache
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+if TYPE_CHECKING:
+    from pipeline.history import BudgetReport
+
+NEEDED_DAYS: Final = 3  # complete days, fewer say nothing of what is normal
+NORMAL_DAYS: Final = 7
+SPIKE: Final = 1.5
+_LAG_DAYS: Final = 2  # costs arrive late: the day before yesterday is the newest complete one
+_MONTH_DAYS: Final = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What one billing day cost, as far as it was reported."""
+
+    day: date
+    amount: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """One budget's period so far and where it leads; None is what cannot be known."""
+
+    budget: str
+    currency: str
+    amount: float
+    so_far: float
+    as_of: datetime
+    days: tuple[Day, ...]  # of complete days
+    today: float | None
+    yesterday: float | None
+    normal: float | None  # of a day
+    forecast: float | None
+    basis: str  # what the forecast rests on, or why there is none
+    ends: date | None
+
+    @property
+    def spike(self) -> bool | None:
+        """More than 50 % above normal; a partial day can prove it, a complete one alone disproves it."""
+        if not self.normal:
+            return None
+        limit = SPIKE * self.normal
+        if any(day is not None and day > limit for day in (self.today, self.yesterday)):
+            return True
+        return None if self.yesterday is None else False
+
+
+def billing_day(at: datetime) -> date:
+    """The Pacific day of a moment."""
+    return at.astimezone(_pacific()).date()
+
+
+def outlook(reports: Sequence[BudgetReport], now: datetime) -> Outlook | None:
+    """Where one budget stands, from its notifications in any order; None without any."""
+    if not reports:
+        return None
+    newest = max(reports, key=lambda one: (_begin(one), one.cost, one.at))
+    begin = _begin(newest)
+    today = billing_day(now)
+    totals = _totals([one for one in reports if _begin(one) == begin])
+    earlier = {
+        day: amount
+        for period in {_begin(one) for one in reports}
+        for day, amount in _by_day(_totals([one for one in reports if _begin(one) == period]), period).items()
+    }
+    complete = tuple(
+        Day(day, amount)
+        for day, amount in sorted(earlier.items())
+        if day <= today - timedelta(days=_LAG_DAYS)
+    )[-NORMAL_DAYS:]
+    normal = sum(day.amount for day in complete) / len(complete) if len(complete) >= NEEDED_DAYS else None
+    so_far = max(totals.values())
+    forecast, basis, ends = _forecast(begin, so_far, normal, len(complete), today)
+    return Outlook(
+        budget=newest.budget,
+        currency=newest.currency,
+        amount=newest.amount,
+        so_far=so_far,
+        as_of=max(one.at for one in reports if _begin(one) == begin),
+        days=complete,
+        today=earlier.get(today),
+        yesterday=earlier.get(today - timedelta(days=1)),
+        normal=normal,
+        forecast=forecast,
+        basis=basis,
+        ends=ends,
+    )
+
+
+def _forecast(
+    begin: date, so_far: float, normal: float | None, known: int, today: date
+) -> tuple[float | None, str, date | None]:
+    """(cost at the month's end, what it rests on, the last day)."""
+    after = (begin.replace(day=1) + timedelta(days=_MONTH_DAYS + 1)).replace(day=1)
+    if begin.day != 1 or today >= after:
+        return None, "its period is not the current month", None
+    ends = after - timedelta(days=1)
+    left = (ends - today).days
+    if normal is not None:
+        return so_far + normal * left, f"the mean of {known} complete days", ends
+    passed = (today - begin).days + 1
+    if passed <= NEEDED_DAYS:
+        return None, f"the period is {passed} days old; more than {NEEDED_DAYS} are needed", ends
+    return so_far + so_far / passed * left, f"a straight line through {passed} days, a rough one", ends
+
+
+def _totals(reports: Sequence[BudgetReport]) -> dict[date, float]:
+    """Of each day the highest running total, which is its newest."""
+    out: dict[date, float] = {}
+    for one in reports:
+        day = billing_day(one.at)
+        out[day] = max(out.get(day, 0.0), one.cost)
+    return out
+
+
+def _by_day(totals: dict[date, float], begin: date) -> dict[date, float]:
+    """What each day cost, where the day before has a total too or is not of the period."""
+    out = {}
+    for day, total in totals.items():
+        before = 0.0 if day == begin else totals.get(day - timedelta(days=1))
+        if before is not None:
+            out[day] = max(0.0, total - before)
+    return out
+
+
+def _begin(report: BudgetReport) -> date:
+    """The period's first billing day; one that cannot be read is a period of its own, long ago."""
+    try:
+        at = datetime.fromisoformat(report.period)
+    except ValueError:
+        return date.min
+    return billing_day(at if at.tzinfo else at.replace(tzinfo=_pacific()))
+
+
+@cache
+def _pacific() -> tzinfo:
+    try:
+        return ZoneInfo("America/Los_Angeles")
+    except ZoneInfoNotFoundError:
+        # A machine without time zones: winter time all year is an hour off at most.
+        return timezone(timedelta(hours=-8))
