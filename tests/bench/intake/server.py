@@ -1,7 +1,7 @@
 """The servers that are measured: ``python -m tests.bench.intake.server durable|bare PORT FILE``.
 
 ``durable`` is the bot's own intake in front of a SQLite file; ``bare`` a Starlette route that reads the
-body and answers. One worker, httptools and uvloop where they are installed.
+body and answers. Both are served as the bot is: one worker, httptools, uvloop where it is installed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot.clock import Clock
+from bot.serve import settle_garbage
 from bot.store.database import Database
 from bot.web.intake import Intake, IntakeSettings
 
@@ -56,7 +57,17 @@ def main() -> None:
     kind, port, path = sys.argv[1:]
     application = bare() if kind == "bare" else durable(path)
     print(os.getpid(), flush=True)
-    uvicorn.run(application, host="127.0.0.1", port=int(port), log_level="error", access_log=False)
+    settle_garbage()
+    uvicorn.run(
+        application,
+        host="127.0.0.1",
+        port=int(port),
+        log_level="error",
+        access_log=False,
+        http="httptools",
+        ws="none",
+        server_header=False,
+    )
 
 
 if __name__ == "__main__":

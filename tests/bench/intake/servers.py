@@ -22,9 +22,11 @@ from tests.bench.intake.server import TOKEN
 
 ROOT = Path(__file__).parents[3]
 ALERTMANAGER = "prometheus-alertmanager"
+ALERTMANAGER_NAME = "Alertmanager, same facts"
 
 _CONFIG = "route: {receiver: nobody, group_by: [alertname], group_wait: 1h}\nreceivers: [{name: nobody}]\n"
 
+_SUMMARY = "Dataflow job ecommerce-streaming is failed: above the threshold of 0 with a value of 1.000."
 NOTIFICATION = json.dumps(
     {
         "version": "1.2",
@@ -36,7 +38,7 @@ NOTIFICATION = json.dumps(
             "started_at": 1795400000,
             "ended_at": None,
             "state": "open",
-            "summary": "Dataflow job ecommerce-streaming is failed: above the threshold of 0 with a value of 1.000.",
+            "summary": _SUMMARY,
             "resource": {
                 "type": "dataflow_job",
                 "labels": {
@@ -64,6 +66,7 @@ NOTIFICATION = json.dumps(
         },
     }
 )
+# The same facts in Alertmanager's own form, as a bridge from Cloud Monitoring would write them.
 ALERT = json.dumps(
     [
         {
@@ -71,17 +74,32 @@ ALERT = json.dumps(
                 "alertname": "DataflowJobFailed",
                 "id": "%ID%",
                 "severity": "critical",
-                "job_name": "ecommerce-streaming",
+                "runbook": "pipeline-health",
                 "project_id": "demo-project",
+                "job_name": "ecommerce-streaming",
                 "region": "europe-west1",
+                "resource_type": "dataflow_job",
+                "metric_type": "dataflow.googleapis.com/job/is_failed",
+                "condition": "Job failed",
             },
             "annotations": {
-                "summary": "Dataflow job ecommerce-streaming is failed: above the threshold of 0 with a value of 1.",
-                "runbook": "pipeline-health",
+                "summary": _SUMMARY,
+                "policy_name": "Dataflow job failed",
+                "condition_name": "projects/demo-project/alertPolicies/12/conditions/34",
+                "resource_name": "demo-project ecommerce-streaming",
+                "resource_type_display_name": "Dataflow Job",
+                "metric": "Failed",
+                "project_number": "123456789",
+                "observed_value": "1.000",
+                "threshold_value": "0",
             },
             "generatorURL": "https://console.cloud.google.com/monitoring/alerting/alerts/0.abc?project=demo-project",
         }
     ]
+)
+# What it takes at its best: hardly more than an id.
+SHORT_ALERT = json.dumps(
+    [{"labels": {"alertname": "DataflowJobFailed", "id": "%ID%", "severity": "critical"}}]
 )
 
 
@@ -143,15 +161,16 @@ def subjects() -> list[Subject]:
         Subject(name="bare Starlette route", command=_ours("bare"), path=path, body=NOTIFICATION, kept=None),
     ]
     if shutil.which(ALERTMANAGER):
-        found.append(
+        found += [
             Subject(
-                name="Alertmanager",
+                name=name,
                 command=_alertmanager,
                 path="/api/v2/alerts",
-                body=ALERT,
+                body=body,
                 kept=_kept_by_alertmanager,
             )
-        )
+            for name, body in ((ALERTMANAGER_NAME, ALERT), ("Alertmanager, id only", SHORT_ALERT))
+        ]
     return found
 
 
