@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.core.alert_model import Alert, Kind, Severity
+from bot.core.alerts import parse_monitoring
 from bot.core.correlation import Correlation, family
 from bot.core.facts import Measured
 from bot.core.incident import Incident
@@ -47,9 +48,15 @@ class World:
 
     def alert(self, said: Mapping[str, Any], at: datetime) -> Alert:
         """The alert that this entry of the file stands for. Open again after it closed, it is a new one."""
+        if "incident" in said:
+            kinds = {book.name: Kind(book.kind) for book in self.house.runbooks}
+            sent = parse_monitoring({"version": "1.2", "incident": said["incident"]}, at, kinds)
+            if isinstance(sent, Alert):
+                return sent
         name = str(said.get("pipeline") or self.about)
         pipeline = self.pipeline(name)
-        kind = Kind(str(said.get("kind", "other")))
+        # As with a declared incident: who names no kind means the pipeline's health.
+        kind = Kind(str(said.get("kind", "health")))
         severity = Severity(str(said.get("severity", "warning")))
         state = "closed" if said.get("state") == "closed" else "open"
         title = str(said.get("title") or f"{name}: {kind}")

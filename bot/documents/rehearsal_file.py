@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
 
+from bot.core.alert_model import Unusable
+from bot.core.alerts import parse_monitoring
 from bot.core.policy import FACTS, Policy
 from bot.core.rehearsal import AlertArrives, FactChanges, Happening, Outage, PersonActs, Rehearsal
 from bot.core.roster import Roster
@@ -19,6 +21,7 @@ from bot.documents.tree import Scalar, Tree
 
 _WHAT = ("alert", "fact", "ack", "resolve", "down")
 _ALERT_WORDS = {"severity": ("critical", "warning", "info"), "kind": KINDS, "state": ("open", "closed")}
+_AS_SENT = frozenset({"incident_id", "policy_name", "condition_name", "resource", "policy_user_labels"})
 _OFFSET = re.compile(r"\+\s*(.+)")
 
 
@@ -110,15 +113,39 @@ def _outage(
 
 def _alert(tree: Tree, at: datetime, length: timedelta | None, notes: Notes) -> Iterator[Happening]:
     found = reader.entries(tree, notes, "alert")
-    for key, options in _ALERT_WORDS.items():
-        if key in found:
-            reader.choice(found[key], notes, f"alert, {key}", options)
-    alert = {key: reader.plain(value) for key, value in found.items()}
-    if not alert:
+    plain = {key: reader.plain(value) for key, value in found.items()}
+    if not plain:
         notes.add(tree.line, "the alert is empty", "Add at least `severity:` and `kind:`.")
+    as_sent = "incident" in plain or not _AS_SENT.isdisjoint(plain)
+    alert = _as_sent(plain, at, tree, notes) if as_sent else plain | _words(found, notes)
     yield AlertArrives(at, alert)
     if length is not None:
-        yield AlertArrives(_later(at, length, tree, notes), {**alert, "state": "closed"})
+        closed: dict[str, object] = {"state": "closed"}
+        if as_sent:
+            closed = {"incident": {**cast(dict[str, object], alert["incident"]), "state": "closed"}}
+        yield AlertArrives(_later(at, length, tree, notes), {**alert, **closed})
+
+
+def _words(found: Mapping[str, Tree], notes: Notes) -> dict[str, object]:
+    """The known words of an alert, in small letters however they were written."""
+    words = {
+        key: reader.choice(found[key], notes, f"alert, {key}", options)
+        for key, options in _ALERT_WORDS.items()
+        if key in found
+    }
+    return {key: word for key, word in words.items() if word is not None}
+
+
+def _as_sent(plain: dict[str, object], at: datetime, tree: Tree, notes: Notes) -> dict[str, object]:
+    """An alert written as Cloud Monitoring sends it: the incident object, with or without its envelope."""
+    inner = plain["incident"] if isinstance(plain.get("incident"), dict) else plain
+    incident = {"state": "open", **cast(dict[str, object], inner)}
+    incident.setdefault("incident_id", str(incident.get("policy_name") or "rehearsed"))
+    try:
+        parse_monitoring({"version": "1.2", "incident": incident}, at)
+    except Unusable as unusable:
+        notes.add(tree.line, f"the alert is no notification: {unusable.reason}", "Write it as it is sent.")
+    return {"incident": incident}
 
 
 def _fact(tree: Tree, at: datetime, length: timedelta | None, notes: Notes) -> Iterator[Happening]:

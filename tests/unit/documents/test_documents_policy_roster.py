@@ -230,3 +230,20 @@ def test_a_file_that_is_far_too_large_is_a_mistake(tmp_path: Path) -> None:
     path = _file(tmp_path, "#" * (600 * 1024))
     with pytest.raises(DocumentErrors, match="larger than 512 KiB"):
         load_policy(path)
+
+
+def test_a_rehearsed_alert_may_be_written_as_it_is_sent(tmp_path: Path) -> None:
+    events = "events:\n  - {at: +0m, alert: {incident_id: x1, state: open, severity: Critical}, for: 5m}\n"
+    opened, closed = load_rehearsal(_file(tmp_path, START + events)).happenings
+    assert isinstance(opened, AlertArrives)
+    assert isinstance(closed, AlertArrives)
+    assert opened.alert == {"incident": {"incident_id": "x1", "state": "open", "severity": "Critical"}}
+    assert closed.alert["incident"] == {"incident_id": "x1", "state": "closed", "severity": "Critical"}
+    short = START + "events:\n  - {at: +0m, alert: {severity: CRITICAL, title: Orders stopped}}\n"
+    (told,) = load_rehearsal(_file(tmp_path, short)).happenings
+    assert isinstance(told, AlertArrives)
+    assert told.alert == {"severity": "critical", "title": "Orders stopped"}
+    with pytest.raises(DocumentErrors, match="no notification"):
+        load_rehearsal(
+            _file(tmp_path, START + "events:\n  - {at: +0m, alert: {incident_id: x, state: odd}}\n")
+        )
