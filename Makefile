@@ -17,7 +17,7 @@ ALL := $(VENV)/.stamp-all
 
 # uv where it works, else pip; both refuse whatever has not the hash that the lock file names.
 INSTALL = if uv --version >/dev/null 2>&1; then \
-		uv pip install --quiet --python $(RUN) --require-hashes -r $(1); \
+		uv pip install --quiet --compile-bytecode --python $(RUN) --require-hashes -r $(1); \
 	else \
 		{ $(RUN) -m pip --version >/dev/null 2>&1 || $(RUN) -m ensurepip --upgrade >/dev/null; } && \
 		$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); \

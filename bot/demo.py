@@ -18,7 +18,7 @@ from bot.demo_alerts import SCENARIOS
 from bot.demo_story import Story, Trouble
 from bot.demo_world import Processes, Sandbox, free_port
 
-SPEED = 480.0
+SPEED = 720.0
 ROOT = Path(__file__).resolve().parent.parent
 
 
