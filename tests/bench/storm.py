@@ -34,7 +34,7 @@ class Storm:
 
 def quiet(house: House) -> list[float]:
     """Milliseconds of each acknowledgement while nothing happens."""
-    times = []
+    times: list[float] = []
     for n in range(QUIET_COMMANDS):
         time.sleep(PAUSE_S)
         times.append(house.command(TYPED[n % len(TYPED)]))
