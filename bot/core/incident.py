@@ -271,6 +271,9 @@ def fold(number: int, events: Iterable[Event]) -> Incident | None:
 
 def _alert_opened(s: Incident, e: Event) -> Incident:
     d = e.data
+    before = s.alerts.get(f"{d['source']}:{d['key']}")
+    # A graver copy may show another fact; the close ends what any of the copies began.
+    facts = (*(before.facts if before else ()), *d.get("facts", ()))
     alert = AlertState(
         source=d["source"],
         key=d["key"],
@@ -282,7 +285,7 @@ def _alert_opened(s: Incident, e: Event) -> Incident:
         opened_at=instant(d.get("began_at")) or e.at,
         url=d.get("url", ""),
         policy_name=d.get("policy_name", ""),
-        facts=tuple(d.get("facts", ())),
+        facts=tuple(dict.fromkeys(facts)),
     )
     return replace(s, alerts={**s.alerts, f"{alert.source}:{alert.key}": alert})
 

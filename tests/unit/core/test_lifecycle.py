@@ -325,6 +325,16 @@ def test_a_copy_of_an_alert_changes_nothing() -> None:
     assert case.incident == before
 
 
+def test_a_close_ends_the_facts_of_every_copy_of_its_alert() -> None:
+    case = opened("warning")
+    assert [fact.id for fact in case.incident.holding] == ["degraded"]
+    case.alert(alert("a1", severity="critical"))
+    assert {fact.id for fact in case.incident.holding} >= {"down"}
+    case.alert(alert("a1", state="closed"))
+    assert case.status() == "recovering"
+    assert case.incident.holding == ()
+
+
 def test_the_open_of_an_alert_that_is_closed_changes_nothing() -> None:
     case = opened()
     case.alert(alert("a1", state="closed"))
