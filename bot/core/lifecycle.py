@@ -22,6 +22,7 @@ from bot.core.facts import (
 from bot.core.incident import AlertState, Event, Incident, Status, evolve, stamp
 from bot.core.policy import Level, Policy, Thresholds, format_duration
 from bot.core.refusal import Refused
+from bot.core.text import counted
 
 BOT = "streamwatch"
 PROBED = ("down", "error_rate", "degraded", "data_loss")
@@ -320,7 +321,7 @@ def resolve(incident: Incident, now: datetime, actor: str, reason: str, *, confi
     open_alerts = [f"{a.source}:{a.key}" for a in incident.open_alerts]
     if open_alerts and not confirmed:
         raise Refused(
-            f"{incident.name} still has {len(open_alerts)} open alert(s).",
+            f"{incident.name} still has {counted(len(open_alerts), 'open alert')}.",
             "Confirm to resolve and mute them.",
         )
     events = []

@@ -15,6 +15,7 @@ from typing import Literal
 
 from bot.core.policy import Policy, format_duration
 from bot.core.roster import Roster
+from bot.core.text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def text_of(story: Story) -> str:
     pages = story.pages()
     people = len({line.person for line in pages})
     late_pages = sum(1 for line in pages if line.late_s >= 1)
-    rows += ["", f"{len(pages)} page(s) to {people} people, {late_pages} of them late."]
+    rows += ["", f"{counted(len(pages), 'page')} to {people} people, {late_pages} of them late."]
     return "\n".join(rows)
 
 

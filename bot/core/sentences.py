@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.core.incident import Event, Incident, instant
+from bot.core.text import counted
 
 
 def when(value: Any) -> str:
@@ -88,11 +89,14 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
         f"Alert closed: {e.data.get('title', '')}" + _because(e.data, "summary")
         + ("" if e.data.get("proves") else " This close proves nothing; the fact behind it is unknown.")
     ),
-    "alerts_muted": lambda _, e: f"{len(e.data['alerts'])} open alert(s) muted by {e.actor}.",
+    "alerts_muted": lambda _, e: f"{counted(len(e.data['alerts']), 'open alert')} muted by {e.actor}.",
     "severity_changed": lambda _, e: f"Severity {e.data['from']} -> {e.data['to']} by {e.actor}{_because(e.data)}.",
-    "kind_changed": lambda _, e: f"Kind {e.data['from']} -> {e.data['to']}; the runbook is now {e.data['runbook']}.",
-    "fact_began": lambda _, e: f"It holds since {when(e.data['begin'])}: {_fact(e.data)}{_facts_with(e.data)}.",
-    "fact_ended": lambda _, e: f"It no longer holds: {_fact(e.data)}{_facts_with(e.data)}.",
+    "kind_changed": lambda _, e: (
+        f"Kind {e.data['from']} -> {e.data['to']}; "
+        + (f"the runbook is now {e.data['runbook']}." if e.data.get("runbook") else "it has no runbook.")
+    ),
+    "fact_began": lambda _, e: f"{_fact(e.data).capitalize()} since {when(e.data['begin'])}{_because(e.data, 'text')}.",
+    "fact_ended": lambda _, e: f"Over: {_fact(e.data)}{_facts_with(e.data)}.",
     "fact_unknown": lambda _, e: (
         f"Nobody can measure it now: {_fact(e.data)}, last measured {when(e.data.get('last_measured'))}."
         " Its timers run on."

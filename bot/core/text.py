@@ -210,3 +210,8 @@ def _basic(found: re.Match[str]) -> str:
     except (binascii.Error, ValueError):
         return found[0]
     return f"{found[1]}{_MASK}" if b":" in decoded else found[0]
+
+
+def counted(count: int, one: str) -> str:
+    """ "1 page", "2 pages", for words whose plural is an s."""
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"

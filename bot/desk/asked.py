@@ -99,12 +99,19 @@ def which(asked: Asked) -> tuple[Incident, tuple[str, ...]]:
         ):
             raise Refused(f"There is no INC-{number}.", "`/incident list` shows the ones there are.")
     of_channel = asked.tx.incident_of_channel(asked.asker.channel) if asked.asker.channel else None
-    found = asked.tx.incident(of_channel) if of_channel is not None else None
+    found = asked.tx.incident(of_channel) if of_channel is not None else _by_name(asked)
     if found is None:
         raise Refused(
             "Which incident?", "Name it, like INC-7, or ask in its channel. `/incident list` shows them."
         )
     return _visible(asked, found), words
+
+
+def _by_name(asked: Asked) -> Incident | None:
+    """The incident of a channel that Slack made and whose answer got lost: it is not known by its id yet."""
+    match = re.match(r"inc-0*([1-9][0-9]{0,8})-", asked.asker.channel_name)
+    found = asked.tx.incident(int(match.group(1))) if match else None
+    return found if found is not None and not found.channel_id else None
 
 
 def _duration_like(words: tuple[str, ...]) -> bool:

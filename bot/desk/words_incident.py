@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from bot.core import lifecycle
 from bot.core.alert_model import Kind, Severity
+from bot.core.budget import SOURCE as BUDGET
 from bot.core.correlation import family as family_of
 from bot.core.delivery import Outbound
 from bot.core.escalation import timers as armed_timers
@@ -14,6 +15,7 @@ from bot.core.paging import next_level, page_by_hand
 from bot.core.policy import Level, format_duration, parse_duration
 from bot.core.refusal import Refused
 from bot.core.sentences import sentence, when
+from bot.core.text import counted
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need, somebody, which
 from bot.desk.change import change
@@ -31,7 +33,7 @@ def _store(asked: Asked, incident: Incident, events: list[Event]) -> Incident:
 
 
 def declare(asked: Asked) -> Answers:
-    """declare [critical|warning|info] [KIND] TITLE"""
+    """declare [critical|warning|info] [KIND] TITLE: open an incident; warning and above page L1 at once"""
     words = list(asked.words)
     severity = Severity.WARNING
     kind = Kind.HEALTH
@@ -90,7 +92,7 @@ def declared(asked: Asked, severity: Severity, kind: Kind, title: str) -> Incide
 
 
 def list_(asked: Asked) -> Answers:
-    """list"""
+    """list: the incidents that are open, with their holders"""
     person = asked.person
     shown = [
         i
@@ -100,7 +102,9 @@ def list_(asked: Asked) -> Answers:
     if not shown:
         return _done(asked, "No incident is open.")
     lines = [f"{i.name} {i.severity} {i.status}: {i.title} ({i.pipeline}), {_who(i)}" for i in shown]
-    return [private(asked.asker, asked.key, f"{len(shown)} open incident(s)", form="list", lines=lines)]
+    return [
+        private(asked.asker, asked.key, f"{counted(len(shown), 'open incident')}", form="list", lines=lines)
+    ]
 
 
 def _member(asked: Asked, incident: Incident, name: str) -> bool:
@@ -110,11 +114,11 @@ def _member(asked: Asked, incident: Incident, name: str) -> bool:
 
 
 def _who(i: Incident) -> str:
-    return f"with {i.acked_by}" if i.acked_by else "nobody has acknowledged"
+    return f"with {i.acked_by}" if i.acked_by else "nobody has acknowledged it"
 
 
 def ack(asked: Asked) -> Answers:
-    """ack [ID]"""
+    """ack [ID]: say that you have it; the repeats stop"""
     incident, _ = which(asked)
     name = need(asked, "acknowledge", incident)
     _store(asked, incident, lifecycle.acknowledge(incident, name, asked.now))
@@ -124,7 +128,7 @@ def ack(asked: Asked) -> Answers:
 
 
 def assign(asked: Asked) -> Answers:
-    """assign [ID] @user"""
+    """assign [ID] @user: give it to somebody, who is invited"""
     incident, rest = which(asked)
     need(asked, "respond", incident)
     if not rest:
@@ -140,7 +144,7 @@ def assign(asked: Asked) -> Answers:
 
 
 def severity(asked: Asked) -> Answers:
-    """severity [ID] LEVEL [REASON]"""
+    """severity [ID] LEVEL [REASON]: raise or lower it"""
     incident, rest = which(asked)
     need(asked, "respond", incident)
     if not rest or rest[0].lower() not in tuple(Severity):
@@ -162,21 +166,21 @@ def _text(asked: Asked, what: str) -> tuple[Incident, str]:
 
 
 def status(asked: Asked) -> Answers:
-    """status [ID] TEXT"""
+    """status [ID] TEXT: what the headline says about where you are"""
     incident, text = _text(asked, "status")
     _store(asked, incident, [lifecycle.event("status_posted", asked.now, asked.name, text=text, **asked.who)])
     return _done(asked, f"The status of {incident.name} is posted.")
 
 
 def note(asked: Asked) -> Answers:
-    """note [ID] TEXT"""
+    """note [ID] TEXT: a line on the timeline"""
     incident, text = _text(asked, "note")
     _store(asked, incident, [lifecycle.event("noted", asked.now, asked.name, text=text, **asked.who)])
     return _done(asked, f"Noted on the timeline of {incident.name}.")
 
 
 def escalate(asked: Asked) -> Answers:
-    """escalate [ID] [L2|L3|L4] [REASON]"""
+    """escalate [ID] [L2|L3|L4] [REASON]: page the next level now"""
     incident, rest = which(asked)
     need(asked, "respond", incident)
     words = list(rest)
@@ -191,7 +195,7 @@ def escalate(asked: Asked) -> Answers:
 
 
 def snooze(asked: Asked) -> Answers:
-    """snooze [ID] 2h REASON"""
+    """snooze [ID] 2h REASON: no repeats until then; a critical ladder runs on"""
     incident, rest = which(asked)
     need(asked, "respond", incident)
     if not rest:
@@ -208,7 +212,7 @@ def snooze(asked: Asked) -> Answers:
 
 
 def timeline(asked: Asked) -> Answers:
-    """timeline [ID]"""
+    """timeline [ID]: what happened, line by line"""
     incident, _ = which(asked)
     need(asked, "read", incident)
     events = [e for e in asked.tx.events(incident.id) if e.type not in ("timer_fired", "probed")]
@@ -219,7 +223,7 @@ def timeline(asked: Asked) -> Answers:
 
 
 def timers(asked: Asked) -> Answers:
-    """timers [ID]"""
+    """timers [ID]: who is paged next, when and why; who was paged"""
     incident, _ = which(asked)
     need(asked, "read", incident)
     armed = armed_timers(incident)
@@ -229,9 +233,8 @@ def timers(asked: Asked) -> Answers:
         late = (
             f"in {format_duration(left)}" if left.total_seconds() >= 0 else f"{format_duration(-left)} late"
         )
-        lines.append(
-            f"armed: {t.level or '-'} {t.kind.replace('_', ' ')}, due {when(t.due_at)} ({late}): {t.reason}"
-        )
+        what = f"{t.level or ''} {t.kind.replace('_', ' ')}".strip()
+        lines.append(f"armed: {what}, due {when(t.due_at)} ({late}): {t.reason}")
     for page in incident.pages.values():
         sent = (
             f"sent {when(page.sent_at)}"
@@ -241,20 +244,19 @@ def timers(asked: Asked) -> Answers:
         lines.append(
             f"fired: {page.level} {page.person}, due {when(page.due_at)}, {sent}: {'; '.join(page.reasons)}"
         )
-    head = f"Timers of {incident.name}: {len(armed)} armed, {len(incident.pages)} page(s) made"
+    head = f"Timers of {incident.name}: {len(armed)} armed, {counted(len(incident.pages), 'page')} made"
     return [private(asked.asker, asked.key, head, form="list", lines=lines or ["none"])]
 
 
 def resolve(asked: Asked, *, confirmed: bool = False) -> Answers:
-    """resolve [ID] [REASON]"""
+    """resolve [ID] [--yes] [REASON]: it is over; asks first while alerts are open"""
     incident, rest = which(asked)
     need(asked, "respond", incident)
-    words = list(rest)
-    if words and words[0] == "--yes":
-        confirmed, words = True, words[1:]
+    words = [word for word in rest if word != "--yes"]
+    confirmed = confirmed or len(words) < len(rest)
     alerts = incident.open_alerts
     if incident.active and alerts and not confirmed:
-        text = f"{incident.name} still has {len(alerts)} open alert(s). Resolving mutes them."
+        text = f"{incident.name} still has {counted(len(alerts), 'open alert')}. Resolving mutes them."
         button = {
             "action": "incident_resolve",
             "label": f"Resolve {incident.name} and mute them",
@@ -264,14 +266,14 @@ def resolve(asked: Asked, *, confirmed: bool = False) -> Answers:
         return [private(asked.asker, asked.key, text, buttons=[button])]
     events = lifecycle.resolve(incident, asked.now, asked.name, " ".join(words), confirmed=True)
     for alert in incident.alerts.values():
-        if alert.source == "budget" and (state := budget_state(asked.tx, alert.key)) is not None:
+        if alert.source == BUDGET and (state := budget_state(asked.tx, alert.key)) is not None:
             put_budget_state(asked.tx, state, decided=True)
     _store(asked, incident, events)
     return _done(asked, f"{incident.name} is resolved.")
 
 
 def reopen(asked: Asked) -> Answers:
-    """reopen [ID] [REASON]"""
+    """reopen [ID] [REASON]: it is back; L1 is paged"""
     incident, rest = which(asked)
     need(asked, "respond", incident)
     taken = None if incident.private else asked.tx.open_incident(incident.key)

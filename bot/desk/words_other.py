@@ -26,7 +26,7 @@ Answers = list[Outbound] | OpenForm
 
 
 def runbook_list(asked: Asked) -> Answers:
-    """list"""
+    """list: the runbooks there are"""
     lines = [f"{b.name}: {b.title} ({b.kind}, {len(b.steps)} steps)" for b in asked.house.runbooks]
     return [private(asked.asker, asked.key, f"{len(lines)} runbooks", form="list", lines=lines or ["none"])]
 
@@ -46,7 +46,7 @@ def _book(asked: Asked) -> Runbook:
 
 
 def runbook_show(asked: Asked) -> Answers:
-    """show NAME"""
+    """show NAME: read one"""
     book = _book(asked)
     lines = []
     for place, step in enumerate(book.steps, 1):
@@ -61,7 +61,7 @@ def runbook_show(asked: Asked) -> Answers:
 
 
 def runbook_run(asked: Asked) -> Answers:
-    """run NAME [--dry-run]"""
+    """run NAME [--dry-run]: carry it out in this channel; reading runs by itself, changes wait for you"""
     book = _book(asked)
     if "--dry-run" in asked.words:
         lines = [_would(book, place) for place in range(len(book.steps))]
@@ -124,7 +124,7 @@ def oncall(asked: Asked) -> Answers:
 
 
 def review_show(asked: Asked) -> Answers:
-    """show [ID]"""
+    """show [ID]: where the review is and what it lacks"""
     incident, _ = which(asked)
     need(asked, "read", incident)
     if incident.active:
@@ -156,7 +156,7 @@ def review_show(asked: Asked) -> Answers:
 
 
 def review_edit(asked: Asked) -> Answers:
-    """edit [ID]"""
+    """edit [ID]: state cause, impact and lessons"""
     incident, _ = which(asked)
     need(asked, "respond", incident)
     _not_reviewed(incident)
@@ -174,7 +174,7 @@ def _not_reviewed(incident: Incident) -> None:
 
 
 def review_done(asked: Asked) -> Answers:
-    """done [ID]"""
+    """done [ID]: close the review (L2 or above)"""
     incident, _ = which(asked)
     name = need(asked, "review_done", incident)
     if incident.status is not Status.RESOLVED:
@@ -193,7 +193,7 @@ def review_done(asked: Asked) -> Answers:
 
 
 def review_actions(asked: Asked) -> Answers:
-    """actions [ID] [add TEXT | done N | undone N]"""
+    """actions [ID] [add TEXT | done N | undone N]: list, add, tick off what is to be done"""
     incident, rest = which(asked)
     if not rest:
         buttons = [

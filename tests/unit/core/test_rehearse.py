@@ -259,7 +259,7 @@ def test_the_text_tells_who_was_paged_when_why_and_how_late() -> None:
     told = text_of(play(opens(0), down(3, "bot", 20), acks(24), resolves(25)))
     assert "+23 min  INC-1 PAGE to bob (L1): not acknowledged for 5 min: backup [18 min late]" in told
     assert "The bot is down for 20 min." in told
-    assert told.splitlines()[-1] == "4 page(s) to 3 people, 3 of them late."
+    assert told.splitlines()[-1] == "4 pages to 3 people, 3 of them late."
 
 
 def lines(*wanted: dict[str, object]) -> str:
