@@ -104,6 +104,26 @@ def test_peeking_masks_and_leaves_every_message(people: People) -> None:
     assert waiting(people, room) >= before, "looking took messages out"
 
 
+def test_forcing_a_replay_needs_a_second_person_of_a_higher_level(people: People) -> None:
+    room = people.channel_of("INC-1")
+    since = people.mark()
+    people.stage.command("alice", room, "/dlq replay --force --limit 5")
+    plan = people.plan("dlq.replay", "waiting for confirmation", since)
+    people.click("alice", plan, "plan_confirm")
+    waits = people.plan("dlq.replay", "a second person must approve", since)
+    assert sorted(buttons(waits)) == ["plan_approve", "plan_cancel"]
+    for user, why in (
+        ("alice", "the second person must be somebody else"),
+        ("bob", "needs a technical lead"),
+    ):
+        before = people.mark()
+        people.click(user, waits, "plan_approve")
+        assert people.saw(why, since=before)["ephemeral"]
+    people.click("carol", waits, "plan_approve")
+    people.plan("dlq.replay", "Done", since)
+    assert people.events("INC-1", "plan_approved")[-1]["actor"] == "carol"
+
+
 def test_a_cancelled_plan_is_not_run(people: People) -> None:
     room = people.channel_of("INC-1")
     since = people.mark()
@@ -197,7 +217,7 @@ def test_dead_letters_go_back_and_the_incident_ends(people: People) -> None:
     assert finished["data"]["operation"] == "dlq.replay"
     replayed = re.match(r"Replayed (\d+) dead letters", finished["data"]["verdict"])
     assert replayed is not None, finished
-    assert int(replayed[1]) >= 40, "each of ours passes now"
+    assert int(replayed[1]) >= 35, "each of ours passes now"
     assert waiting(people, room) < 40
 
 

@@ -81,10 +81,7 @@ def test_a_full_budget_is_a_warning_once(people: People) -> None:
     assert len(after["pages"]) == len(before["pages"]) == 1
 
     room = people.channel_of(str(incident["id"]))
-    people.stage.command("alice", room, "/incident resolve agreed with finance --yes")
-    if people.stage.incident(str(incident["id"]))["status"] != "resolved":
-        asked = people.saw("Resolving mutes", channel=room)
-        people.click("alice", asked, "incident_resolve")
+    people.ask("alice", room, "/incident resolve agreed with finance --yes", "agreed with finance.")
     people.becomes(str(incident["id"]), "resolved")
     budget(people, "full", 206, threshold=1.0)
     (held,) = cost_incidents(people, "full")
