@@ -15,6 +15,7 @@ from bot.clock import Clock
 from bot.core.errors import ConfigError
 from bot.logs import set_up
 from bot.settings import read
+from bot.web.answering import Protocol
 
 
 def serve(env: Mapping[str, str]) -> None:
@@ -36,7 +37,7 @@ def serve(env: Mapping[str, str]) -> None:
         bot.intake,
         log_config=None,
         access_log=False,  # a webhook's token may stand in its query string
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         timeout_graceful_shutdown=8,

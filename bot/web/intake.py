@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 from bot.clock import Clock
 from bot.core.alert_model import Unusable
 from bot.core.errors import StorageError
+from bot.web.answering import EXTENSION
 from bot.web.group_commit import PATIENCE_SECONDS, GroupCommit, Inbox
 from bot.web.limits import BODY_LIMIT, Gone, Receive, TooLarge, Undecodable, read_body
 from bot.web.notification import Arrival, from_message, from_push, from_webhook
@@ -59,15 +60,19 @@ class PulledMessage:
 class _Answer:
     start: MutableMapping[str, Any]
     body: MutableMapping[str, Any]
+    whole: tuple[bytes, bytes] | None = None  # status line, then headers and body
 
 
 def _answer(status: int, body: object, *headers: tuple[bytes, bytes]) -> _Answer:
     content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
     kind = [] if body is None else [(b"content-type", b"application/json")]
     length = [] if status == 204 else [(b"content-length", str(len(content)).encode())]
+    fields = [*kind, *length, *headers]
+    lines = b"".join(b"%b: %b\r\n" % field for field in fields)
     return _Answer(
-        {"type": "http.response.start", "status": status, "headers": [*kind, *length, *headers]},
+        {"type": "http.response.start", "status": status, "headers": fields},
         {"type": "http.response.body", "body": content},
+        (b"HTTP/1.1 200 OK\r\n", lines + b"\r\n" + content) if status == 200 else None,
     )
 
 
@@ -146,6 +151,10 @@ class Intake:
                 answer = _LATER
             except Gone:
                 return None
+            if answer.whole is not None and "extensions" in scope:
+                at_once = scope["extensions"].get(EXTENSION)
+                if at_once is not None and at_once(*answer.whole):
+                    return None
             await send(answer.start)
             await send(answer.body)
             return None

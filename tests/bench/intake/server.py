@@ -21,6 +21,7 @@ from starlette.routing import Route
 from bot.clock import Clock
 from bot.serve import settle_garbage
 from bot.store.database import Database
+from bot.web.answering import Protocol
 from bot.web.intake import Intake, IntakeSettings
 
 TOKEN = "bench"
@@ -64,7 +65,7 @@ def main() -> None:
         port=int(port),
         log_level="error",
         access_log=False,
-        http="httptools",
+        http=Protocol,
         ws="none",
         server_header=False,
     )
