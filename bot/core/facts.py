@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.core.alert_model import Alert, Kind, Severity
+from bot.core.budget import SOURCE as BUDGET
 from bot.core.incident import Event, FactState, Incident, stamp
 from bot.core.policy import FACTS, Thresholds
 
@@ -36,7 +37,7 @@ def established_by(alert: Alert, limits: Thresholds | None = None) -> tuple[str,
         found.append("security")
     elif alert.severity is Severity.INFO:
         found.append("persistent_minor")
-    elif alert.kind is Kind.COST and not alert.facts and alert.source != "budget":
+    elif alert.kind is Kind.COST and not alert.facts and alert.source != BUDGET:
         found.append("cost")
     elif alert.kind is Kind.QUALITY and ratio is not None and ratio > above:
         found.append("error_rate")

@@ -268,25 +268,31 @@ def _budget(tx: Tx, house: House, new: BudgetNotification, row: InboxRow) -> Non
     state, changed = step(budget_state(tx, new.key), new)
     put_budget_state(tx, state)
     alert = to_alert(state, row.received_at)
-    if alert is None or not changed:
+    if alert is None:
         return
     stored = tx.alert(alert.source, alert.key)
     incident = tx.incident(stored.incident) if stored and stored.incident else None
+    # Once people decided to live with the cost of a period, only what goes beyond the decision counts.
+    decided = budget_state(tx, state.key, decided=True) if incident and not incident.active else None
+    why = reopens(decided, state) if decided is not None else changed
+    if not why:
+        return
     if stored is None or incident is None:
         receive(tx, house, alert, row.received_at)
         return
-    tx.put_alert(alert, incident=incident.id)
-    if incident.active:
-        _budget_grows(tx, house, incident, alert, changed)
-        return
-    decided = budget_state(tx, state.key, decided=True)
-    why = reopens(decided, state) if decided is not None else changed
-    if why and incident.status == "resolved":
+    where = correlate(alert, house.claims)
+    standing = incident if incident.active else tx.open_incident(where.key)
+    if standing is not None:
+        tx.put_alert(alert, incident=standing.id)
+        _budget_grows(tx, house, standing, alert, why)
+    elif incident.status == "resolved":
+        tx.put_alert(alert, incident=incident.id)
         events = lifecycle.reopen(incident, tx.now(), alert.source, why)
         change(tx, house, incident, incident.id, events)
         _budget_grows(tx, house, tx.incident(incident.id) or incident, alert, why)
-    elif why:
-        open_incident(tx, house, alert, correlate(alert, house.claims), row.received_at, incident)
+    else:
+        number = open_incident(tx, house, alert, where, row.received_at, incident)
+        tx.put_alert(alert, incident=number)
 
 
 def _budget_grows(tx: Tx, house: House, incident: Incident, alert: Alert, why: str) -> None:

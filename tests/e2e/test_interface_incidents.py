@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from bot.demo_world import get
@@ -107,6 +108,35 @@ def test_info_has_no_channel_and_no_page_until_it_becomes_graver(staging: Stagin
     stage.until(lambda: stage.incident("INC-1")["pages"], 10, "becoming graver paged nobody")
     incident = stage.incident("INC-1")
     assert (incident["severity"], incident["kind"]) == ("warning", "quality")
+
+
+def _budget(stage: Stage, cost: float, threshold: float) -> None:
+    data = {
+        "budgetDisplayName": "orders-monthly", "costAmount": cost, "costIntervalStart": "2026-11-01T00:00:00Z",
+        "budgetAmount": 200.0, "budgetAmountType": "SPECIFIED_AMOUNT", "currencyCode": "USD",
+        "alertThresholdExceeded": threshold,
+    }  # fmt: skip
+    attributes = {"billingAccountId": "A", "budgetId": "b-1", "schemaVersion": "1.0"}
+    answer = stage.sandbox.post("/sim/push", {"data": json.dumps(data), "attributes": attributes})
+    assert answer["status"] in (200, 204), answer
+    stage.until(lambda: not stage.health()["inbox_waiting"], 10, "the budget notification was not processed")
+
+
+def test_a_budget_that_people_decided_on_is_quiet_until_it_goes_further(staging: Staging) -> None:
+    stage = staging()
+    _budget(stage, 205.0, 1.0)
+    stage.until(lambda: stage.channels("inc-0001-"), 10, "a used up budget opened no channel")
+    incident = stage.incident("INC-1")
+    assert (incident["severity"], incident["kind"], incident["facts"]) == ("warning", "cost", [])
+    assert not [timer for timer in incident["timers"] if timer["kind"] == "rule"]
+    stage.command("alice", incident["channel"], "/incident resolve --yes we live with it")
+    stage.until(lambda: stage.incident("INC-1")["status"] == "resolved", 10, "it was not resolved")
+    _budget(stage, 225.0, 1.0)  # ten points more: decided
+    assert stage.incident("INC-1")["status"] == "resolved"
+    _budget(stage, 247.0, 1.0)  # twenty-one points more, without a higher threshold
+    stage.until(lambda: stage.incident("INC-1")["status"] == "open", 10, "20 points more did not reopen it")
+    assert stage.incident("INC-1")["severity"] == "critical"
+    assert len(stage.incidents()) == 1
 
 
 def test_the_watch_opens_an_incident_without_any_alert(staging: Staging) -> None:

@@ -130,6 +130,11 @@ def test_an_error_rate_is_a_fact_above_the_policys_threshold(escalate: float, fa
     assert established_by(rate, Thresholds(error_rate_escalate=escalate)) == facts
 
 
+def test_a_budget_that_is_used_up_is_no_evidence_that_cost_is_above_normal() -> None:
+    used_up = replace(alert(severity="warning", kind="cost"), source="billing-budget")
+    assert established_by(used_up) == ()
+
+
 def test_what_an_alert_states_itself_counts_first_and_words_that_are_no_facts_are_left_out() -> None:
     stated = alert(severity="critical", kind="cost", facts=("budget_overrun", "rain"))
     assert established_by(stated) == ("budget_overrun",)
