@@ -19,7 +19,7 @@ REPLAY_CAP: Final = 3
 # Windows close this long after their end; what is older is valid, but misses its window.
 ALLOWED_LATENESS: Final = timedelta(hours=1)
 
-Fate = Literal["replay", "invalid", "sink", "capped", "no topic", "other rule"]
+Fate = Literal["replay", "invalid", "sink", "capped", "no topic", "other rule", "came back"]
 
 FATES: Final[dict[Fate, str]] = {
     "replay": "would go back",
@@ -28,6 +28,7 @@ FATES: Final[dict[Fate, str]] = {
     "capped": f"was replayed {REPLAY_CAP} times already; stays",
     "no topic": "has no topic to go to; stays",
     "other rule": "is not meant by --rule; stays",
+    "came back": "was sent by this replay and failed again; stays",
 }
 
 

@@ -71,6 +71,30 @@ _budgets = Table(
     Column("raw", Text, nullable=False),
     Index("budget_reports_by_budget", "budget", "period"),
 )
+_replayed = Table(
+    "replayed_messages",
+    _metadata,
+    Column("id", _id, primary_key=True),
+    Column("replay", String(64), nullable=False),
+    Column("message", String(64), nullable=False),
+    Column("pipeline", String(200), nullable=False),
+    Column("topic", String(300), nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("at", String(32), nullable=False),
+    Index("replayed_messages_by_replay", "replay", "message"),
+    Index("replayed_messages_by_pipeline", "pipeline", "at"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """One replay in the ledger: how many messages it sent back, who asked for it, from when to when."""
+
+    replay: str
+    messages: int
+    by: str
+    first: datetime
+    last: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +253,57 @@ class History:
             query = query.where(_budgets.c.budget.in_(list(names)) | _budgets.c.budget_id.in_(list(names)))
         with self._read() as connection:
             return [_budget(row) for row in connection.execute(query).mappings()]
+
+    def record_replayed(
+        self, *, replay: str, pipeline: str, by: str, at: datetime, sent: Sequence[tuple[str, str]]
+    ) -> None:
+        """The ledger: these (message id, topic) were published by a replay; called before they are acknowledged."""
+        rows = [
+            {
+                "replay": replay,
+                "message": id_,
+                "pipeline": pipeline,
+                "topic": topic,
+                "by": by,
+                "at": _text(at),
+            }
+            for id_, topic in sent
+        ]
+        if rows:
+            with self._write() as connection:
+                connection.execute(_replayed.insert(), rows)
+
+    def replayed(self, replay: str, messages: Sequence[str]) -> frozenset[str]:
+        """Of these message ids, those that this replay published already."""
+        query = select(_replayed.c.message).where(
+            _replayed.c.replay == replay, _replayed.c.message.in_(list(messages))
+        )
+        with self._read() as connection:
+            return frozenset(connection.execute(query).scalars())
+
+    def last_replay(self, pipeline: str) -> Replayed | None:
+        """The newest replay of a pipeline in the ledger; None when there was none."""
+        newest = (
+            select(_replayed.c.replay).where(_replayed.c.pipeline == pipeline).order_by(_replayed.c.id.desc())
+        )
+        query = select(
+            func.count(_replayed.c.message.distinct()).label("messages"),
+            func.min(_replayed.c.by).label("by"),
+            func.min(_replayed.c.at).label("first"),
+            func.max(_replayed.c.at).label("last"),
+        )
+        with self._read() as connection:
+            replay = connection.execute(newest.limit(1)).scalar()
+            if replay is None:
+                return None
+            row = connection.execute(query.where(_replayed.c.replay == replay)).mappings().one()
+        return Replayed(
+            replay=replay,
+            messages=row["messages"],
+            by=row["by"],
+            first=datetime.fromisoformat(row["first"]),
+            last=datetime.fromisoformat(row["last"]),
+        )
 
     def _reports(self, query: Any) -> list[Report]:
         with self._read() as connection:

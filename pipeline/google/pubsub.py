@@ -74,6 +74,19 @@ def describe(clients: Clients, project: str, name: str, deadline_s: float = 20.0
     )
 
 
+def snapshot(clients: Clients, project: str, subscription: str, name: str) -> datetime:
+    """Keeps what a subscription holds now under a name; until when it lasts.  Seeking to it brings it back."""
+    with explained("Pub/Sub", f"making a snapshot of {subscription}"):
+        raw = clients.subscriber.create_snapshot(
+            request={
+                "name": f"projects/{project}/snapshots/{name}",
+                "subscription": subscription_path(project, subscription),
+            },
+            **once(_PUBLISH_S),
+        )
+    return datetime.fromtimestamp(raw.expire_time.timestamp(), UTC)
+
+
 def pull(clients: Clients, project: str, name: str, most: int, wait_s: float = _PULL_S) -> list[Message]:
     """One pull of at most ``most`` messages; fewer, or none, says nothing about the rest."""
     from google.api_core import exceptions as api

@@ -17,7 +17,7 @@ from pipeline.gather import measure
 from pipeline.operations.base import ChangeOperation, Context, Param, Plan, ProgressSink, Risk, plan_id
 from pipeline.operations.dlq import sample, size_of_queue, subscription_of
 from pipeline.operations.dlq_run import replay
-from pipeline.operations.dlq_words import effects, report_of_run, warnings
+from pipeline.operations.dlq_words import effects, pace_words, report_of_run, warnings
 from pipeline.report import Evidence, Finding, NextStep, Report, plural
 from pipeline.rules import DEFAULT, facts
 
@@ -36,6 +36,17 @@ class DlqReplay(ChangeOperation):
         Param(
             name="rule", type=str, default=None, help="only those that broke this rule, e.g. currency:format"
         ),
+        Param(
+            name="canary",
+            type=int,
+            default=5,
+            help="how many go first and are watched",
+            minimum=0,
+            maximum=100,
+        ),
+        Param(
+            name="rate", type=int, default=500, help="messages a second (0: no cap)", minimum=0, maximum=10000
+        ),
         Param(name="force", type=bool, default=False, help="even while the pipeline is down (destructive)"),
     )
     risk = Risk.CHANGE
@@ -44,6 +55,7 @@ class DlqReplay(ChangeOperation):
     def plan(self, ctx: Context, params: Mapping[str, Any]) -> Plan:
         limit, rule = int(params.get("limit") or 1000), params.get("rule") or None
         force = bool(params.get("force"))
+        canary, rate = (_number(params, key) for key in ("canary", "rate"))
         name = subscription_of(ctx)
         preview = Preview()
         selected: set[str] = set()
@@ -57,7 +69,7 @@ class DlqReplay(ChangeOperation):
             arriving = recent_groups(held, now)
             seen = len(held)
         going = preview.fates["replay"]
-        reason = _standing(ctx, selected & arriving)
+        reason, error_rate = _standing(ctx, selected & arriving)
         refusal = None
         if not seen:
             refusal = f"There is nothing to replay: {name} gave no message."
@@ -69,9 +81,11 @@ class DlqReplay(ChangeOperation):
             id=plan_id(),
             operation=self.name,
             pipeline=ctx.pipeline.name,
-            params={"limit": limit, "rule": rule, "force": force},
+            params={"limit": limit, "rule": rule, "canary": canary, "rate": rate, "force": force},
             summary=f"Send {plural(going, 'of the dead letters', 'of the dead letters')} ({seen} looked at) back.",
-            effects=effects(preview, name),
+            effects=(*effects(preview, name), pace_words(going, canary, rate))
+            if going
+            else effects(preview, name),
             warnings=warnings(preview, reason if force else None),
             refusal=refusal,
             risk=Risk.DESTRUCTIVE if force else Risk.CHANGE,
@@ -85,6 +99,7 @@ class DlqReplay(ChangeOperation):
                 "late": preview.late,
                 "late_days": dict(preview.late_days),
                 "failing_rules": dict(preview.failing_rules),
+                "error_rate": error_rate,
             },
         )
 
@@ -93,7 +108,7 @@ class DlqReplay(ChangeOperation):
 
         if plan.refusal:
             raise Refused(plan.refusal)
-        if not plan.params["force"] and (reason := _standing(ctx, set())):
+        if not plan.params["force"] and (reason := _standing(ctx, set())[0]):
             raise Refused(f"{reason} That changed since the plan was made; nothing was sent.")
         outcome = replay(ctx, plan, progress)
         return report_of_run(ctx, plan, outcome)
@@ -114,20 +129,32 @@ class DlqReplay(ChangeOperation):
         return _verified(ctx, plan, name, back, seen)
 
 
-def _standing(ctx: Context, still_arriving: set[str]) -> str:
-    """Why a replay would only feed the queue again, or nothing (RULES "Operations at 03:10", Replay)."""
+def _standing(ctx: Context, still_arriving: set[str]) -> tuple[str, float | None]:
+    """Why a replay would only feed the queue again, or nothing; and the error rate.
+
+    RULES "Operations at 03:10", Replay.
+    """
     measured = measure(ctx.clients, ctx.pipeline, ctx.now(), ctx.deadline_s, with_logs=False)
     known = {fact.id: fact for fact in facts(measured)}
     down, text = known["down"].on, known["down"].text
-    slow = (known["error_rate"].value or 0.0) > DEFAULT.error_warning
-    if down:
-        return f"The pipeline is down: {text}."
+    rate = known["error_rate"].value
     # What the caller knows is older than a look of our own; it counts where there is none.
-    if down is None and (measured.jobs is not None or ctx.facts.get("down") is not False):
-        return f"It is not sure that the pipeline runs: {text}."
-    if slow and still_arriving:
-        return f"The pipeline still refuses events for the same rule ({', '.join(sorted(still_arriving))})."
-    return ""
+    unsure = down is None and (measured.jobs is not None or ctx.facts.get("down") is not False)
+    if down:
+        return f"The pipeline is down: {text}.", rate
+    if unsure:
+        return f"It is not sure that the pipeline runs: {text}.", rate
+    if (rate or 0.0) > DEFAULT.error_warning and still_arriving:
+        kinds = ", ".join(sorted(still_arriving))
+        return f"The pipeline still refuses events for the same rule ({kinds}).", rate
+    return "", rate
+
+
+def _number(params: Mapping[str, Any], name: str) -> int:
+    """A parameter's value; 0 is one, and not the default."""
+    given = params.get(name)
+    default = next(param.default for param in DlqReplay.params if param.name == name)
+    return int(default or 0) if given is None else int(given)
 
 
 def _why_not(preview: Preview) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.deadletters import groups
-from pipeline.errors import Refused
+from pipeline.errors import PipelineError, Refused
 from pipeline.operations.base import Context, Param, ReadOperation
 from pipeline.operations.dlq import guarded, queue_findings, sample, subscription_of
-from pipeline.report import Finding, NextStep, Report, Table, plural, worst
+from pipeline.report import Finding, NextStep, Report, Table, clock, plural, worst
 
 
 class DlqStats(ReadOperation):
@@ -44,6 +44,7 @@ class DlqStats(ReadOperation):
             findings.append(Finding("sample", "info", f"No sample was taken: {error.reason}"))
         counted, count = queue_findings(ctx, retention_s)
         findings = [*counted, *findings]
+        findings += _last_replay(ctx)
         if tables:
             findings.append(
                 Finding("sample", "info", f"Kinds are those of {plural(seen, 'message')} looked at.")
@@ -62,6 +63,23 @@ class DlqStats(ReadOperation):
             else (),
             data={"count": count, "sampled": seen},
         )
+
+
+def _last_replay(ctx: Context) -> list[Finding]:
+    """Who sent back how many last, by the ledger."""
+    if ctx.history is None:
+        return []
+    try:
+        last = ctx.history.last_replay(ctx.pipeline.name)
+    except PipelineError as error:
+        return [Finding("ledger", "info", f"The ledger of replays cannot be read: {error}")]
+    if last is None:
+        return []
+    by = f" by {last.by}" if last.by else ""
+    text = (
+        f"The last replay sent back {plural(last.messages, 'message')}{by} at {clock(last.last, ctx.now())}."
+    )
+    return [Finding("ledger", "info", text)]
 
 
 def _verdict(name: str, count: int | None, seen: int, tables: tuple[Table, ...]) -> str:

@@ -27,6 +27,15 @@ def effects(preview: Preview, name: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def pace_words(going: int, canary: int, rate: int) -> str:
+    """How the run goes about it."""
+    first = (
+        f"The first {canary} go alone and are watched; the rest follows" if 0 < canary < going else "They go"
+    )
+    pace = f" at {plural(rate, 'message')} a second at most" if rate else " as quickly as Pub/Sub takes them"
+    return f"{first}{pace}; it stops by itself when they fail again. A snapshot of the queue is made first."
+
+
 def warnings(preview: Preview, forced_against: str | None) -> tuple[str, ...]:
     """What a person should know before confirming."""
     out = []
@@ -59,20 +68,28 @@ def report_of_run(ctx: Context, plan: Plan, outcome: Outcome) -> Report:
     if outcome.refused:
         text = f"{plural(outcome.refused, 'message')} Pub/Sub would not take; left in the queue: {outcome.refusal}"
         findings.append(Finding("refused", "warning", text))
+    if outcome.stopped:
+        text = f"Stopped by itself: {outcome.stopped}. What was not sent is in the queue as before."
+        findings.append(Finding("stopped_itself", "warning", text))
+    findings += [Finding("note", "info", note) for note in outcome.notes]
+    if outcome.resumed:
+        text = f"{plural(outcome.resumed, 'message')} of an earlier run of this plan were published then, not again."
+        findings.append(Finding("resumed", "info", text))
     missing = int(plan.data["going"]) - outcome.sent
-    if missing > 0 and not outcome.refused:
+    if missing > 0 and not outcome.refused and not outcome.stopped:
         text = (
             f"{plural(missing, 'message')} of the plan not met: others hold them, or they are gone already."
         )
         findings.append(Finding("not_met", "info", text))
-    severity: Severity = "warning" if outcome.refused else "ok"
+    severity: Severity = "warning" if outcome.refused or outcome.stopped else "ok"
     stayed = sum(outcome.stayed.values())
+    stopped = f"; stopped by itself, {outcome.stopped}" if outcome.stopped else ""
     return Report(
         operation=plan.operation,
         pipeline=plan.pipeline,
         title=f"Replay of {plan.pipeline}",
         verdict=f"Replayed {plural(outcome.sent, 'dead letter')}; {plural(stayed + outcome.refused, 'message')} "
-        "looked at and left in the queue.",
+        f"looked at and left in the queue{stopped}.",
         severity=severity,
         as_of=ctx.now(),
         findings=tuple(findings),
@@ -84,5 +101,8 @@ def report_of_run(ctx: Context, plan: Plan, outcome: Outcome) -> Report:
             "topics": dict(outcome.topics),
             "stayed": dict(outcome.stayed),
             "refused": outcome.refused,
+            "resumed": outcome.resumed,
+            "came_back": outcome.came_back,
+            "stopped": outcome.stopped,
         },
     )

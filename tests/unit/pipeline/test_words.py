@@ -8,6 +8,8 @@ from pipeline.errors import UsageError
 from pipeline.operations import ChangeOperation, ReadOperation, Risk, by_words, get, own, parse, registry
 from pipeline.operations.logs import span_of
 
+PACE = {"canary": 5, "rate": 500}
+
 
 def test_the_registry_has_every_operation_with_matching_name_words_and_risk() -> None:
     for name, operation in registry().items():
@@ -21,20 +23,20 @@ def test_the_registry_has_every_operation_with_matching_name_words_and_risk() ->
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], {"limit": 1000, "rule": None, "force": False}),
-        (["--limit", "50"], {"limit": 50, "rule": None, "force": False}),
+        ([], {"limit": 1000, "rule": None, **PACE, "force": False}),
+        (["--limit", "50"], {"limit": 50, "rule": None, **PACE, "force": False}),
         (
             ["--limit=1,000", "--rule=currency:format"],
-            {"limit": 1000, "rule": "currency:format", "force": False},
+            {"limit": 1000, "rule": "currency:format", **PACE, "force": False},
         ),
-        (["—dry-run", "–force"], {"limit": 1000, "rule": None, "force": True, "dry_run": True}),
+        (["—dry-run", "–force"], {"limit": 1000, "rule": None, **PACE, "force": True, "dry_run": True}),
         (
             ["orders", "--yes"],
-            {"limit": 1000, "rule": None, "force": False, "pipeline": "orders", "yes": True},
+            {"limit": 1000, "rule": None, **PACE, "force": False, "pipeline": "orders", "yes": True},
         ),
         (
             ["--confirm", "orders", "--json"],
-            {"limit": 1000, "rule": None, "force": False, "confirm": "orders", "json": True},
+            {"limit": 1000, "rule": None, **PACE, "force": False, "confirm": "orders", "json": True},
         ),
     ],
 )
