@@ -67,10 +67,12 @@ class _ToRow(beam.DoFn):  # type: ignore[misc]
 class Summarise(beam.PTransform):  # type: ignore[misc]
     """(key, numbers) of one event type at the events' own time in; Rows out, one for each key, window and pane."""
 
-    def __init__(self, event_type: str, window_s: int, allowed_lateness_s: int, late_pane_s: int) -> None:
+    def __init__(
+        self, event_type: str, window_s: int, allowed_lateness_s: int, late_pane_s: int, slack_s: int
+    ) -> None:
         super().__init__()
         self.event_type = event_type
-        self.windowing = (window_s, allowed_lateness_s, late_pane_s)
+        self.windowing = (window_s, allowed_lateness_s, late_pane_s, slack_s)
 
     def expand(self, events: Any) -> Any:
         return (

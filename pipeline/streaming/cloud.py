@@ -47,7 +47,7 @@ def build(pipeline: Any, settings: Settings, *, local: bool = False, board: str 
         rows=_rows(settings),
         letters=PublishLetters(settings.dead_letter_topic),
         stats=Bigtable(settings.bigtable, settings.sink_patience_s) if settings.bigtable else None,
-        outage_is_dead=local,
+        local=local,
     )
     return assemble(sources, settings, sinks, Frame(code_version=settings.code_version, board=board))
 

@@ -26,17 +26,21 @@ from pipeline.streaming.rows import RAW, SUMMARY_OF
 from pipeline.streaming.settings import Settings
 from pipeline.streaming.sinks import WriteRows
 from pipeline.streaming.steps import DEAD, VALID, Frame
+from pipeline.streaming.windows import CLOUD_SLACK_S, LOCAL_SLACK_S
 from pipeline.streaming.writers import Writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sinks:
-    """Where everything goes.  ``stats`` takes the summaries too; ``letters`` is a transform of Letters."""
+    """Where everything goes.  ``stats`` takes the summaries too; ``letters`` is a transform of Letters.
+
+    ``local``: the runner repeats nothing and its watermark is the time of day.
+    """
 
     rows: Writer
     letters: Any
     stats: Writer | None = None
-    outage_is_dead: bool = False
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +67,13 @@ def assemble(
     once = valid | "Deduplicate" >> Deduplicate(frame, settings.dedup_s)
     window_s = {event_type: settings.window_s(event_type) for event_type in EVENT_TYPES}
     accepted = once[VALID] | "Enrich" >> Enrich(frame, window_s, settings.allowed_lateness_s)
+    slack_s = LOCAL_SLACK_S if sinks.local else CLOUD_SLACK_S
     summaries = {
         event_type: accepted[event_type]
         | f"Summarise {event_type}"
-        >> Summarise(event_type, window_s[event_type], settings.allowed_lateness_s, settings.late_pane_s)
+        >> Summarise(
+            event_type, window_s[event_type], settings.allowed_lateness_s, settings.late_pane_s, slack_s
+        )
         for event_type in EVENT_TYPES
     }
     dead = [one[DEAD] for one in parsed.values()] + [once[DEAD], accepted[DEAD]]
@@ -78,7 +85,7 @@ def assemble(
 
 def _write(raw: Any, summaries: Mapping[str, Any], sinks: Sinks, frame: Frame) -> list[Any]:
     def write(rows: Any, writer: Writer, table: str) -> Any:
-        step = WriteRows(frame, writer, table, outage_is_dead=sinks.outage_is_dead)
+        step = WriteRows(frame, writer, table, outage_is_dead=sinks.local)
         return rows | f"{writer.stage} {table}" >> step
 
     dead = [write(raw, sinks.rows, RAW)]

@@ -15,6 +15,7 @@ from pipeline.streaming.flex import RunFlex
 from pipeline.streaming.settings import FORMATS, Settings, read, template_parameters
 
 _MODES: Final = ("direct", "flex")
+_STOP_S: Final = 3.0  # what was read is accounted for by then; only idle pulls are left
 
 
 class RunDirect(ReadOperation):
@@ -117,7 +118,7 @@ def _run(ctx: Context, settings: Settings, params: Mapping[str, Any]) -> Report:
         why = run.failure()
         last = run.settle()
     finally:
-        run.stop()
+        run.stop(_STOP_S)
     tell(last)
     return _finished(ctx, dict(last.counters), last.in_flight, why)
 

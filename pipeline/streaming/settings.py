@@ -44,7 +44,7 @@ class Settings:
     transaction_window_s: int = 300
     stock_window_s: int = 300
     allowed_lateness_s: int = 3600
-    late_pane_s: int = 30
+    late_pane_s: int = 0
     dedup_s: int = 86_400
     sink_patience_s: int = 60
     code_version: str = "unversioned"

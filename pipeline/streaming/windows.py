@@ -5,7 +5,8 @@ The watermark is that of publishing, as Pub/Sub gives it; windows are of the eve
 - Fixed windows: 60 s of clicks, 300 s of transactions and of stock.
 - A window's first pane is made when the watermark passes its end.
 - Allowed lateness is one hour (``ALLOWED_LATENESS``, which the preview of a replay uses too). Events
-  that come within it change the window: a late pane follows, at most every 30 s for a product.
+  that come within it change the window: a late pane follows each of them, or (``late_pane_s``, on Dataflow: the
+  local runner cannot wait for it when the stream is at its end) one for all of so many seconds.
 - Panes accumulate: each holds the window's whole total so far, with its number, and the highest
   number counts. So a pane that is written twice does no harm, which an addition would.
 - An event is *late* when it was published after the end of its window, and *missed its window* when that
@@ -33,18 +34,26 @@ from apache_beam.transforms.trigger import (
 from apache_beam.transforms.window import FixedWindows
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
+# Google derives the watermark from the oldest message that is not acknowledged; Beam's local runner
+# takes the time of day, whatever still waits.
+CLOUD_SLACK_S: Final = 10 * 60
+LOCAL_SLACK_S: Final = 7 * 86_400
 AHEAD: Final = timedelta(days=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def fixed(window_s: int, allowed_lateness_s: int, late_pane_s: int) -> Any:
-    """The windowing of one event type's summaries."""
+def fixed(window_s: int, allowed_lateness_s: int, late_pane_s: int, slack_s: int) -> Any:
+    """The windowing of one event type's summaries.
+
+    ``slack_s``: how far a runner's watermark may run ahead of what it has not read yet; the runner
+    keeps windows so much longer, for it must never drop what publish time says is in time.
+    """
     late = AfterProcessingTime(late_pane_s) if late_pane_s else AfterCount(1)
     return beam.WindowInto(
         FixedWindows(window_s),
         trigger=AfterWatermark(late=late),
         accumulation_mode=AccumulationMode.ACCUMULATING,
-        allowed_lateness=allowed_lateness_s,
+        allowed_lateness=allowed_lateness_s + slack_s,
     )
 
 

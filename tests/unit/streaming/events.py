@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -103,12 +104,11 @@ class Out:
     counts: dict[str, int] = field(default_factory=dict)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        lines = [
+        return [
             json.loads(line)
             for path in sorted(self.folder.glob(f"{table}/*.jsonl"))
             for line in path.read_text().splitlines()
         ]
-        return lines
 
     def letters(self) -> list[dict[str, Any]]:
         return [json.loads(path.read_bytes()) for path in self.folder.glob("letters/*")]
@@ -118,12 +118,18 @@ class Out:
 
 
 def counters(result: Any) -> dict[str, int]:
-    return {one.key.metric.name: one.committed for one in result.metrics().query()["counters"]}
+    """By name, over all steps that count under it."""
+    found: Counter[str] = Counter()
+    for one in result.metrics().query()["counters"]:
+        found[one.key.metric.name] += one.committed
+    return dict(found)
 
 
-def build(sources: dict[str, Any], folder: Any, *, sinks: Sinks | None = None, **settings: Any) -> Parts:
-    sinks = sinks or Sinks(rows=Files(str(folder)), letters=LettersToFile(str(folder)), outage_is_dead=True)
-    frame = Frame(code_version="test-1", clock=fixed_clock)
+def build(
+    sources: dict[str, Any], folder: Any, *, sinks: Sinks | None = None, board: str = "", **settings: Any
+) -> Parts:
+    sinks = sinks or Sinks(rows=Files(str(folder)), letters=LettersToFile(str(folder)), local=True)
+    frame = Frame(code_version="test-1", clock=fixed_clock, board=board)
     return assemble(sources, read(settings, need_sources=False), sinks, frame)
 
 
