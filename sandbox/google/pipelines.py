@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 EVENT_TYPES = ("click", "transaction", "stock")
 DEFAULT_PROJECT = "demo-project"
 DEFAULT_REGION = "europe-west1"
+DEFAULT_DATASET = "ecommerce"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class PipelineSpec:
     dead_letter_topic: str
     dead_letter_subscription: str
     budgets: tuple[str, ...]
+    dataset: str = DEFAULT_DATASET
 
 
 def default_file() -> Path:
@@ -62,6 +64,7 @@ def _pipeline(entry: Any, where: str) -> PipelineSpec:
         raise ValueError(f"{where}: expected a mapping with a name")
     name = str(entry["name"])
     dead_letter = entry.get("dead_letter") or {}
+    bigquery = entry.get("bigquery") or {}
     return PipelineSpec(
         name=name,
         project=str(entry.get("project") or DEFAULT_PROJECT),
@@ -72,6 +75,7 @@ def _pipeline(entry: Any, where: str) -> PipelineSpec:
         dead_letter_topic=str(dead_letter.get("topic") or "dead-letter"),
         dead_letter_subscription=str(dead_letter.get("subscription") or "dead-letter-sub"),
         budgets=tuple(str(budget) for budget in entry.get("budgets") or ()),
+        dataset=str(bigquery.get("dataset") or DEFAULT_DATASET),
     )
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from threading import Condition, RLock
 from typing import Any
 
-from sandbox.google import pipelines, stage
+from sandbox.google import bigquery_seed, pipelines, stage
+from sandbox.google.bigquery import BigQuery
+from sandbox.google.bigquery_jobs import Jobs
 from sandbox.google.billing import Billing, billing_day
 from sandbox.google.errors import not_found
 from sandbox.google.faults import Faults
@@ -158,6 +160,9 @@ class World:
         self._queue(project, BUDGET_TOPIC, BUDGET_SUBSCRIPTION)
         self._next_budget = self._at
         self._send_budgets()
+        self.bigquery = BigQuery()
+        self.bigquery_jobs = Jobs(self.bigquery)
+        bigquery_seed.seed(self.bigquery, self._specs, self._at)
 
     def _build_queues(self, flow: Flow) -> None:
         spec = flow.spec

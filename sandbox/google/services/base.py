@@ -38,11 +38,16 @@ class Service:
     methods: Mapping[str, Method] = field(default_factory=dict)
 
 
-def page(items: Sequence[T], size: int, token: str, *, default: int, maximum: int) -> tuple[Sequence[T], str]:
-    """One page and the token of the next ("" at the end). Raises Refused for a token that was never given."""
+def page(
+    items: Sequence[T], size: int, token: str, *, default: int, maximum: int, first: int = 0
+) -> tuple[Sequence[T], str]:
+    """One page and the token of the next ("" at the end); without a token the page begins at `first`.
+
+    Raises Refused for a token that was never given.
+    """
     if size < 0:
         raise invalid("page_size must not be negative.")
-    start = _offset(token)
+    start = _offset(token) if token else first
     end = start + min(size or default, maximum)
     return items[start:end], _token(end) if end < len(items) else ""
 

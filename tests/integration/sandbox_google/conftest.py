@@ -8,10 +8,18 @@ from pathlib import Path
 import pytest
 
 from tests.integration.sandbox_google.google import Google, running_google
+from tests.integration.sandbox_google.rest import Rest, running_rest
 
 
 @pytest.fixture
 def google(tmp_path: Path) -> Iterator[Google]:
     """A healthy world, served, under a hand-driven clock."""
     with running_google(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture
+def rest(tmp_path: Path) -> Iterator[Rest]:
+    """A healthy world, served over HTTP, under a hand-driven clock."""
+    with running_rest(tmp_path) as served:
         yield served

@@ -1,0 +1,49 @@
+"""A world under a hand-driven clock, served over HTTP with BigQuery's official client on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from sandbox.app import running
+from sandbox.google.world import World
+from tests.integration.sandbox_google.google import PIPELINES, PROJECT, HandClock
+
+
+@dataclass(frozen=True)
+class Rest:
+    """World, clock, address and client of one test."""
+
+    clock: HandClock
+    world: World
+    base_url: str
+    bigquery: Any
+
+    def rows(self, query: str, *parameters: Any, **options: Any) -> list[dict[str, Any]]:
+        """The rows of a query, through jobs.insert and getQueryResults."""
+        config = bigquery.QueryJobConfig(query_parameters=list(parameters), **options)
+        return [dict(row) for row in self.bigquery.query(query, job_config=config).result()]
+
+
+@contextmanager
+def running_rest(folder: Path) -> Iterator[Rest]:
+    """A fresh world, served on a free port until the end of the block."""
+    file = folder / "pipelines.yaml"
+    file.write_text(PIPELINES, encoding="utf-8")
+    clock = HandClock()
+    world = World(clock, file)
+    with running(lambda _: world) as hub:
+        base_url = hub.workspace.base_url
+        client = bigquery.Client(
+            project=PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": base_url}
+        )
+        try:
+            yield Rest(clock=clock, world=world, base_url=base_url, bigquery=client)
+        finally:
+            client.close()
