@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 
 from bot.core import lifecycle, review
 from bot.core import roster as rosters
@@ -193,7 +194,7 @@ def review_done(asked: Asked) -> Answers:
 
 
 def review_actions(asked: Asked) -> Answers:
-    """actions [ID] [add TEXT | done N | undone N]: list, add, tick off what is to be done"""
+    """actions [ID] [add TEXT [@OWNER] [2026-12-31] | done N | undone N]: list, add, tick off what is to be done"""
     incident, rest = which(asked)
     if not rest:
         buttons = [
@@ -221,14 +222,14 @@ def review_actions(asked: Asked) -> Answers:
     if word == "add":
         if not words:
             return OpenForm(name="action_add", title="Add an action", context=str(incident.id))
-        add_action(asked, incident, " ".join(words), "", "")
-        return [
-            private(
-                asked.asker,
-                asked.key,
-                "The action is added; give it an owner and a date with `/review actions`.",
-            )
-        ]
+        text, owner, due = _owned(asked, words)
+        add_action(asked, incident, text, owner, due)
+        lacks = (
+            ""
+            if owner and due
+            else " With `@OWNER 2026-12-31` at its end it has an owner and a date as well."
+        )
+        return [private(asked.asker, asked.key, f"The action is added.{lacks}")]
     if word in ("done", "undone") and words:
         tick(asked, incident, words[0], done=word == "done")
         return [
@@ -245,6 +246,28 @@ def _action_lines(incident: Incident) -> list[str]:
         f"(owner {a.owner or 'nobody yet'}, due {a.due or 'not set'})"
         for a in incident.actions
     ]
+
+
+def _owned(asked: Asked, words: Sequence[str]) -> tuple[str, str, str]:
+    """(text, owner, due): a mention and a date at the end of an action's text say who and until when."""
+    left, owner, due = list(words), "", ""
+    while len(left) > 1:
+        person = rosters.by_slack(asked.house.roster, left[-1]) if left[-1].startswith(("@", "<@")) else None
+        if person is not None and not owner:
+            owner = person.name
+        elif not due and _is_day(left[-1]):
+            due = left[-1]
+        else:
+            break
+        left.pop()
+    return " ".join(left), owner, due
+
+
+def _is_day(word: str) -> bool:
+    try:
+        return date.fromisoformat(word).isoformat() == word
+    except ValueError:
+        return False
 
 
 def add_action(asked: Asked, incident: Incident, text: str, owner: str, due: str) -> Incident:

@@ -149,3 +149,24 @@ def test_the_watch_opens_an_incident_without_any_alert(staging: Staging) -> None
     assert (incident["pipeline"], incident["severity"]) == ("orders", "critical")
     assert "Cloud Monitoring is silent" in str(incident["events"])
     assert get(f"{stage.app_url}/readyz")["status"] == "ready"
+
+
+def test_a_review_is_closed_with_words_alone_once_it_says_why_and_who_does_what(staging: Staging) -> None:
+    stage = staging()
+    stage.post(alert("reviewed"))
+    stage.until_told(1)
+    room = stage.incident("INC-1")["channel"]
+    stage.command("alice", room, "/incident resolve --yes")
+    stage.until(lambda: stage.incident("INC-1")["review"], 15, "no review was drafted")
+    stage.command("alice", room, "/review actions add Alert on the backlog @bob 2026-12-01")
+    stage.until(lambda: stage.incident("INC-1")["actions"], 10, "the action was not added")
+    (action,) = stage.incident("INC-1")["actions"]
+    assert (action["text"], action["owner"], action["due"]) == ("Alert on the backlog", "bob", "2026-12-01")
+    stage.command("carol", room, "/review done")
+    assert "a root cause" in stage.sandbox.wait("The review lacks", channel=room)["text"]
+    stage.command("alice", room, "/review edit")
+    stage.until(lambda: stage.state()["views"], 10, "the form did not open")
+    stage.sandbox.post("/sim/submit", {"user": "alice", "values": {"root_cause": {"value": "A bad deploy"}}})
+    stage.until(lambda: "root_cause" in str(stage.incident("INC-1")["events"]), 10, "the cause was not kept")
+    stage.command("carol", room, "/review done")
+    stage.until(lambda: stage.incident("INC-1")["status"] == "reviewed", 10, "the review was not closed")
