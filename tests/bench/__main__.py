@@ -14,18 +14,18 @@ from pathlib import Path
 from tests.bench import footprint, storm
 from tests.bench.house import House
 from tests.bench.intake.__main__ import measured
-from tests.bench.table import Figure, lines
+from tests.bench.table import Figure, lines, load
 
 
 def main() -> int:
     """Measure, and print as it goes; the table comes last."""
-    began = time.monotonic()
+    began, busy = time.monotonic(), load()
     with tempfile.TemporaryDirectory(prefix="streamwatch-bench-") as folder:
         home = Path(folder)
         intake = measured(home)
         print("\n".join([*intake.lines(), "", "Starting, remembering, a storm ..."]), flush=True)
         figures = [*intake.figures(), *_house(home)]
-    print("\n" + "\n".join(lines(figures)))
+    print("\n" + "\n".join(lines(figures, busy)))
     print(f"The run took {time.monotonic() - began:.0f} s.")
     return 0 if intake.kept_all() else 1
 

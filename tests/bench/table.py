@@ -34,14 +34,22 @@ def plain(what: str, value: str) -> Figure:
     return Figure(what=what, value=value)
 
 
-def lines(figures: Sequence[Figure]) -> list[str]:
-    """The table, and whoever else was using the machine."""
+def load() -> float:
+    """Processes that want to run, averaged over the last minute."""
+    return os.getloadavg()[0]
+
+
+def lines(figures: Sequence[Figure], load_before: float) -> list[str]:
+    """The table, and how busy others kept the machine."""
     widths = [max(len(text) for text in column) for column in zip(*(_row(f) for f in figures), strict=True)]
     rows = [
         "  ".join(text.ljust(width) for text, width in zip(_row(f), widths, strict=True)) for f in figures
     ]
-    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
-    return [row.rstrip() for row in rows] + ["", f"{cores} cores; load {load:.1f}, the bench's own included"]
+    cores = len(os.sched_getaffinity(0))
+    said = f"{cores} cores; load before the run {load_before:.1f}, after it {load():.1f} (its own included)"
+    if load_before > cores / 2:
+        said += "\nOthers use this machine: rates and seconds say little, processor time and ratios more."
+    return [row.rstrip() for row in rows] + ["", said]
 
 
 def _row(figure: Figure) -> tuple[str, str, str, str]:

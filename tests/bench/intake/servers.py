@@ -152,13 +152,12 @@ def _kept_by_alertmanager(port: int, _: Path) -> set[str]:
 
 
 def subjects() -> list[Subject]:
-    """What is measured here: ours, the bare route, and Alertmanager where it is installed."""
+    """What is measured here, in turn: ours, Alertmanager where it is installed, the bare route."""
     path = f"/webhooks/cloud-monitoring?auth_token={TOKEN}"
     found = [
         Subject(
             name="durable intake", command=_ours("durable"), path=path, body=NOTIFICATION, kept=_kept_by_us
         ),
-        Subject(name="bare Starlette route", command=_ours("bare"), path=path, body=NOTIFICATION, kept=None),
     ]
     if shutil.which(ALERTMANAGER):
         found += [
@@ -171,7 +170,10 @@ def subjects() -> list[Subject]:
             )
             for name, body in ((ALERTMANAGER_NAME, ALERT), ("Alertmanager, id only", SHORT_ALERT))
         ]
-    return found
+    bare = Subject(
+        name="bare Starlette route", command=_ours("bare"), path=path, body=NOTIFICATION, kept=None
+    )
+    return [*found, bare]
 
 
 class Running:
