@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
     from apache_beam.options.pipeline_options import SetupOptions, StandardOptions
 
     from pipeline.streaming.cloud import build
-    from pipeline.streaming.options import StreamOptions
+    from pipeline.streaming.options import StreamOptions, without_state_cache
 
     options = StreamOptions(sys.argv[1:] if argv is None else argv)
     try:
@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         for mistake in error.mistakes:
             print(f"Error: {mistake}", file=sys.stderr)
         return 2
+    without_state_cache(options)
     options.view_as(StandardOptions).streaming = True
     options.view_as(SetupOptions).save_main_session = False
     pipeline = beam.Pipeline(options=options)

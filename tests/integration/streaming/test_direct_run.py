@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,7 +19,7 @@ from tests.support.servers import start_bigtable_emulator
 from tests.unit.streaming.events import click, stock, transaction
 
 Start = Callable[[Settings], DirectRun]
-Sent = tuple[bytes, dict[str, str]]
+Sent = tuple[bytes, Mapping[str, str]]
 
 
 def total(counters: dict[str, int], measure: str) -> int:
@@ -34,10 +34,10 @@ def spread(ends: Ends, messages: list[Sent]) -> None:
 
 def test_every_event_of_a_streaming_run_is_accounted_for(ends: Ends, start: Start) -> None:
     fine: list[Sent] = [(click(n), {}) for n in range(80)] + [(transaction(n), {}) for n in range(60)]
-    fine += [(stock(n), {}) for n in range(60)]
+    fine.extend((stock(n), {}) for n in range(60))
     broken: list[Sent] = [(click(n, page_type="cart"), {"trace": f"x{n}"}) for n in range(25)]
     rubbish: list[Sent] = [(b"\xff\xfe\x00", {}), (b"{", {})]
-    again = fine[:15] + fine[-3:]
+    again: list[Sent] = fine[:15] + fine[-3:]
     spread(ends, fine + broken + rubbish + again)
     sent = len(fine) + len(broken) + len(rubbish) + len(again)
     run = start(ends.settings())

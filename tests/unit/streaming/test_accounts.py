@@ -19,7 +19,17 @@ from pipeline.streaming.counting import unbalanced
 from pipeline.streaming.graph import Sinks
 from pipeline.streaming.messages import Row
 from pipeline.streaming.writers import Opened, Writer
-from tests.unit.streaming.events import MAKERS, TYPES, build, click, counters, message, run_batch
+from tests.unit.streaming.events import (
+    MAKERS,
+    TYPES,
+    LettersToFile,
+    Out,
+    build,
+    click,
+    counters,
+    message,
+    run_batch,
+)
 
 MANY = 1_000_000 if os.environ.get("STREAMWATCH_LONG") == "1" else 20_000
 
@@ -121,8 +131,6 @@ def test_many_events_are_accounted_for_to_the_event(tmp_path: Path) -> None:
 
 
 def test_what_a_sink_refuses_was_valid_and_is_counted_apart(tmp_path: Path) -> None:
-    from tests.unit.streaming.events import LettersToFile, Out
-
     pipeline = beam.Pipeline("FnApiRunner")
     events = [message(click(1, product_id="p-full")), message(click(2))]
     sinks = Sinks(rows=_Nowhere(), letters=LettersToFile(str(tmp_path)), local=True)
