@@ -131,7 +131,11 @@ class People:
             newest = max(plans, key=lambda m: str(m["ts"]), default=None)
             return newest if newest is not None and state in str(newest["text"]) else None
 
-        found = self.stage.until(shown, seconds, f"no plan of {operation} says {state!r}")
+        try:
+            found = self.stage.until(shown, seconds, f"no plan of {operation} says {state!r}")
+        except Trouble as trouble:
+            heard = "\n".join(str(m["text"])[:300] for m in self._heard("", since))[-3000:]
+            raise Trouble(f"{trouble}\nheard:\n{heard}") from trouble
         assert found is not None
         return found
 
