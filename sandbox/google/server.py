@@ -14,7 +14,17 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from sandbox.google.errors import Refused
-from sandbox.google.services import billing, dataflow, iam, logging, monitoring, pubsub
+from sandbox.google.services import (
+    billing,
+    catalogue,
+    dataflow,
+    iam,
+    logging,
+    monitoring,
+    policies,
+    projects,
+    pubsub,
+)
 from sandbox.google.services.base import Method, Service
 from sandbox.google.world import World
 
@@ -66,7 +76,9 @@ def _services(world: World) -> list[Service]:
         logging.service(world),
         *dataflow.services(world),
         billing.service(world),
-        billing.catalog(world),
+        catalogue.service(world),
+        *policies.services(world),
+        *projects.services(world),
         *pubsub.services(world),
         iam.service(world),
     ]

@@ -24,6 +24,7 @@ from sandbox.google.flow import Flow, build_flow
 from sandbox.google.history import MINUTE, History, QueueSample, WorldSample
 from sandbox.google.jobs import Job
 from sandbox.google.logs import LogBook
+from sandbox.google.policies import Policies
 from sandbox.google.pubsub import PubSub, Topic
 from sandbox.google.scenarios import Change, parse
 from sandbox.google.subscription import Settings
@@ -160,6 +161,7 @@ class World:
         self._queue(project, BUDGET_TOPIC, BUDGET_SUBSCRIPTION)
         self._next_budget = self._at
         self._send_budgets()
+        self.policies = Policies()
         self.bigquery = BigQuery()
         self.bigquery_jobs = Jobs(self.bigquery)
         bigquery_seed.seed(self.bigquery, self._specs, self._at)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from sandbox.app import running
+from sandbox.google.server import GoogleServer
 from sandbox.google.world import World
 from tests.integration.sandbox_google.google import PIPELINES, PROJECT, HandClock
 
@@ -47,3 +49,21 @@ def running_rest(folder: Path) -> Iterator[Rest]:
             yield Rest(clock=clock, world=world, base_url=base_url, bigquery=client)
         finally:
             client.close()
+
+
+@contextmanager
+def channel_to(world: World) -> Iterator[Any]:
+    """A gRPC channel to a world that is served until the end of the block."""
+    server = GoogleServer(world)
+    with grpc.insecure_channel(f"127.0.0.1:{server.start()}") as channel:
+        try:
+            yield channel
+        finally:
+            server.stop()
+
+
+def world_of(folder: Path) -> World:
+    """A fresh world under a hand-driven clock."""
+    file = folder / "pipelines.yaml"
+    file.write_text(PIPELINES, encoding="utf-8")
+    return World(HandClock(), file)
