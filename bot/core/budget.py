@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bot.core.alert_model import Alert, Kind, Severity, Unusable, rfc3339
+from bot.core.policy import Thresholds
 from bot.core.reading import read_moment, read_number, read_text
 
 SOURCE = "billing-budget"
 RESOURCE_TYPE = "billing_budget"
 OVERRUN_FACT = "budget_overrun"
-OVERRUN_RATIO = 1.2  # document, "Automatic Escalation": a budget overrun above 20 %
-REOPEN_POINTS = 0.2
+SHIPPED = Thresholds()
 SCHEMA = "1.0"
 KEY_MAX = 256
 
@@ -52,10 +52,9 @@ class BudgetNotification:
         """Cost over budget, 1.0 = 100 %; None for a budget of zero, which has none."""
         return self.cost / self.amount if self.amount > 0 else None
 
-    @property
-    def overrun(self) -> bool:
-        """More than 120 % of the budget is spent."""
-        return self.ratio is not None and self.ratio > OVERRUN_RATIO
+    def overrun(self, limits: Thresholds = SHIPPED) -> bool:
+        """More than the policy's share of the budget is spent (shipped: 120 %)."""
+        return self.ratio is not None and self.ratio > limits.budget_overrun
 
 
 def is_budget(attributes: Mapping[str, str], obj: object) -> bool:
@@ -98,9 +97,9 @@ def parse_budget(attributes: Mapping[str, str], obj: object) -> BudgetNotificati
     )
 
 
-def severity_of(state: BudgetNotification) -> Severity | None:
+def severity_of(state: BudgetNotification, limits: Thresholds = SHIPPED) -> Severity | None:
     """None: figures only, no alert. The cost itself counts too: no rule may stand at exactly 100 %."""
-    if state.overrun:
+    if state.overrun(limits):
         return Severity.CRITICAL
     if state.threshold is None and state.forecast is None:
         return None
@@ -124,7 +123,7 @@ def merge(previous: BudgetNotification, new: BudgetNotification) -> BudgetNotifi
 
 
 def step(
-    previous: BudgetNotification | None, new: BudgetNotification
+    previous: BudgetNotification | None, new: BudgetNotification, limits: Thresholds = SHIPPED
 ) -> tuple[BudgetNotification, str | None]:
     """The state of the period with `new` in it, and what changed for people; None if nothing did.
 
@@ -132,12 +131,12 @@ def step(
     threshold, or one that arrives late, changes nothing.
     """
     state = new if previous is None else merge(previous, new)
-    before = severity_of(previous) if previous else None
-    after = severity_of(state)
+    before = severity_of(previous, limits) if previous else None
+    after = severity_of(state, limits)
     if after is None:
         return state, None
-    if state.overrun and not (previous and previous.overrun):
-        return state, f"cost is {_percent(state.ratio)} of the budget, over {_percent(OVERRUN_RATIO)}"
+    if state.overrun(limits) and not (previous and previous.overrun(limits)):
+        return state, f"cost is {_percent(state.ratio)} of the budget, over {_percent(limits.budget_overrun)}"
     if _higher(state.threshold, previous.threshold if previous else None):
         return state, f"the threshold of {_percent(state.threshold)} is crossed"
     if before is None or after > before:
@@ -148,7 +147,9 @@ def step(
     return state, None
 
 
-def reopens(decided: BudgetNotification, state: BudgetNotification) -> str | None:
+def reopens(
+    decided: BudgetNotification, state: BudgetNotification, limits: Thresholds = SHIPPED
+) -> str | None:
     """Why `state` overrides a decision to live with `decided` for the period; None if it does not.
 
     Rules: Facts, budget. Only a higher threshold, or 20 points more of the budget, reopens.
@@ -158,14 +159,14 @@ def reopens(decided: BudgetNotification, state: BudgetNotification) -> str | Non
     if state.ratio is not None and decided.ratio is not None:
         # Rounded: 0.9 - 0.7 is a hair below 0.2 in binary, and 20 points all the same.
         points = round(state.ratio - decided.ratio, 9)
-        if points >= REOPEN_POINTS:
+        if points >= limits.budget_reopen:
             return f"cost is {_percent(state.ratio)} of the budget, {points * 100:.0f} points more"
     return None
 
 
-def to_alert(state: BudgetNotification, received_at: datetime) -> Alert | None:
+def to_alert(state: BudgetNotification, received_at: datetime, limits: Thresholds = SHIPPED) -> Alert | None:
     """The open alert of a budget and period; None where there are figures only. Begins at receipt (aware)."""
-    severity = severity_of(state)
+    severity = severity_of(state, limits)
     if severity is None:
         return None
     return Alert(
@@ -189,7 +190,7 @@ def to_alert(state: BudgetNotification, received_at: datetime) -> Alert | None:
         observed_text=f"{state.cost:.2f} {state.currency}".strip(),
         threshold=state.amount,
         started_at=received_at.astimezone(UTC),
-        facts=(OVERRUN_FACT,) if state.overrun else (),
+        facts=(OVERRUN_FACT,) if state.overrun(limits) else (),
     )
 
 

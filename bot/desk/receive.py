@@ -265,16 +265,17 @@ def _budget_from(raw: Mapping[str, Any]) -> BudgetNotification:
 
 def _budget(tx: Tx, house: House, new: BudgetNotification, row: InboxRow) -> None:
     """The highest cost of the period counts; a repeated threshold is no new alert."""
-    state, changed = step(budget_state(tx, new.key), new)
+    limits = house.policy.thresholds
+    state, changed = step(budget_state(tx, new.key), new, limits)
     put_budget_state(tx, state)
-    alert = to_alert(state, row.received_at)
+    alert = to_alert(state, row.received_at, limits)
     if alert is None:
         return
     stored = tx.alert(alert.source, alert.key)
     incident = tx.incident(stored.incident) if stored and stored.incident else None
     # Once people decided to live with the cost of a period, only what goes beyond the decision counts.
     decided = budget_state(tx, state.key, decided=True) if incident and not incident.active else None
-    why = reopens(decided, state) if decided is not None else changed
+    why = reopens(decided, state, limits) if decided is not None else changed
     if not why:
         return
     if stored is None or incident is None:

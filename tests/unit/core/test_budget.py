@@ -23,6 +23,7 @@ from bot.core.budget import (
     step,
     to_alert,
 )
+from bot.core.policy import Thresholds
 
 NOW = datetime(2026, 9, 20, 3, 10, tzinfo=UTC)
 SAMPLES = Path(__file__).parents[4] / "shared" / "samples" / "budget"
@@ -119,7 +120,7 @@ def test_the_alert_says_the_figures_and_its_period() -> None:
 def test_a_budget_of_zero_has_no_ratio() -> None:
     found = budget(5, threshold=1.0, amount=0)
     assert found.ratio is None
-    assert not found.overrun
+    assert not found.overrun()
 
 
 def test_only_a_change_is_told_and_a_repeated_threshold_is_none() -> None:
@@ -208,3 +209,13 @@ def test_real_budget_notifications(name: str, severity: str, facts: tuple[str, .
     alert = to_alert(parse_budget(attributes, data), NOW)
     assert alert is not None
     assert (alert.severity.value, alert.facts) == (severity, facts)
+
+
+def test_the_overrun_and_the_reopening_are_the_policys() -> None:
+    """A team that calls 150 % an overrun, and 50 points a reason, gets just that."""
+    limits = Thresholds(budget_overrun=1.5, budget_reopen=0.5)
+    first, later = budget(130.0, 1.0), budget(170.0, 1.0)
+    assert severity_of(first) is Severity.CRITICAL
+    assert severity_of(first, limits) is Severity.WARNING
+    assert reopens(first, later) is not None
+    assert reopens(first, later, limits) is None
