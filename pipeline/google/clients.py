@@ -130,30 +130,32 @@ class Clients:
     @cached_property
     def billing(self) -> Any:
         """Cloud Billing: which account a project has, and whether billing is on.  It knows no spend."""
-        from google.cloud.billing_v1.services.cloud_billing import CloudBillingClient
+        from google.cloud import billing_v1
 
-        return self._make(CloudBillingClient, self.settings.endpoint)
+        return self._make(billing_v1.CloudBillingClient, self.settings.endpoint)
 
     @cached_property
     def catalog(self) -> Any:
         """Cloud Billing's public catalogue: list prices."""
-        from google.cloud.billing_v1.services.cloud_catalog import CloudCatalogClient
+        from google.cloud import billing_v1
 
-        return self._make(CloudCatalogClient, self.settings.endpoint)
+        return self._make(billing_v1.CloudCatalogClient, self.settings.endpoint)
 
     @cached_property
     def publisher(self) -> Any:
         """Pub/Sub topics: publish with an answer for each call (no background batching)."""
-        from google.pubsub_v1.services.publisher import PublisherClient
+        # The package first, here and below: two threads that import two of its modules at once would
+        # each find the other's half-made.
+        from google import pubsub_v1
 
-        return self._make(PublisherClient, self.settings.pubsub_emulator or self.settings.endpoint)
+        return self._make(pubsub_v1.PublisherClient, self.settings.pubsub_emulator or self.settings.endpoint)
 
     @cached_property
     def subscriber(self) -> Any:
         """Pub/Sub subscriptions: unary pull, acknowledge, modify a deadline."""
-        from google.pubsub_v1.services.subscriber import SubscriberClient
+        from google import pubsub_v1
 
-        return self._make(SubscriberClient, self.settings.pubsub_emulator or self.settings.endpoint)
+        return self._make(pubsub_v1.SubscriberClient, self.settings.pubsub_emulator or self.settings.endpoint)
 
     def close(self) -> None:
         """Ends every channel; the clients cannot be used afterwards."""

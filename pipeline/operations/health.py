@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pipeline.background import Background, silent_issue
+from pipeline.background import findings as past_findings
 from pipeline.causes import Issue, in_short, issue_type, stop_reason
 from pipeline.gather import measure
+from pipeline.gather_background import background
 from pipeline.measurements import Measurements
 from pipeline.operations.base import Context, ReadOperation
 from pipeline.report import (
@@ -39,15 +42,24 @@ class Health(ReadOperation):
 
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
         now = ctx.now()
-        return report(ctx.pipeline.name, measure(ctx.clients, ctx.pipeline, now, ctx.deadline_s))
+        measured = measure(ctx.clients, ctx.pipeline, now, ctx.deadline_s)
+        past = Background()
+        # Where Monitoring does not answer now, its past would only make a person wait.
+        if measured.backlog is not None or measured.system_lag_s is not None:
+            past = background(ctx.clients, ctx.pipeline, now, ctx.deadline_s)
+        return report(ctx.pipeline.name, measured, past=past)
 
 
-def report(pipeline: str, m: Measurements, limits: Thresholds = DEFAULT) -> Report:
+def report(
+    pipeline: str, m: Measurements, limits: Thresholds = DEFAULT, past: Background | None = None
+) -> Report:
     """The report of one look at a pipeline (pure)."""
     known = {fact.id: fact for fact in facts(m, limits)}
-    issue = issue_type(m, limits)
+    seen = past_findings(m, past) if past is not None else []
+    issue = issue_type(m, limits) or silent_issue(seen)
     found = [
         *_state(m, known),
+        *seen,
         *_errors(m, known, limits),
         *_speed(m, known),
         *_waiting(m, known, limits),

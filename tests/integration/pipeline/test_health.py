@@ -158,3 +158,33 @@ class _State:
 
 def _jobs(report: Report) -> list[_State]:
     return [_State(job["state"]) for job in report.data["jobs"]]
+
+
+def test_health_stands_beside_the_same_hour_of_other_days(stand: Stand) -> None:
+    stand.happen({}, minutes=12)
+    text = {finding.id: finding.text for finding in stand.read("pipeline.health").findings}
+    assert "published in 10 min (usually" in text["compared"]
+    assert "waiting (usually" in text["compared"]
+    assert "changed" not in text, "the job runs for nine days"
+    assert "source_silent" not in text
+
+
+def test_health_tells_what_changed_within_a_day(stand: Stand) -> None:
+    stand.happen({}, minutes=5)
+    scale = stand.plan("pipeline.scale", max=9)
+    stand.run(scale)
+    stand.happen({"scenario": "job_failed"}, minutes=5)
+    stand.run(stand.plan("pipeline.restart"))
+    stand.happen({}, minutes=5)
+    changed = next(f.text for f in stand.read("pipeline.health").findings if f.id == "changed")
+    assert "ended as FAILED" in changed
+    assert "was launched" in changed
+
+
+def test_health_without_a_past_is_judged_by_now_alone(stand: Stand) -> None:
+    stand.happen(
+        {"errors": [{"method": "ListTimeSeries", "code": "PERMISSION_DENIED", "count": 99}]}, minutes=1
+    )
+    report = stand.read("pipeline.health")
+    assert report.severity == "unknown"
+    assert not ids(report) & {"compared", "source_silent"}
