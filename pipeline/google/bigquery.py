@@ -16,6 +16,7 @@ _REQUEST_S: Final = 30.0
 # Google's words for "not this time", among the errors of single rows.
 _PASSING: Final = frozenset({"stopped", "timeout", "backendError", "internalError", "rateLimitExceeded"})
 _REPEATS: Final = 3
+_BAD_REQUEST: Final = (400, 413)  # wrong, or more than Google takes in one request
 
 
 class Inserter:
@@ -66,7 +67,9 @@ class Inserter:
                     retry=DEFAULT_RETRY.with_timeout(self.patience_s),
                     timeout=_REQUEST_S,
                 )
-            except (api.BadRequest, api.RequestEntityTooLarge) as error:
+            except api.GoogleAPICallError as error:
+                if error.code not in _BAD_REQUEST:
+                    raise
                 if len(places) == 1:
                     return {places[0]: (str(error.message)[:500], False)}
                 half = len(places) // 2
