@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -169,31 +170,38 @@ class _Asked:
         self._backlog = measured.backlog
 
     def speed(self) -> Speed:
-        workers = self._newest("active_worker_instances")
-        most = self._newest("max_worker_instances_limit")
+        with ThreadPoolExecutor(max_workers=5, thread_name_prefix="perf") as pool:
+            stages = pool.submit(self._series, "per_stage_system_lag")
+            busy = pool.submit(self._newest, "aggregated_worker_utilization")
+            workers = pool.submit(self._newest, "active_worker_instances")
+            most = pool.submit(self._newest, "max_worker_instances_limit")
+            warnings = pool.submit(self._warnings)
         return Speed(
             now=self._now,
-            stages=tuple(_stages(self._series("per_stage_system_lag"), self._now)),
-            utilisation=self._newest("aggregated_worker_utilization"),
-            workers=int(workers) if workers is not None else None,
-            most_workers=int(most) if most is not None else None,
+            stages=tuple(_stages(stages.result(), self._now)),
+            utilisation=busy.result(),
+            workers=_whole(workers.result()),
+            most_workers=_whole(most.result()),
             backlog=self._backlog,
-            warnings=self._warnings(),
+            warnings=warnings.result(),
         )
 
     def rates(self) -> tuple[tuple[str, float], ...]:
         """Elements of each transform and rows into BigQuery, per second over five minutes."""
-        out = []
-        for one in self._series("elements_produced_count"):
-            out.append((one.labels.get("ptransform", "elements"), self._rate(one)))
-        out += [("rows into BigQuery", self._rate(one)) for one in self._series("bigquery/write_count")]
+        out = [
+            (one.labels.get("ptransform", "elements"), self._rate(one))
+            for one in self._series("elements_produced_count", _FRESH_S)
+        ]
+        out += [
+            ("rows into BigQuery", self._rate(one)) for one in self._series("bigquery/write_count", _FRESH_S)
+        ]
         return tuple(out)
 
     def _rate(self, one: Series) -> float:
         begin = self._now - timedelta(seconds=_FRESH_S)
         return sum(point.value for point in one.points if point.at > begin) / _FRESH_S
 
-    def _series(self, metric: str) -> tuple[Series, ...]:
+    def _series(self, metric: str, window_s: float = _WINDOW_S) -> tuple[Series, ...]:
         from pipeline.google import metrics
 
         ctx = self._ctx
@@ -204,7 +212,7 @@ class _Asked:
                 ctx.pipeline.job_name,
                 metric,
                 self._now,
-                _WINDOW_S,
+                window_s,
                 ctx.deadline_s,
             )
         except PipelineError as error:
@@ -214,7 +222,9 @@ class _Asked:
 
     def _newest(self, metric: str) -> float | None:
         fresh = [
-            s.last.value for s in self._series(metric) if (self._now - s.last.at).total_seconds() <= _FRESH_S
+            s.last.value
+            for s in self._series(metric, _FRESH_S)
+            if (self._now - s.last.at).total_seconds() <= _FRESH_S
         ]
         return max(fresh) if fresh else None
 
@@ -248,6 +258,10 @@ def _stages(found: Iterable[Series], now: datetime) -> Iterable[Stage]:
             before_s=before.value if before else None,
             since=_since(one),
         )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _since(one: Series) -> datetime | None:

@@ -144,3 +144,37 @@ def test_help_lists_what_there_is(stand: Stand) -> None:
     assert one.returncode == 0
     assert "--rule" in one.stdout
     assert "--confirm" in one.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["validate"], 0),
+        (["perf"], 0),
+        (["cost", "leaks"], 0),
+        (["cost", "forecast"], 2),
+        (["cost", "drivers"], 2),
+        (["scale", "--max", "8", "--dry-run"], 0),
+        (["scale"], 1),
+        (["cancel", "--dry-run"], 0),
+        (["dlq", "ack", "--dry-run"], 1),
+        (["dlq", "export"], 0),
+    ],
+)
+def test_every_operation_answers_in_words_and_in_json(stand: Stand, words: list[str], code: int) -> None:
+    stand.happen({}, minutes=12)
+    plain = run(stand, *words)
+    assert plain.returncode == code, plain.stdout + plain.stderr
+    assert "Traceback" not in plain.stderr
+    assert plain.stdout.strip()
+    exact = run(stand, *words, "--json")
+    assert exact.returncode == code
+    name = ".".join(word for word in words if word.isalpha())
+    assert json.loads(exact.stdout)["operation"] in (name, f"pipeline.{name}")
+
+
+def test_a_destructive_change_of_production_wants_its_name(stand: Stand) -> None:
+    refused = run(stand, "cancel", "--yes")
+    assert refused.returncode == 2
+    assert "--confirm orders" in refused.stderr
+    assert stand.read("pipeline.jobs").data["jobs"][0]["state"] == "RUNNING"
