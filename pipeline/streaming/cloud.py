@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -30,26 +31,38 @@ class PublishLetters(beam.PTransform):  # type: ignore[misc]
         )
 
 
-def build(pipeline: Any, settings: Settings, *, local: bool = False, board: str = "") -> Parts:
+def build(
+    pipeline: Any,
+    settings: Settings,
+    *,
+    sources: Mapping[str, Any] | None = None,
+    local: bool = False,
+    board: str = "",
+) -> Parts:
     """Adds everything to a ``beam.Pipeline``.
 
     Reads subscriptions, never topics: a topic would get a fresh subscription, and what was published
-    before it would be lost.  ``local``: the runner repeats nothing, so an unreachable sink makes dead
-    letters; ``board`` is where the counters are written besides.
+    before it would be lost.  ``sources`` instead: PubsubMessages by event type.  ``local``: the runner
+    repeats nothing, so an unreachable sink makes dead letters; ``board`` is where the counters are
+    written besides.
     """
-    sources = {
-        event_type: pipeline
-        | f"Read {event_type}"
-        >> ReadFromPubSub(subscription=settings.subscription(event_type), with_attributes=True)
-        for event_type in EVENT_TYPES
-    }
     sinks = Sinks(
         rows=_rows(settings),
         letters=PublishLetters(settings.dead_letter_topic),
         stats=Bigtable(settings.bigtable, settings.sink_patience_s) if settings.bigtable else None,
         local=local,
     )
-    return assemble(sources, settings, sinks, Frame(code_version=settings.code_version, board=board))
+    frame = Frame(code_version=settings.code_version, board=board)
+    return assemble(sources or _subscriptions(pipeline, settings), settings, sinks, frame)
+
+
+def _subscriptions(pipeline: Any, settings: Settings) -> dict[str, Any]:
+    return {
+        event_type: pipeline
+        | f"Read {event_type}"
+        >> ReadFromPubSub(subscription=settings.subscription(event_type), with_attributes=True)
+        for event_type in EVENT_TYPES
+    }
 
 
 def _rows(settings: Settings) -> Writer:

@@ -4,7 +4,8 @@
 message is read; then exactly one of valid (accepted for the sinks), dead_lettered (refused before
 them; ``invalid`` are those of these that broke a rule) and duplicates.  What a sink refuses later
 was valid and is counted apart (``sink_failed``), so that nothing counts twice.  ``late`` and
-``missed_window`` are parts of valid, as is ``load_test``.
+``missed_window`` are parts of valid, as is ``load_test``.  ``settled`` are valid ones whose row is in the raw
+table, or a dead letter for it.
 
 Beam's streaming DirectRunner does not show counters while it runs, so a local run also writes them
 on a board of its own process, from which its heartbeat reads.
@@ -31,6 +32,7 @@ MEASURES: Final = (
     "missed_window",
     "load_test",
     "sink_failed",
+    "settled",
 )
 
 
@@ -82,6 +84,13 @@ class Tally:
         if self._board:
             open_board(self._board).add(self._counts)
         self._counts.clear()
+
+
+def in_flight(counts: Mapping[str, int]) -> int:
+    """Events that are read and not yet anywhere for good: unaccounted for, or valid and not yet written."""
+    valid = sum(counts.get(f"{kind}_valid", 0) for kind in KINDS)
+    done = sum(counts.get(f"{kind}_{name}", 0) for kind in KINDS for name in ("settled", "load_test"))
+    return sum(unbalanced(counts).values()) + valid - done
 
 
 def unbalanced(counts: Mapping[str, int]) -> dict[str, int]:

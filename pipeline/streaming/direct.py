@@ -1,11 +1,10 @@
 """``run direct``: the whole pipeline in this process, against emulators or the sandbox, rows into files.
 
 Beam's own streaming runner, named directly (``BundleBasedDirectRunner``): the default would first try to fetch
-another one from the internet.  It acknowledges messages when it pulls them, so what is in flight when
-the process is killed is lost: it is for trying out, not for production.  It pulls ten messages at a time from
-one subscription after the other, and waits for an empty one: with all three flowing it takes some 180
-messages a second, with two of them idle a few.  An ordinary end (``--duration``,
-Ctrl-C) first lets what was read come to its end.
+another one from the internet.  Messages are acknowledged when their rows are written (``feed``), so
+a run that is killed may be started again.  Windows and the memory of duplicates live in this process: it is
+for trying out and for tests, not for production.  An ordinary end (``--duration``, Ctrl-C) first lets what was
+read come to its end.
 """
 
 from __future__ import annotations
@@ -17,11 +16,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from pipeline.streaming.counting import close_board, open_board, unbalanced
+from pipeline.catalogue import EVENT_TYPES
+from pipeline.streaming.counting import close_board, in_flight, open_board
 from pipeline.streaming.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.google.clients import Clients
 
 RUNNER: Final = "apache_beam.runners.direct.direct_runner.BundleBasedDirectRunner"
 _SETTLED_S: Final = 30.0
@@ -38,7 +41,7 @@ class Heartbeat:
 
     @property
     def in_flight(self) -> int:
-        return sum(unbalanced(self.counters).values())
+        return in_flight(self.counters)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -56,6 +59,7 @@ class DirectRun:
     def __init__(
         self,
         settings: Settings,
+        clients: Clients,
         *,
         job_name: str,
         project: str,
@@ -65,6 +69,7 @@ class DirectRun:
         from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 
         from pipeline.streaming.cloud import build
+        from pipeline.streaming.feed import Feed
 
         self.job_name = job_name
         self._now = now
@@ -74,7 +79,10 @@ class DirectRun:
         options.view_as(StandardOptions).streaming = True
         options.view_as(GoogleCloudOptions).project = project
         pipeline = beam.Pipeline(RUNNER, options=options)
-        build(pipeline, settings, local=True, board=self._board_name)
+        subscriptions = {one: settings.subscription(one) for one in EVENT_TYPES}
+        self._feed = Feed(clients, project, subscriptions, self._board, now)
+        sources = pipeline | self._feed.source()
+        build(pipeline, settings, sources=sources, local=True, board=self._board_name)
         self._result = pipeline.run()
 
     def heartbeat(self) -> Heartbeat:
@@ -106,7 +114,8 @@ class DirectRun:
         return last
 
     def stop(self, patience_s: float = 60.0) -> None:
-        """Ends the run; a pull that waits for messages may keep Beam's thread for ``patience_s`` at most."""
+        """Ends the run, which may keep Beam's thread for ``patience_s`` at most."""
+        self._feed.stop()
         if self.alive:
             ending = Thread(target=self._result.cancel, daemon=True)
             ending.start()

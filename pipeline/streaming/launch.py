@@ -57,8 +57,8 @@ def direct_settings(ctx: Context, params: Mapping[str, Any]) -> Settings:
     """The pipeline's own sources, local sinks; Refused where it would take messages from the real cloud."""
     if not ctx.clients.settings.pubsub_emulator:
         raise Refused(
-            "The local runner acknowledges messages as it pulls them and may lose them; it reads an emulator or "
-            "the sandbox only. Set PUBSUB_EMULATOR_HOST, or use `python -m pipeline run flex`."
+            "A local run keeps its windows in memory and would take messages from the real job; it reads an "
+            "emulator or the sandbox only. Set PUBSUB_EMULATOR_HOST, or use `python -m pipeline run flex`."
         )
     given: dict[str, object] = {**template_parameters(ctx.pipeline)}
     for name, flag in (("dataset", "bigquery"), ("bigtable", "bigtable")):
@@ -105,7 +105,7 @@ def _run(ctx: Context, settings: Settings, params: Mapping[str, Any]) -> Report:
     topic = str(params.get("heartbeat_topic") or "")
     tell = direct.publisher(ctx.clients, ctx.pipeline.project, topic, settings.output_dir)
     run = direct.DirectRun(
-        settings, job_name=ctx.pipeline.job_name, project=ctx.pipeline.project, now=ctx.now
+        settings, ctx.clients, job_name=ctx.pipeline.job_name, project=ctx.pipeline.project, now=ctx.now
     )
     try:
         direct.watch(

@@ -17,6 +17,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.errors import PipelineError
 from pipeline.streaming.messages import Message, Row, described
+from pipeline.streaming.rows import RAW
 from pipeline.streaming.steps import DEAD, Frame, Step
 from pipeline.streaming.writers import Opened, Writer
 
@@ -29,6 +30,7 @@ class _Write(Step):
     def __init__(self, frame: Frame, writer: Writer, table: str, outage_is_dead: bool) -> None:
         super().__init__(frame)
         self.stage = f"{writer.stage}:{table}"
+        self.settles = table == RAW
         self.writer = writer
         self.outage_is_dead = outage_is_dead
         self.opened: Opened | None = None
@@ -72,6 +74,9 @@ class _Write(Step):
             if self.opened is None and not self.outage_is_dead:
                 raise
             refused = self._one_by_one(rows, error)
+        if self.settles:
+            for row in rows:
+                self.tally.add(row.event_type, "settled")
         times = {id(row): timestamp for row, timestamp in batch}
         return [(self._dead(row, reason), times[id(row)]) for row, reason in refused]
 

@@ -96,12 +96,12 @@ def ends(emulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[[Settings], DirectRun]]:
+def start(ends: Ends) -> Iterator[Callable[[Settings], DirectRun]]:
     """Starts local runs and ends every one of them."""
     started: list[DirectRun] = []
 
     def begin(settings: Settings) -> DirectRun:
-        run = DirectRun(settings, job_name="ecommerce-streaming", project=PROJECT, now=utc_now)
+        run = DirectRun(settings, ends.clients, job_name="ecommerce-streaming", project=PROJECT, now=utc_now)
         started.append(run)
         return run
 
