@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from sandbox.clock import Clock
-from sandbox.google import bigquery_rest
+from sandbox.google import bigquery_rest, rest_routes
 from sandbox.listening import listen
 from sandbox.slack import sim_act, sim_admin, sim_read
 from sandbox.slack.api import api
@@ -54,7 +54,7 @@ def create_app(hub: Hub, world: WorldPort, *, google_port: int, pages: Sequence[
 
     sockets = WebSocketRoute("/link/", link)
     routes = [*SLACK_ROUTES, sockets, *sim_act.routes, *sim_read.routes, *sim_admin.routes]
-    routes += [*bigquery_rest.routes, *pages]
+    routes += [*bigquery_rest.routes, *rest_routes.routes, *pages]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.hub = hub
     app.state.world = world

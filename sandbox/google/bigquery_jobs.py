@@ -11,6 +11,7 @@ from typing import Any
 from sandbox.google.bigquery import BigQuery, Row, Table
 from sandbox.google.bigquery_types import Field, encode_row, parse_fields
 from sandbox.google.errors import Refused, invalid
+from sandbox.google.http_errors import error_of
 from sandbox.google.services.base import page
 
 Json = dict[str, Any]
@@ -18,19 +19,6 @@ LOCATION = "EU"
 KEPT = 300
 BILLED_LEAST = 10 * 1024 * 1024
 SLOT_MS = 40
-STATUS = {
-    "NOT_FOUND": (404, "notFound"),
-    "INVALID_ARGUMENT": (400, "invalid"),
-    "ALREADY_EXISTS": (409, "duplicate"),
-    "PERMISSION_DENIED": (403, "accessDenied"),
-    "UNAUTHENTICATED": (401, "required"),
-    "RESOURCE_EXHAUSTED": (403, "quotaExceeded"),
-    "FAILED_PRECONDITION": (412, "conditionNotMet"),
-    "UNIMPLEMENTED": (501, "notImplemented"),
-    "UNAVAILABLE": (503, "backendError"),
-    "INTERNAL": (500, "internalError"),
-    "DEADLINE_EXCEEDED": (504, "timeout"),
-}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -289,13 +277,3 @@ def _guess(value: Any) -> Json:
 def billed(read: int) -> int:
     """Bytes that are charged for reading so many: 10 MiB at least, whole MiB, nothing for nothing."""
     return max(BILLED_LEAST, -(-read // 2**20) * 2**20) if read else 0
-
-
-def error_of(refused: Refused) -> Json:
-    """The error as a job's status and an HTTP answer carry it."""
-    reason = STATUS.get(refused.code, (500, "internalError"))[1]
-    if refused.message.startswith(("Syntax error", "Binder Error", "Catalog Error")):
-        reason = "invalidQuery"
-    if refused.message.startswith("Query exceeded limit for bytes billed"):
-        reason = "bytesBilledLimitExceeded"
-    return {"reason": reason, "message": refused.message}

@@ -1,27 +1,19 @@
-"""BigQuery over HTTP, as its official clients speak it: routes, pages, errors in Google's form."""
+"""BigQuery over HTTP, as its official clients speak it: its methods and its resources."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable
-from email import message_from_bytes
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.google.bigquery import Dataset, Table
-from sandbox.google.bigquery_jobs import LOCATION, STATUS, Jobs, error_of
+from sandbox.google.bigquery_jobs import LOCATION
 from sandbox.google.bigquery_seed import refresh
 from sandbox.google.bigquery_types import encode_row, parse_fields
 from sandbox.google.errors import Refused, invalid
+from sandbox.google.rest import Call, Handler, Json, endpoint
 from sandbox.google.services.base import page
-from sandbox.google.world import World
 
-Json = dict[str, Any]
-MOST_BYTES = 10 * 1024 * 1024
 ROOT = "/bigquery/v2/projects/{project}"
 DATASET_META = ("friendlyName", "description", "labels", "location", "defaultTableExpirationMs")
 TABLE_META = (
@@ -36,56 +28,30 @@ TABLE_META = (
 )
 
 
-class Call:
-    """One request, read: its path's names, its query and its body."""
+def _the_table(call: Call) -> Table:
+    return call.world.bigquery.table(call.path["project"], call.path["dataset"], call.path["table"])
 
-    def __init__(self, request: Request, body: Json, media: bytes | None) -> None:
-        self.path: dict[str, str] = {key: str(value) for key, value in request.path_params.items()}
-        self.query = request.query_params
-        self.body, self.media = body, media
-        self.world: World = request.app.state.world
 
-    @property
-    def table(self) -> Table:
-        """The table of the path. Raises Refused NOT_FOUND."""
-        return self.world.bigquery.table(self.path["project"], self.path["dataset"], self.path["table"])
+def _the_dataset(call: Call) -> Dataset:
+    return call.world.bigquery.dataset(call.path["project"], call.path["dataset"])
 
-    @property
-    def dataset(self) -> Dataset:
-        """The dataset of the path. Raises Refused NOT_FOUND."""
-        return self.world.bigquery.dataset(self.path["project"], self.path["dataset"])
 
-    @property
-    def jobs(self) -> Jobs:
-        """All jobs."""
-        return self.world.bigquery_jobs
-
-    def number(self, name: str) -> int | None:
-        """A whole number of the query. Raises Refused INVALID_ARGUMENT."""
-        text = self.query.get(name)
-        if text is None or text == "":
-            return None
-        if not text.isdigit():
-            raise invalid(f"Invalid value for {name}: {text}")
-        return int(text)
-
-    @property
-    def stamps(self) -> str:
-        """The form in which the caller wants timestamps."""
-        options = self.body.get("formatOptions") or {}
-        prefix = "formatOptions."
-        form = options.get("timestampOutputFormat") or self.query.get(prefix + "timestampOutputFormat")
-        whole = options.get("useInt64Timestamp") or self.query.get(prefix + "useInt64Timestamp")
-        if form in ("INT64", "FLOAT64", "ISO8601_STRING"):
-            return str(form)
-        return "INT64" if str(whole).lower() == "true" else "FLOAT64"
+def _stamps(call: Call) -> str:
+    """The form in which the caller wants timestamps."""
+    options = call.body.get("formatOptions") or {}
+    prefix = "formatOptions."
+    form = options.get("timestampOutputFormat") or call.query.get(prefix + "timestampOutputFormat")
+    whole = options.get("useInt64Timestamp") or call.query.get(prefix + "useInt64Timestamp")
+    if form in ("INT64", "FLOAT64", "ISO8601_STRING"):
+        return str(form)
+    return "INT64" if str(whole).lower() == "true" else "FLOAT64"
 
 
 def datasets_list(call: Call, now: float) -> Json:
     """datasets.list."""
     project = call.path["project"]
     found = [one for one in call.world.bigquery.datasets.values() if one.project == project]
-    shown, token = _page(call, found)
+    shown, token = call.page(found, size="maxResults")
     items = [
         {key: _dataset(one)[key] for key in ("kind", "id", "datasetReference", "location")} for one in shown
     ]
@@ -104,7 +70,7 @@ def datasets_insert(call: Call, now: float) -> Json:
 
 def datasets_get(call: Call, now: float) -> Json:
     """datasets.get."""
-    return _dataset(call.dataset)
+    return _dataset(_the_dataset(call))
 
 
 def datasets_delete(call: Call, now: float) -> Json:
@@ -116,8 +82,8 @@ def datasets_delete(call: Call, now: float) -> Json:
 
 def tables_list(call: Call, now: float) -> Json:
     """tables.list."""
-    found = list(call.dataset.tables.values())
-    shown, token = _page(call, found)
+    found = list(_the_dataset(call).tables.values())
+    shown, token = call.page(found, size="maxResults")
     keys = (
         "kind",
         "id",
@@ -139,7 +105,7 @@ def tables_list(call: Call, now: float) -> Json:
 
 def tables_insert(call: Call, now: float) -> Json:
     """tables.insert."""
-    dataset = call.dataset
+    dataset = _the_dataset(call)
     reference = call.body.get("tableReference") or {}
     if call.body.get("view") or call.body.get("externalDataConfiguration"):
         raise Refused("UNIMPLEMENTED", "The sandbox has plain tables, neither views nor external ones.")
@@ -152,12 +118,12 @@ def tables_insert(call: Call, now: float) -> Json:
 
 def tables_get(call: Call, now: float) -> Json:
     """tables.get."""
-    return _table(call.table, now)
+    return _table(_the_table(call), now)
 
 
 def tables_patch(call: Call, now: float) -> Json:
     """tables.patch and tables.update: labels, description, new columns."""
-    table = call.table
+    table = _the_table(call)
     schema = call.body.get("schema")
     if schema and schema.get("fields"):
         call.world.bigquery.add_fields(table, parse_fields(schema["fields"]))
@@ -178,7 +144,7 @@ def insert_all(call: Call, now: float) -> Json:
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise invalid("No rows present in the request.")
     errors = call.world.bigquery.insert(
-        call.table,
+        _the_table(call),
         rows,
         ignore_unknown=bool(call.body.get("ignoreUnknownValues")),
         skip_invalid=bool(call.body.get("skipInvalidRows")),
@@ -191,9 +157,9 @@ def insert_all(call: Call, now: float) -> Json:
 def data_list(call: Call, now: float) -> Json:
     """tabledata.list; also of a query's result, under the table name that the job gave it."""
     if call.path["table"].startswith("anon_"):
-        job = call.jobs.get(call.path["project"], call.path["table"].removeprefix("anon_"))
+        job = call.world.bigquery_jobs.get(call.path["project"], call.path["table"].removeprefix("anon_"))
         return _results(call, job, "bigquery#tableDataList")
-    table = call.table
+    table = _the_table(call)
     size = call.number("maxResults")
     start = call.number("startIndex") or 0
     token = call.query.get("pageToken") or ""
@@ -203,14 +169,14 @@ def data_list(call: Call, now: float) -> Json:
         "kind": "bigquery#tableDataList",
         "etag": "sandbox",
         "totalRows": str(table.rows),
-        "rows": [encode_row(table.fields, row, call.stamps) for row in rows],
+        "rows": [encode_row(table.fields, row, _stamps(call)) for row in rows],
     }
     return out | ({"pageToken": following} if following and size != 0 else {})
 
 
 def jobs_insert(call: Call, now: float) -> Json:
     """jobs.insert, with and without rows to load."""
-    return call.jobs.insert(call.path["project"], call.body, now, call.media).resource()
+    return call.world.bigquery_jobs.insert(call.path["project"], call.body, now, call.media).resource()
 
 
 def jobs_list(call: Call, now: float) -> Json:
@@ -218,17 +184,17 @@ def jobs_list(call: Call, now: float) -> Json:
     least, most = call.number("minCreationTime") or 0, call.number("maxCreationTime")
     found = [
         job
-        for job in call.jobs.all(call.path["project"])
+        for job in call.world.bigquery_jobs.all(call.path["project"])
         if job.at * 1000 >= least and (most is None or job.at * 1000 <= most)
     ]
-    shown, token = _page(call, found)
+    shown, token = call.page(found, size="maxResults")
     items = [job.resource() | {"state": "DONE"} for job in shown]
     return {"kind": "bigquery#jobList", "etag": "sandbox", "jobs": items} | token
 
 
 def jobs_get(call: Call, now: float) -> Json:
     """jobs.get."""
-    return call.jobs.get(call.path["project"], call.path["job"]).resource()
+    return call.world.bigquery_jobs.get(call.path["project"], call.path["job"]).resource()
 
 
 def jobs_cancel(call: Call, now: float) -> Json:
@@ -251,17 +217,17 @@ def jobs_query(call: Call, now: float) -> Json:
     if body.get("dryRun"):
         configuration["dryRun"] = True
     reference = {"location": body.get("location")}
-    job = call.jobs.insert(
+    job = call.world.bigquery_jobs.insert(
         call.path["project"], {"configuration": configuration, "jobReference": reference}, now
     )
     limit = body.get("maxResults")
     size = None if limit is None else int(limit)
-    return job.results(size=size, token="", start=0, stamps=call.stamps, kind="bigquery#queryResponse")
+    return job.results(size=size, token="", start=0, stamps=_stamps(call), kind="bigquery#queryResponse")
 
 
 def query_results(call: Call, now: float) -> Json:
     """jobs.getQueryResults."""
-    job = call.jobs.get(call.path["project"], call.path["job"])
+    job = call.world.bigquery_jobs.get(call.path["project"], call.path["job"])
     return _results(call, job, "bigquery#getQueryResultsResponse")
 
 
@@ -270,16 +236,10 @@ def _results(call: Call, job: Any, kind: str) -> Json:
         size=call.number("maxResults"),
         token=call.query.get("pageToken") or "",
         start=call.number("startIndex") or 0,
-        stamps=call.stamps,
+        stamps=_stamps(call),
         kind=kind,
     )
     return answer
-
-
-def _page(call: Call, items: list[Any]) -> tuple[Any, Json]:
-    size, token = call.number("maxResults") or 0, call.query.get("pageToken") or ""
-    shown, following = page(items, size, token, default=50, maximum=1000)
-    return shown, {"nextPageToken": following} if following else {}
 
 
 def _dataset(one: Dataset) -> Json:
@@ -313,61 +273,9 @@ def _table(one: Table, now: float) -> Json:
     }
 
 
-Handler = Callable[[Call, float], Json]
-
-
-def _endpoint(method: str, handler: Handler) -> Callable[[Request], Any]:
-    def answer(request: Request, raw: bytes) -> Response:
-        world = request.app.state.world
-        if not isinstance(world, World):
-            raise Refused("UNIMPLEMENTED", "No world of Google's stands behind this sandbox.")
-        body, media = _body(request, raw)
-        with world.turn() as now:
-            world.faults.check("/{0}/{2}".format(*method.rpartition(".")))
-            refresh(world, now)
-            found = handler(Call(request, body, media), now)
-        return JSONResponse(found) if found else Response(status_code=204)
-
-    async def endpoint(request: Request) -> Response:
-        raw = await request.body()
-        try:
-            return await asyncio.to_thread(answer, request, raw)
-        except Refused as refused:
-            return refusal(refused)
-
-    return endpoint
-
-
-def refusal(refused: Refused) -> Response:
-    """An error in Google's form."""
-    status = STATUS.get(refused.code, (500, ""))[0]
-    error = error_of(refused) | {"domain": "global"}
-    body = {"code": status, "message": refused.message, "errors": [error], "status": refused.code}
-    return JSONResponse({"error": body}, status_code=status)
-
-
-def _body(request: Request, raw: bytes) -> tuple[Json, bytes | None]:
-    media: bytes | None = None
-    kind = request.headers.get("content-type", "")
-    if kind.startswith("multipart/related"):
-        message = message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + raw)
-        parts = [part.get_payload(decode=True) for part in message.walk() if not part.is_multipart()]
-        if len(parts) != 2:
-            raise invalid("A multipart upload has two parts.")
-        raw, media = bytes(parts[0] or b""), bytes(parts[1] or b"")
-    elif len(raw) > MOST_BYTES:
-        raise invalid(f"Request payload size exceeds the limit: {MOST_BYTES} bytes.")
-    try:
-        body = json.loads(raw) if raw.strip() else {}
-    except (ValueError, RecursionError) as error:
-        raise invalid(f"Invalid JSON payload received. {error}") from error
-    if not isinstance(body, dict):
-        raise invalid("Invalid JSON payload received: it is not an object.")
-    return body, media
-
-
 def _route(path: str, verb: str, method: str, handler: Handler) -> Route:
-    return Route(path, _endpoint(f"bigquery.{method}", handler), methods=verb.split())
+    group, _, name = method.partition(".")
+    return Route(path, endpoint(f"bigquery.{group}/{name}", handler, refresh, empty=204), methods=verb.split())
 
 
 _DATASET = ROOT + "/datasets/{dataset}"

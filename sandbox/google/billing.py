@@ -66,7 +66,7 @@ class Billing:
             data["alertThresholdExceeded"] = max(crossed)
         attributes = {
             "billingAccountId": ACCOUNT.split("/")[1],
-            "budgetId": str(_uuid(budget)),
+            "budgetId": budget_id(budget),
             "schemaVersion": "1.0",
         }
         return data, attributes
@@ -96,6 +96,7 @@ def _zulu(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _uuid(name: str) -> str:
+def budget_id(name: str) -> str:
+    """The id of the budget of that name, in the form of a UUID."""
     digits = f"{Random(name).getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

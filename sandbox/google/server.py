@@ -125,6 +125,7 @@ def _stream(
 def _check_injected(world: World, full_name: str) -> None:
     with world.turn():
         world.faults.check(full_name)
+        world.usage.check(full_name, world.specs[0].project)
 
 
 def _details(refusal: Refused) -> bytes:

@@ -18,6 +18,7 @@ from sandbox.google import bigquery_seed, pipelines, stage
 from sandbox.google.bigquery import BigQuery
 from sandbox.google.bigquery_jobs import Jobs
 from sandbox.google.billing import Billing, billing_day
+from sandbox.google.dashboards import Dashboards
 from sandbox.google.errors import not_found
 from sandbox.google.faults import Faults
 from sandbox.google.flow import Flow, build_flow
@@ -29,6 +30,7 @@ from sandbox.google.pubsub import PubSub, Topic
 from sandbox.google.scenarios import Change, parse
 from sandbox.google.subscription import Settings
 from sandbox.google.timeline import WorldClock, seconds
+from sandbox.google.usage import Usage
 from sandbox.google.view import describe
 
 STEP_S = 10.0
@@ -161,7 +163,7 @@ class World:
         self._queue(project, BUDGET_TOPIC, BUDGET_SUBSCRIPTION)
         self._next_budget = self._at
         self._send_budgets()
-        self.policies = Policies()
+        self.policies, self.dashboards, self.usage = Policies(), Dashboards(), Usage()
         self.bigquery = BigQuery()
         self.bigquery_jobs = Jobs(self.bigquery)
         bigquery_seed.seed(self.bigquery, self._specs, self._at)
@@ -223,6 +225,7 @@ class World:
             self.billing.spike_to = billing_day(at) - timedelta(days=1)
             self.synthetic.clear()
             self.faults.clear()
+            self.usage.clear()
         if change.cause:
             flow.cause = change.cause
             flow.restart_works = change.cause == "exception"

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.auth.transport.requests import AuthorizedSession
 
 from tests.integration.sandbox_google.google import Google, running_google
-from tests.integration.sandbox_google.rest import Rest, running_rest
+from tests.integration.sandbox_google.rest import Http, Rest, running_rest
 
 
 @pytest.fixture
@@ -23,3 +25,10 @@ def rest(tmp_path: Path) -> Iterator[Rest]:
     """A healthy world, served over HTTP, under a hand-driven clock."""
     with running_rest(tmp_path) as served:
         yield served
+
+
+@pytest.fixture
+def http(rest: Rest) -> Iterator[Http]:
+    """google-auth's session, for the services whose own clients are not installed."""
+    with AuthorizedSession(AnonymousCredentials()) as session:
+        yield Http(session, rest.base_url)

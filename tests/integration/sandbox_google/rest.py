@@ -33,6 +33,21 @@ class Rest:
         return [dict(row) for row in self.bigquery.query(query, job_config=config).result()]
 
 
+@dataclass(frozen=True)
+class Http:
+    """Plain calls with JSON in and out."""
+
+    session: Any
+    base_url: str
+
+    def call(self, method: str, path: str, body: object = None, status: int = 200) -> dict[str, Any]:
+        """The answer's JSON; its status must be `status`."""
+        answer = self.session.request(method, self.base_url + path, json=body, timeout=20)
+        assert answer.status_code == status, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+
 @contextmanager
 def running_rest(folder: Path) -> Iterator[Rest]:
     """A fresh world, served on a free port until the end of the block."""
