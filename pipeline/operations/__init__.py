@@ -63,6 +63,7 @@ _WHERE: Final[dict[str, tuple[str, str]]] = {
     "pipeline.restart": ("restart", "Restart"),
     "pipeline.scale": ("scale", "Scale"),
     "pipeline.cancel": ("cancel", "Cancel"),
+    "pipeline.loadtest": ("loadtest", "LoadTest"),
     "dlq.stats": ("dlq_stats", "DlqStats"),
     "dlq.peek": ("dlq_peek", "DlqPeek"),
     "dlq.replay": ("dlq_replay", "DlqReplay"),
