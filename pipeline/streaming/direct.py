@@ -10,6 +10,7 @@ read come to its end.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -156,7 +157,7 @@ def publisher(clients: Any, project: str, topic: str, folder: str) -> Callable[[
                 pubsub.publish(clients, project, topic, [(data.encode(), {"kind": "heartbeat"})])
             except PipelineError as error:
                 # A heartbeat that cannot be sent is itself the news: its absence is what watchers see.
-                print(f"The heartbeat was not published: {error}", flush=True)
+                print(f"The heartbeat was not published: {error}", file=sys.stderr, flush=True)
 
     return tell
 

@@ -8,6 +8,7 @@ again (a dead letter on its way to its topic excepted).  On Dataflow Beam's own 
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ _BATCH: Final = 200
 _MOST_OUT: Final = 1000  # messages that are delivered and not accounted for before pulling goes on
 _LEASE_S: Final = 600
 _WAIT_S: Final = 0.2
+_STOP_S: Final = 3.0
 _CODER: Final = coders.FastPrimitivesCoder()
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _Payload = Any
@@ -51,6 +53,7 @@ class Feed:
         self._board = board
         self._now = now
         self._ended = Event()
+        self._done = Event()
         self._held: dict[str, list[pubsub.Message]] = {name: [] for name in subscriptions}
         self._delivered = 0
         self._watermark = 0
@@ -65,6 +68,12 @@ class Feed:
 
     def read_multiple(self, _: object) -> Iterator[_Payload]:
         """What Beam's service asks for: events without end; a watermark often, for its worker waits here."""
+        try:
+            yield from self._events()
+        finally:
+            self._done.set()
+
+    def _events(self) -> Iterator[_Payload]:
         while not self._ended.is_set():
             fresh = {name: self._pull(name) for name in self._subscriptions}
             for name, messages in fresh.items():
@@ -78,6 +87,7 @@ class Feed:
     def stop(self) -> None:
         """Ends the feed; what is not accounted for goes back to its subscription at once."""
         self._ended.set()
+        self._done.wait(_STOP_S)  # a pull is under way, or Beam never asked
         self._acknowledge()
         for name, messages in self._held.items():
             if messages:
@@ -94,7 +104,7 @@ class Feed:
                 pubsub.lease(self._clients, self._project, subscription, found, _LEASE_S)
         except PipelineError as error:
             # The service is away for now: its messages wait there, and the next look may reach it.
-            print(f"{subscription} cannot be pulled: {error}", flush=True)
+            print(f"{subscription} cannot be pulled: {error}", file=sys.stderr, flush=True)
             time.sleep(_WAIT_S)
             return []
         self._held[name] += found

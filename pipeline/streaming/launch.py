@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Mapping
 from threading import Event, current_thread, main_thread
 from typing import Any, Final
 
-from pipeline.errors import Refused, UsageError
+from pipeline.errors import PipelineError, Refused, UsageError
 from pipeline.operations import Context, Operation, Param, ReadOperation
 from pipeline.operations.words import complete_word
 from pipeline.report import Evidence, Finding, Report, Severity, Table, number, plural
@@ -37,6 +38,7 @@ class RunDirect(ReadOperation):
 
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
         settings = direct_settings(ctx, params)
+        _warn_of_a_job(ctx)
         if params.get("dry_run"):
             return _would(ctx, settings)
         return _run(ctx, settings, params)
@@ -70,6 +72,22 @@ def direct_settings(ctx: Context, params: Mapping[str, Any]) -> Settings:
             )
     folder = str(params.get("output") or "var/streaming")
     return read({**given, "output_dir": folder, "output_format": params.get("format")})
+
+
+def _warn_of_a_job(ctx: Context) -> None:
+    """Two readers of one subscription split the stream; an emulator alone has no Dataflow to ask."""
+    from pipeline.google import dataflow
+
+    try:
+        living = dataflow.active_jobs(ctx.clients, ctx.pipeline, named=True, deadline_s=2.0)
+    except PipelineError:
+        return
+    if living:
+        print(
+            f"Job {living[0].id} ({living[0].state}) reads the same subscriptions; it takes a part, or all, of what "
+            "comes.",
+            file=sys.stderr,
+        )
 
 
 def _emulated(service: str) -> bool:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -164,8 +165,7 @@ def test_a_sink_that_is_away_makes_dead_letters_where_nothing_is_repeated(tmp_pa
 
 
 def test_parquet_holds_the_same_rows_with_their_types(tmp_path: Path) -> None:
-    from pyarrow import parquet
-
+    parquet = import_module("pyarrow.parquet")
     sinks = Sinks(rows=Files(str(tmp_path), "parquet"), letters=LettersToFile(str(tmp_path)), local=True)
     pipeline = beam.Pipeline("FnApiRunner")
     events = [message(MAKERS[kind](number)) for kind in TYPES for number in range(4)]
