@@ -275,7 +275,9 @@ def _table(one: Table, now: float) -> Json:
 
 def _route(path: str, verb: str, method: str, handler: Handler) -> Route:
     group, _, name = method.partition(".")
-    return Route(path, endpoint(f"bigquery.{group}/{name}", handler, refresh, empty=204), methods=verb.split())
+    return Route(
+        path, endpoint(f"bigquery.{group}/{name}", handler, refresh, empty=204), methods=verb.split()
+    )
 
 
 _DATASET = ROOT + "/datasets/{dataset}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from sandbox.google import bigquery_metrics
 from sandbox.google.flow import CATCH_UP, Flow, FlowSample, whole_counters
 from sandbox.google.history import WorldSample
 from sandbox.google.jobs import Job
@@ -209,7 +210,14 @@ QUEUE_METRICS = (
     _topic_metric("send_message_operation_count"),
 )
 
-METRICS: Mapping[str, Metric] = {metric.type: metric for metric in (*JOB_METRICS, *QUEUE_METRICS)}
+DATASET_METRICS = (
+    Metric(type=bigquery_metrics.ROWS, resource=bigquery_metrics.RESOURCE, kind="DELTA"),
+    Metric(type=bigquery_metrics.BYTES, resource=bigquery_metrics.RESOURCE, kind="DELTA", unit="By"),
+)
+
+METRICS: Mapping[str, Metric] = {
+    metric.type: metric for metric in (*JOB_METRICS, *QUEUE_METRICS, *DATASET_METRICS)
+}
 
 
 def read_queue(metric: Metric, sample: WorldSample) -> Iterator[tuple[str, float]]:

@@ -8,11 +8,12 @@ from datetime import date, timedelta
 from difflib import get_close_matches
 from typing import Any, get_args
 
+from sandbox.google.billing import billing_day
 from sandbox.google.errors import Code, Refused
 from sandbox.google.events import decode_data
 from sandbox.google.jobs import STATES
 from sandbox.google.pubsub import check_message
-from sandbox.google.timeline import instant, parse_instant
+from sandbox.google.timeline import parse_instant
 
 DATA_FAULTS = ("schema_change", "new_required_field", "invalid_format", "rule_violation")
 SLOW = ("hot_key", "slow_sink")
@@ -210,7 +211,7 @@ def _spend(item: dict[str, Any], index: int, now: float) -> tuple[date, str, flo
     day = item.get("day", "today")
     try:
         when = (
-            instant(now).date() + timedelta(days=0 if day == "today" else -1)
+            billing_day(now) + timedelta(days=0 if day == "today" else -1)
             if day in ("today", "yesterday")
             else date.fromisoformat(str(day))
         )

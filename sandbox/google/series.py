@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import ceil
 
+from sandbox.google import bigquery_metrics
 from sandbox.google.alignment import Point, Series
 from sandbox.google.history import MINUTE, WorldSample
 from sandbox.google.metrics import JobView, Metric, read_queue
@@ -66,6 +67,9 @@ def _points(metric: Metric, values: list[tuple[float, float | str]], start: floa
 def _read(
     world: World, metric: Metric, project: str, sample: WorldSample
 ) -> Iterator[tuple[Key, float | str]]:
+    if metric.resource == bigquery_metrics.RESOURCE:
+        yield from bigquery_metrics.read_datasets(world, metric.type, project, sample)
+        return
     if metric.read is None:
         label = "topic_id" if metric.resource == "pubsub_topic" else "subscription_id"
         for full, number in read_queue(metric, sample):

@@ -101,3 +101,10 @@ def test_dataflows_cost_names_its_jobs_and_later_spend_is_seen(rest: Rest) -> No
     rows = rest.rows(BY_JOB, *parameters()[1:])
     assert len(rows) == 2
     assert sum(row["cost"] for row in rows) == pytest.approx(80.0)
+
+
+def test_today_is_the_billing_day_in_the_night_between_utc_and_pacific_midnight(rest: Rest) -> None:
+    rest.clock.go(17 * 3600)  # 03:00 UTC of the 21st is the evening of the 20th in California
+    rest.world.apply({"spend": [{"day": "today", "service": "Cloud Dataflow", "amount": 61.5}]})
+    found = {row["service"]: row["net_today"] for row in rest.rows(BY_SERVICE, *parameters())}
+    assert found["Cloud Dataflow"] == pytest.approx(61.5)
