@@ -143,3 +143,13 @@ def test_the_dataset_is_looked_at_through_bigquerys_own_client(stand: Stand) -> 
             environment.tables(client, replace(pipeline, dataset="empty"), 5.0)
         with pytest.raises(Missing):
             environment.tables(client, replace(pipeline, dataset="absent"), 5.0)
+
+
+def test_an_api_that_is_off_in_the_world_is_named_with_its_command(stand: Stand) -> None:
+    stand.world.usage.switch("logging.googleapis.com", on=False)
+    report = stand.read("pipeline.validate")
+    assert report.severity == "critical"
+    assert "Logging API" in report.verdict
+    result, text, command = rows(stand)["Logging API"]
+    assert (result, text) == ("fail", "the API logging.googleapis.com is not enabled")
+    assert command == "gcloud services enable logging.googleapis.com --project demo-project"
