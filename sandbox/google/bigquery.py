@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.google.bigquery_info import PREFIX
 from sandbox.google.bigquery_sql import PSEUDO, Named, Translated, engine, translate
 from sandbox.google.bigquery_types import (
     BadValue,
@@ -81,6 +82,7 @@ class BigQuery:
     def __init__(self) -> None:
         self.datasets: dict[tuple[str, str], Dataset] = {}
         self.export_key: object = None
+        self.views: Callable[[str, str, str], tuple[tuple[Field, ...], list[Json]]] | None = None
         self._connection: Any = None
 
     def dataset(self, project: str, name: str) -> Dataset:
@@ -232,10 +234,22 @@ class BigQuery:
                 if default is None:
                     raise invalid(f'Table "{name}" must be qualified with a dataset (e.g. dataset.table).')
                 catalog, db = default
+            if name.upper().startswith(PREFIX) and self.views is not None:
+                return self._view(name, *self.views(name, catalog or project, db))
             found = self.table(catalog or project, db, name)
             return Named(relation=found.relation, hidden_partition=found.hidden_partition, bytes=found.bytes)
 
         return translate(text, parameters, resolve, now)
+
+    def _view(self, name: str, fields: tuple[Field, ...], rows: list[Json]) -> Named:
+        """A view's rows as a table of this moment, which the next query of the same view replaces."""
+        made = Table(project="", dataset=PREFIX, name=name, fields=fields, meta={}, created=0.0, modified=0.0)
+        duck = self._duck()
+        duck.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(f':{PREFIX}')}")
+        duck.execute(f"DROP TABLE IF EXISTS {made.relation}")
+        self._create(made)
+        self.load(made, rows, 0.0)
+        return Named(relation=made.relation, hidden_partition=False, bytes=made.bytes)
 
     def run(self, query: Translated, *, dry: bool = False) -> tuple[tuple[Field, ...], list[Row]]:
         """Fields and rows of a query (of a write: none and one row with the count). `dry`: no rows.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from sandbox.google import bigquery_info
 from sandbox.google.bigquery import BigQuery, Row, Table
 from sandbox.google.bigquery_types import Field, encode_row, parse_fields
 from sandbox.google.errors import Refused, invalid
@@ -118,6 +119,7 @@ class Jobs:
         self._store = store
         self._jobs: dict[tuple[str, str], BigQueryJob] = {}
         self._serial = count(1)
+        store.views = lambda name, project, dataset: bigquery_info.view(store, self, name, project, dataset)
 
     def get(self, project: str, job_id: str) -> BigQueryJob:
         """Raises Refused NOT_FOUND."""

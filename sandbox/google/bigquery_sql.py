@@ -79,6 +79,7 @@ def translate(text: str, parameters: Sequence[Mapping[str, Any]], resolve: Resol
     read = _tables(tree, resolve)
     _clock(tree, instant(now))
     _zones(tree)
+    _results(tree)
     values = _bind(tree, parameters)
     try:
         sql = tree.sql(dialect="duckdb")
@@ -175,6 +176,17 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         raise invalid(f"Invalid time zone: {name}") from error
+
+
+def _results(tree: Any) -> None:
+    """A date stays a date and a timestamp keeps its zone: DuckDB's functions make something else of them."""
+    from sqlglot import exp
+
+    kinds = {exp.DateAdd: "DATE", exp.DateSub: "DATE", exp.DateTrunc: "DATE", exp.StrToTime: "TIMESTAMPTZ"}
+    # The innermost first: what is put around a node must not be put around its copy again.
+    for node in reversed(list(tree.find_all(*kinds))):
+        wanted = exp.DataType.build(kinds[type(node)], dialect="duckdb")
+        node.replace(exp.Cast(this=node.copy(), to=wanted))
 
 
 def _zones(tree: Any) -> None:

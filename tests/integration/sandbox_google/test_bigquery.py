@@ -233,3 +233,41 @@ def test_an_injected_error_meets_a_call_over_http(rest: Rest) -> None:
     with pytest.raises(exceptions.Forbidden, match="injected"):
         rest.bigquery.insert_rows_json(table, [ROW])
     assert rest.bigquery.insert_rows_json(table, [ROW]) == []
+
+
+def test_dates_stay_dates_and_timestamps_keep_their_zone(rest: Rest) -> None:
+    query = """
+        SELECT DATE_TRUNC(DATE_SUB(@today, INTERVAL 1 MONTH), MONTH) AS month,
+               DATE_ADD(@today, INTERVAL 1 DAY) AS tomorrow, PARSE_TIMESTAMP('%Y-%m-%d', '2026-01-02') AS parsed,
+               TIMESTAMP_TRUNC(CURRENT_TIMESTAMP(), HOUR) AS hour
+    """
+    (row,) = rest.rows(query, bigquery.ScalarQueryParameter("today", "DATE", date(2026, 11, 20)))
+    assert row == {
+        "month": date(2026, 10, 1),
+        "tomorrow": date(2026, 11, 21),
+        "parsed": datetime(2026, 1, 2, tzinfo=UTC),
+        "hour": datetime(2026, 11, 20, 10, tzinfo=UTC),
+    }
+
+
+def test_tables_columns_and_jobs_can_be_asked_for_by_query(rest: Rest) -> None:
+    tables = rest.rows("SELECT table_name FROM ecommerce.INFORMATION_SCHEMA.TABLES ORDER BY 1")
+    assert len(tables) == 4
+    query = """
+        SELECT column_name FROM `demo-project.ecommerce.INFORMATION_SCHEMA.COLUMNS`
+        WHERE table_name = 'sales_summary' AND is_partitioning_column = 'YES'
+    """
+    assert rest.rows(query) == [{"column_name": "window_start"}]
+    with pytest.raises(exceptions.BadRequest):
+        rest.rows("SELECT nonsense")
+    query = """
+        SELECT error_result.reason, COUNT(*) AS n, SUM(total_slot_ms) > 0 AS slots
+        FROM `region-europe-west1`.INFORMATION_SCHEMA.JOBS_BY_PROJECT
+        WHERE creation_time > TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR) GROUP BY 1 ORDER BY 2 DESC
+    """
+    assert rest.rows(query) == [
+        {"reason": None, "n": 2, "slots": True},
+        {"reason": "invalidQuery", "n": 1, "slots": True},
+    ]
+    with pytest.raises(exceptions.NotFound):
+        rest.rows("SELECT * FROM ecommerce.INFORMATION_SCHEMA.NONE")
