@@ -52,7 +52,7 @@ GRACE_S = 8.0
 def furnish(settings: Settings) -> House:
     """The house from its documents. Raises ConfigError with the mistakes of all files."""
     operations = registry()
-    risks = {name: str(operations[name].risk) for name in operations}
+    risks = {name: str(operations[name].gate) for name in operations}
     mistakes: list[str] = []
     pipelines: tuple[Any, ...] = ()
     try:

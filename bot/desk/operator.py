@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from bot.core.correlation import correlation_key
 from bot.desk import runs
 from bot.desk.deliver import Store
 from bot.desk.house import House
@@ -136,7 +137,7 @@ class Operator:
 
     async def _do(self, run: Run, house: House) -> None:
         operation = self._registry[run.operation]
-        facts = await self._store.aread(lambda tx: _facts(tx.get_value(f"facts:{run.pipeline}")))
+        facts = await self._store.aread(lambda tx: _facts(tx, house, run.pipeline))
         ctx = self._context(run, house, facts)
         params = own(operation, run.params)
         if isinstance(operation, ReadOperation):
@@ -186,5 +187,11 @@ def claim(tx: Tx, house: House, state: str, to: str) -> tuple[Run | None, bool]:
     return run, False
 
 
-def _facts(raw: Any) -> dict[str, Any]:
-    return dict(raw) if isinstance(raw, Mapping) else {}
+def _facts(tx: Tx, house: House, name: str) -> dict[str, Any]:
+    """What the bot knows of a pipeline besides its measurements; loads are refused while an incident is open."""
+    raw = tx.get_value(f"facts:{name}")
+    known = dict(raw) if isinstance(raw, Mapping) else {}
+    pipeline = house.pipeline(name)
+    project = pipeline.project if pipeline is not None else ""
+    known["stream_incident"] = tx.open_incident(correlation_key(project, name, "stream")) is not None
+    return known

@@ -111,7 +111,7 @@ def _run(
         created_at=asked.now,
         incident=incident,
         step=step,
-        risk=str(operation.risk),
+        risk=str(operation.gate),
         reply=reply,
     )
 

@@ -183,7 +183,13 @@ class Operation(ABC):
     params: ClassVar[tuple[Param, ...]] = ()
     risk: ClassVar[Risk] = Risk.READ
     resumable: ClassVar[bool] = True  # a killed run may be repeated without harm
+    unmasked: ClassVar[bool] = False  # what it writes holds customers' data as it is
     every_pipeline: ClassVar[bool] = False  # looks at ctx.catalogue instead of ctx.pipeline
+
+    @property
+    def gate(self) -> Risk:
+        """The risk by which a caller is judged: unmasked data needs the right to change, though nothing changes."""
+        return Risk.CHANGE if self.unmasked and self.risk is Risk.READ else self.risk
 
     @property
     def command(self) -> str:

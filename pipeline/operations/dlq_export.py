@@ -20,6 +20,7 @@ class DlqExport(ReadOperation):
 
     name = "dlq.export"
     words = ("dlq", "export")
+    unmasked = True
     summary = "Copy dead letters, unmasked, to a file on the machine, and leave them in the queue"
     params = (
         Param(name="limit", type=int, default=1000, help="how many to export", minimum=1, maximum=100000),

@@ -10,7 +10,7 @@ from typing import Any
 from bot.demo_world import Trouble, get
 from tests.e2e.running import Json, Stage, metadata
 
-WAIT_S = 20.0
+WAIT_S = 40.0
 
 
 class People:
