@@ -320,6 +320,8 @@ class _Hints:
             return "read the review that was drafted in the channel, then type /review actions"
         if "acknowledged" not in done:
             return f"you are alice, and you are paged: open #{self._channel} and press Acknowledge"
+        if _confirmed(incident, "pipeline.restart") and not _verified(incident, "pipeline.restart"):
+            return "the restart is verified after two minutes of running; meanwhile type /dlq peek or /incident timers"
         if not any(e["type"] == "reported" and e["actor"] == "alice" for e in incident["events"]):
             return "type /pipeline health in the channel"
         if not _verified(incident, "pipeline.restart"):
@@ -327,6 +329,12 @@ class _Hints:
         if not _verified(incident, "dlq.replay"):
             return "type /dlq peek, then /dlq replay (once the pipeline has caught up)"
         return "type /incident timers, or /incident resolve (it resolves by itself after ten good minutes)"
+
+
+def _confirmed(incident: Mapping[str, Any], operation: str) -> bool:
+    return any(
+        e["type"] == "plan_confirmed" and e["data"].get("operation") == operation for e in incident["events"]
+    )
 
 
 def _verified(incident: Mapping[str, Any], operation: str) -> bool:
