@@ -1,4 +1,4 @@
-"""Spend by day out of the running totals of budget notifications; normal cost and forecast.  Pure.
+"""Spend by day, out of running totals of budget notifications or a billing export; normal cost and forecast.  Pure.
 
 A notification says what a period has cost so far.  What a day cost is the difference of two days'
 last totals, so it is known only where both days have one.  Billing days and months are Pacific.
@@ -7,9 +7,9 @@ Rules: Facts (normal cost).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from functools import cache
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,6 +22,8 @@ NORMAL_DAYS: Final = 7
 SPIKE: Final = 1.5
 _LAG_DAYS: Final = 2  # costs arrive late: the day before yesterday is the newest complete one
 _MONTH_DAYS: Final = 31
+# Google promises no time for its export; most of a day's rows are there within half a day.
+_EXPORT_SETTLES: Final = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Outlook:
     forecast: float | None
     basis: str  # what the forecast rests on, or why there is none
     ends: date | None
+    settled: bool = True  # yesterday is complete
 
     @property
     def spike(self) -> bool | None:
@@ -57,7 +60,7 @@ class Outlook:
         limit = SPIKE * self.normal
         if any(day is not None and day > limit for day in (self.today, self.yesterday)):
             return True
-        return None if self.yesterday is None else False
+        return False if self.yesterday is not None and self.settled else None
 
 
 def billing_day(at: datetime) -> date:
@@ -100,6 +103,52 @@ def outlook(reports: Sequence[BudgetReport], now: datetime) -> Outlook | None:
         basis=basis,
         ends=ends,
     )
+
+
+def exported_outlook(
+    name: str, currency: str, days: Mapping[date, float], as_of: datetime, now: datetime
+) -> Outlook:
+    """The same from what a billing export holds of each day, as of its newest row.
+
+    A day that the export has not passed yet is not complete; one that is not in it is unknown, not free.
+    """
+    today = billing_day(now)
+    oldest, newest = today - timedelta(days=_LAG_DAYS + NORMAL_DAYS - 1), today - timedelta(days=_LAG_DAYS)
+    complete = tuple(
+        Day(day, amount)
+        for day, amount in sorted(days.items())
+        if oldest <= day <= newest and day_ends(day) <= as_of
+    )
+    normal = sum(day.amount for day in complete) / len(complete) if len(complete) >= NEEDED_DAYS else None
+    begin = today.replace(day=1)
+    so_far = sum(amount for day, amount in days.items() if day >= begin)
+    forecast, basis, ends = _forecast(begin, so_far, normal, len(complete), today)
+    if normal is None:
+        forecast, basis = (
+            None,
+            f"the export holds {len(complete)} of the {NEEDED_DAYS} complete days it takes",
+        )
+    yesterday = today - timedelta(days=1)
+    return Outlook(
+        budget=name,
+        currency=currency,
+        amount=0.0,
+        so_far=so_far,
+        as_of=as_of,
+        days=complete,
+        today=days.get(today),
+        yesterday=days.get(yesterday),
+        normal=normal,
+        forecast=forecast,
+        basis=basis,
+        ends=ends,
+        settled=day_ends(yesterday) + _EXPORT_SETTLES <= as_of,
+    )
+
+
+def day_ends(day: date) -> datetime:
+    """When a billing day is over."""
+    return datetime.combine(day + timedelta(days=1), time(), tzinfo=_pacific())
 
 
 def _forecast(

@@ -2,7 +2,8 @@
 
 The address decides what they talk to, nothing else: without settings the real Google Cloud with
 application default credentials; with GOOGLE_API_ENDPOINT one server that speaks every service in
-clear text (the sandbox); with PUBSUB_EMULATOR_HOST Google's Pub/Sub emulator for Pub/Sub.  Google's
+clear text (the sandbox); with PUBSUB_EMULATOR_HOST Google's Pub/Sub emulator for Pub/Sub; with
+GOOGLE_REST_ENDPOINT (or BIGQUERY_EMULATOR_HOST) BigQuery over HTTP there.  Google's
 ``client_options.api_endpoint`` alone would speak TLS to it, hence the injected channel.
 """
 
@@ -34,6 +35,7 @@ class GoogleSettings:
     region: str = ""
     endpoint: str = ""
     pubsub_emulator: str = ""
+    rest: str = ""  # of what speaks HTTP alone: BigQuery
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> GoogleSettings:
@@ -44,6 +46,7 @@ class GoogleSettings:
             region=env.get("REGION", ""),
             endpoint=env.get("GOOGLE_API_ENDPOINT", ""),
             pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST", ""),
+            rest=env.get("GOOGLE_REST_ENDPOINT", "") or env.get("BIGQUERY_EMULATOR_HOST", ""),
         )
         mistakes = [
             f"{name} is an address like 127.0.0.1:8401, not {value!r}"
@@ -53,6 +56,11 @@ class GoogleSettings:
             )
             if value and not _is_address(value)
         ]
+        if found.rest and not found.rest.startswith(("http://", "https://")):
+            mistakes.append(
+                "GOOGLE_REST_ENDPOINT or BIGQUERY_EMULATOR_HOST is an address like http://127.0.0.1:8400, not "
+                f"{found.rest!r}"
+            )
         if mistakes:
             raise ConfigError(mistakes)
         return found
@@ -142,6 +150,36 @@ class Clients:
         return self._make(billing_v1.CloudCatalogClient, self.settings.endpoint)
 
     @cached_property
+    def bigquery(self) -> Any:
+        """BigQuery; every query names the project that runs it.
+
+        ConfigError when the client is not installed, or Google's other services are elsewhere and
+        nothing says where BigQuery is: then the real one must not be asked by mistake.
+        """
+        try:
+            from google.cloud import bigquery
+        except ImportError:
+            raise ConfigError(
+                "BigQuery's client is not installed here; install google-cloud-bigquery, or Streamwatch with "
+                "its extra `pipeline`"
+            ) from None
+        project = self.settings.project or "local"
+        if self.settings.rest:
+            from google.auth.credentials import AnonymousCredentials
+
+            options = {"api_endpoint": self.settings.rest.rstrip("/")}
+            client = bigquery.Client(
+                project=project, credentials=AnonymousCredentials(), client_options=options
+            )
+        elif self.settings.endpoint:
+            raise ConfigError(
+                f"there is no BigQuery at {self.settings.endpoint}; set GOOGLE_REST_ENDPOINT to where it is"
+            )
+        else:
+            client = bigquery.Client(project=project)
+        return self._keep(client)
+
+    @cached_property
     def publisher(self) -> Any:
         """Pub/Sub topics: publish with an answer for each call (no background batching)."""
         # The package first, here and below: two threads that import two of its modules at once would
@@ -164,6 +202,8 @@ class Clients:
                 transport = getattr(client, "transport", None)
                 if transport is not None:
                     transport.close()
+                elif hasattr(client, "close"):
+                    client.close()
             for channel in self._channels.values():
                 channel.close()
             self._made.clear()

@@ -14,6 +14,7 @@ _RESOURCE: Final = re.compile(r"projects/[\w.:-]+(?:/[\w.%:-]+)*")
 # What to grant where the message does not name the permission itself.
 _ROLES: Final = {
     "Dataflow": "roles/dataflow.viewer (to look) or roles/dataflow.developer (to restart)",
+    "BigQuery": "roles/bigquery.jobUser on the project and roles/bigquery.dataViewer on the dataset",
     "Cloud Monitoring": "roles/monitoring.viewer",
     "Cloud Logging": "roles/logging.viewer",
     "Cloud Billing": "roles/billing.viewer and billing.resourceAssociations on the project",
@@ -39,6 +40,9 @@ def explained(service: str, doing: str) -> Iterator[None]:
             "Nothing was asked. Run `gcloud auth application-default login` or set a service account.",
             remedy="gcloud auth application-default login",
         ) from error
+    except OSError as error:
+        # A service over HTTP that cannot be reached raises the errors of sockets, not Google's.
+        raise translate(error, service, doing) from error
 
 
 def translate(error: Exception, service: str, doing: str) -> PipelineError:
@@ -51,6 +55,13 @@ def translate(error: Exception, service: str, doing: str) -> PipelineError:
             return translate(cause, service, doing)
         return Timeout(f"{service} did not answer in time while {doing}. Its state is unknown; try again.")
     text = _first(error)
+    if isinstance(error, TimeoutError):
+        return Timeout(f"{service} did not answer in time while {doing}. Its state is unknown; try again.")
+    if isinstance(error, api.TooManyRequests | api.ResourceExhausted) or _over_quota(error):
+        return QuotaExceeded(
+            f"{service} refused for its quota while {doing}: {text}. "
+            "Wait a minute and repeat; if it stays so, raise the quota in the console (IAM, Quotas)."
+        )
     if isinstance(error, api.Forbidden | api.Unauthorized):
         return _denied(text, service, doing)
     if isinstance(error, api.NotFound):
@@ -61,19 +72,20 @@ def translate(error: Exception, service: str, doing: str) -> PipelineError:
             "Either it does not exist or pipelines.yaml names it wrongly; compare project, region and name.",
             resource=resource,
         )
-    if isinstance(error, api.ResourceExhausted | api.TooManyRequests):
-        return QuotaExceeded(
-            f"{service} refused for its quota while {doing}: {text}. "
-            "Wait a minute and repeat; if it stays so, raise the quota in the console (IAM, Quotas)."
-        )
     if isinstance(error, api.DeadlineExceeded | api.GatewayTimeout):
         return Timeout(f"{service} did not answer in time while {doing}. Its state is unknown; try again.")
-    if isinstance(error, api.ServiceUnavailable | api.ServerError):
+    if isinstance(error, api.ServiceUnavailable | api.ServerError | OSError):
         return Unreachable(
             f"{service} is not reachable while {doing}: {text}. Nothing is known about the pipeline from it; "
             "try again, and look at the service health page of Google Cloud."
         )
     return Refused(f"{service} refused while {doing}: {text}")
+
+
+def _over_quota(error: Exception) -> bool:
+    """BigQuery says 403 for a quota too, and tells it from a missing permission by its reason alone."""
+    reasons = {str(one.get("reason")) for one in getattr(error, "errors", ()) if isinstance(one, dict)}
+    return bool(reasons & {"quotaExceeded", "rateLimitExceeded"})
 
 
 def _denied(text: str, service: str, doing: str) -> Denied:

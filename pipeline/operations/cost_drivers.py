@@ -1,4 +1,4 @@
-"""cost.drivers: what the money goes to.  Budgets tell spend; workers are an estimate and say so."""
+"""cost.drivers: what the money goes to.  Export and budgets tell spend; workers are an estimate and say so."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.chart import bar, bars_svg, store
+from pipeline.chart import bars_svg, store
 from pipeline.errors import PipelineError
 from pipeline.operations.base import Context, Param, ReadOperation
 from pipeline.operations.cost_forecast import HOW_TO_KNOW, outlooks
+from pipeline.operations.exported import Exported, read_export
+from pipeline.operations.exported_spend import Row, shares, spend_of_month, spent_findings
 from pipeline.operations.paid import living
 from pipeline.report import Finding, Report, Table, clock, number, plural, worst
 from pipeline.spend import Outlook
@@ -18,36 +20,36 @@ from pipeline.spend import Outlook
 _CHARTS: Final = Path("var/charts")
 _DAY_HOURS: Final = 24
 
-Row = tuple[str, float, str]  # name, amount, currency
-
 
 class CostDrivers(ReadOperation):
-    """One budget for each service makes a breakdown; without an export there is no finer one."""
+    """By service and by job where there is an export; else one budget for each service makes a breakdown."""
 
     name = "cost.drivers"
     words = ("cost", "drivers")
-    summary = "What the money goes to, by budget and by job; --visualize draws it"
+    summary = "What the money goes to, by service, budget and job; --visualize draws it"
     params = (Param(name="visualize", type=bool, default=False, help="draw a chart and say where it is"),)
 
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
+        exported = read_export(ctx, services=True, jobs=True)
         found = outlooks(ctx)
+        services = _sorted([(one.service, one.net, one.currency) for one in exported.services])
+        jobs = _sorted([(one.job, one.net, one.currency) for one in exported.jobs])
         spent = _sorted([(one.budget, one.so_far, one.currency) for one in found])
         workers, gaps = _workers(ctx)
-        findings = [*_known(ctx, found), *gaps]
-        path = _draw(ctx, spent or workers, findings) if params.get("visualize") else None
+        findings = [*spent_findings(exported, ctx.now()), *_known(ctx, found, exported), *gaps]
+        path = _draw(ctx, services or spent or workers, findings) if params.get("visualize") else None
+        columns = ("driver", "amount", "share")
         tables = [
-            Table("Spend of the period, by budget", ("driver", "amount", "share"), _rows(spent)),
-            Table(
-                "Workers a day, by job (estimate by list price)",
-                ("driver", "amount", "share"),
-                _rows(workers),
-            ),
+            Table("Spend of the month, by service (billing export)", columns, shares(services)),
+            Table("Spend of the month, by Dataflow job (billing export)", columns, shares(jobs)),
+            Table("Spend of the period, by budget", columns, shares(spent)),
+            Table("Workers a day, by job (estimate by list price)", columns, shares(workers)),
         ]
         return Report(
             operation=self.name,
             pipeline=ctx.pipeline.name,
             title=f"Cost drivers of {ctx.pipeline.name}",
-            verdict=_verdict(ctx, spent, workers),
+            verdict=_verdict(ctx, services, spent, workers),
             severity=worst(finding.severity for finding in findings),
             as_of=ctx.now(),
             findings=tuple(findings),
@@ -55,6 +57,8 @@ class CostDrivers(ReadOperation):
             data={
                 "spend": [{"driver": n, "amount": round(a, 2), "currency": c} for n, a, c in spent],
                 "workers_a_day": [{"driver": n, "amount": round(a, 2), "currency": c} for n, a, c in workers],
+                "services": spend_of_month(exported),
+                "jobs": [{"driver": n, "amount": round(a, 2), "currency": c} for n, a, c in jobs],
                 "chart": str(path) if path else None,
             },
         )
@@ -69,22 +73,24 @@ def _workers(ctx: Context) -> tuple[list[Row], list[Finding]]:
     return _sorted(rows), gaps
 
 
-def _known(ctx: Context, found: Sequence[Outlook]) -> list[Finding]:
+def _known(ctx: Context, found: Sequence[Outlook], exported: Exported) -> list[Finding]:
     out = []
     for one in found:
         spent = f"{number(one.so_far, 2)} {one.currency}"
         text = f"{one.budget}: {spent} of its period, as of {clock(one.as_of, ctx.now())}."
         out.append(Finding("spend", "ok", text))
+    if exported.services:
+        return out
     if not found:
         text = f"What was spent is not known: no budget notification has come yet. {HOW_TO_KNOW}"
         out.append(Finding("spend", "unknown", text))
-    text = (
-        "Spend by service is not known. One budget for each service, with a Pub/Sub topic, makes it known; "
-        "so does the BigQuery billing export, which is not read yet."
-    )
     if len(found) < 2:
+        text = (
+            "Spend by service is not known. One budget for each service, with a Pub/Sub topic, makes it known; "
+            "so does the BigQuery billing export."
+        )
         out.append(Finding("by_service", "info", text))
-    return out
+    return [*out, *exported.gaps]
 
 
 def _draw(ctx: Context, rows: Sequence[Row], findings: list[Finding]) -> Path | None:
@@ -110,17 +116,11 @@ def _sorted(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (-row[1], row[0]))
 
 
-def _rows(rows: Sequence[Row]) -> tuple[tuple[str, ...], ...]:
-    """Shares are told where all amounts are of one currency."""
-    total = sum(amount for _, amount, _ in rows) if len({currency for _, _, currency in rows}) == 1 else 0.0
-    return tuple(
-        (name, f"{number(amount, 2)} {currency}", bar(amount / total) if total else "unknown")
-        for name, amount, currency in rows
-    )
-
-
-def _verdict(ctx: Context, spent: Sequence[Row], workers: Sequence[Row]) -> str:
-    if spent:
+def _verdict(ctx: Context, services: Sequence[Row], spent: Sequence[Row], workers: Sequence[Row]) -> str:
+    if services:
+        name, amount, currency = services[0]
+        first = f"{name} costs most: {number(amount, 2)} {currency} this month, of {plural(len(services), 'service')}"
+    elif spent:
         name, amount, currency = spent[0]
         among = f", the most of {plural(len(spent), 'budget')}" if len(spent) > 1 else ""
         first = f"{name} stands at {number(amount, 2)} {currency}{among}"

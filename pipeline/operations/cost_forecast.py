@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
 from pipeline.operations.base import Context, ReadOperation
+from pipeline.operations.exported import Exported, read_export
 from pipeline.report import (
     Evidence,
     Fact,
@@ -26,7 +27,7 @@ from pipeline.spend import Outlook, outlook
 _BACK: Final = timedelta(days=45)
 HOW_TO_KNOW: Final = (
     "To make it known, connect a budget to a Pub/Sub topic (Billing, Budgets, Manage notifications) that "
-    "Streamwatch reads, and name it in pipelines.yaml."
+    "Streamwatch reads, and name it in pipelines.yaml; or name the billing export there."
 )
 
 
@@ -39,11 +40,14 @@ class CostForecast(ReadOperation):
 
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
         now = ctx.now()
-        found = outlooks(ctx)
-        findings = [finding for one in found for finding in _findings(one)]
+        exported = read_export(ctx)
+        found = [*exported.outlooks, *outlooks(ctx)]
+        findings = [finding for one in found for finding in _findings(one, exported)]
         if not found:
             text = f"No budget notification has come yet. {HOW_TO_KNOW}"
             findings = [Finding("spend", "unknown", text)]
+        # An export that nobody turned on is no gap where the budgets tell enough.
+        findings += [gap for gap in exported.gaps if gap.severity == "unknown" or not found]
         return Report(
             operation=self.name,
             pipeline=ctx.pipeline.name,
@@ -56,8 +60,11 @@ class CostForecast(ReadOperation):
             next=(NextStep("Look for leaks", "cost.leaks"),)
             if any(f.severity == "warning" for f in findings)
             else (),
-            facts=tuple(fact for one in found if (fact := cost_fact(one)) is not None),
-            data={"budgets": [_data(one) for one in found]},
+            facts=cost_facts(exported.outlooks, found),
+            data={
+                "budgets": [_data(one) for one in found if one not in exported.outlooks],
+                "export": [_data(one) for one in exported.outlooks],
+            },
         )
 
 
@@ -80,11 +87,21 @@ def cost_fact(one: Outlook) -> Fact | None:
     return Fact("cost", one.spike, text, highest / one.normal, "ratio")
 
 
-def _findings(one: Outlook) -> list[Finding]:
-    out = [_ahead(one)]
+def cost_facts(exported: Sequence[Outlook], all_: Sequence[Outlook]) -> tuple[Fact, ...]:
+    """What the export proves, which sees every service; where it proves nothing, what the budgets do."""
+    of_export = tuple(fact for one in exported if (fact := cost_fact(one)) is not None)
+    return of_export or tuple(fact for one in all_ if (fact := cost_fact(one)) is not None)
+
+
+def _findings(one: Outlook, exported: Exported) -> list[Finding]:
+    return [_ahead(one), normal_finding(one, exported)]
+
+
+def normal_finding(one: Outlook, exported: Exported) -> Finding:
+    """Today and yesterday beside what a day normally costs; names the service where the export tells it."""
     if one.normal is None:
         text = f"{one.budget}: what a day normally costs is not known, {plural(len(one.days), 'complete day')} only."
-        return [*out, Finding("normal", "info", text)]
+        return Finding("normal", "info", text)
     evidence = tuple(
         Evidence(f"cost of {what}", round(amount, 2), one.currency)
         for what, amount in (("today, so far", one.today), ("yesterday", one.yesterday))
@@ -95,14 +112,14 @@ def _findings(one: Outlook) -> list[Finding]:
         highest = max(day for day in (one.today, one.yesterday) if day is not None)
         text = (
             f"{one.budget}: {_money(highest, one)} in a day is {percent(highest / one.normal - 1)} above the normal "
-            f"{normal}."
+            f"{normal}{exported.mostly(one)}."
         )
-        return [*out, Finding("cost_spike", "warning", text, evidence)]
+        return Finding("cost_spike", "warning", text, evidence)
     if one.spike is None:
-        text = f"{one.budget}: normal is {normal} a day; today is not complete, which proves nothing yet."
-        return [*out, Finding("normal", "info", text, evidence)]
+        text = f"{one.budget}: normal is {normal} a day; the newest day is not complete, which proves nothing yet."
+        return Finding("normal", "info", text, evidence)
     text = f"{one.budget}: yesterday was within 50 % of the normal {normal} a day."
-    return [*out, Finding("normal", "ok", text, evidence)]
+    return Finding("normal", "ok", text, evidence)
 
 
 def _ahead(one: Outlook) -> Finding:
@@ -122,7 +139,7 @@ def _ahead(one: Outlook) -> Finding:
 def _verdict(name: str, found: list[Outlook]) -> str:
     known = [one for one in found if one.forecast is not None]
     if not found:
-        return f"What {name} will cost is not known: no budget notification has come yet."
+        return f"What {name} will cost is not known: neither a budget notification nor a billing export tells it."
     if not known:
         return f"What {name} will cost is not known: {found[0].basis}."
     top = max(known, key=lambda one: (one.forecast or 0) / one.amount if one.amount > 0 else 0)

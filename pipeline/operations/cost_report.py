@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from pipeline.errors import PipelineError
 from pipeline.leaks import Kind
 from pipeline.operations.base import Context, Param, ReadOperation
-from pipeline.operations.cost_forecast import cost_fact, outlooks
+from pipeline.operations.cost_forecast import cost_facts, normal_finding, outlooks
 from pipeline.operations.cost_leaks import leak_finding
+from pipeline.operations.exported import Exported, read_export
+from pipeline.operations.exported_spend import spend_of_month, spent_findings, spent_sentence, spent_table
 from pipeline.operations.paid import found_leaks, living
 from pipeline.report import (
     Evidence,
@@ -34,7 +36,7 @@ _OVERRUN = 1.2  # RULES "Facts": cost/budget above 1.2 is critical
 
 
 class CostReport(ReadOperation):
-    """Budgets from their notifications, the billing account, and living jobs as a hint at leaks."""
+    """Budgets from their notifications, the billing export, the account, and living jobs as a hint at leaks."""
 
     name = "cost.report"
     words = ("cost", "report")
@@ -46,39 +48,57 @@ class CostReport(ReadOperation):
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
         now = ctx.now()
         limit = params.get("budget")
+        exported = read_export(ctx, services=True)
         budgets = _budgets(ctx)
-        findings = [_budget(report, limit, now) for report in budgets]
+        compared = budgets or _against(exported, limit)
+        findings = [_budget(report, limit, now) for report in compared]
         if not budgets:
-            findings.append(_unknown_spend(ctx))
-        findings += [_billing(ctx), *_leaks(ctx)]
-        if not ctx.pipeline.export:
-            findings.append(
-                Finding(
-                    "export",
-                    "info",
-                    "Cost by day and by service is not known: no billing export. To make it known, turn on the "
-                    "BigQuery export in the billing account and set `export:` in pipelines.yaml.",
-                )
-            )
+            findings.append(_unknown_spend(ctx, exported))
+        findings += spent_findings(exported, now)
+        findings += [normal_finding(one, exported) for one in exported.outlooks]
+        findings += [_billing(ctx), *_leaks(ctx), *exported.gaps]
         severity = worst(finding.severity for finding in findings)
         return Report(
             operation=self.name,
             pipeline=ctx.pipeline.name,
             title=f"Cost of {ctx.pipeline.name}",
-            verdict=_verdict(ctx, budgets, limit, findings),
+            verdict=_verdict(ctx, compared, limit, findings, exported),
             severity=severity,
             as_of=now,
             findings=tuple(findings),
-            tables=_table(budgets, limit, now),
+            tables=(*_table(compared, limit, now), *spent_table(exported)),
             next=(NextStep("Look at the jobs", "pipeline.jobs"),)
             if severity in ("warning", "critical")
             else (),
             facts=(
                 *(_fact(report) for report in budgets),
-                *(fact for one in outlooks(ctx) if (fact := cost_fact(one)) is not None),
+                *cost_facts(exported.outlooks, outlooks(ctx)),
             ),
-            data={"budgets": [_data(report, limit) for report in budgets]},
+            data={
+                "budgets": [_data(report, limit) for report in compared],
+                "services": spend_of_month(exported),
+            },
         )
+
+
+def _against(exported: Exported, limit: float | None) -> list[BudgetReport]:
+    """The month of the export beside an amount that the asker named, where no budget was reported."""
+    if limit is None or len(exported.outlooks) != 1 or exported.today is None:
+        return []
+    from pipeline.history import BudgetReport
+
+    (one,) = exported.outlooks
+    spent = BudgetReport(
+        budget=one.budget,
+        period=exported.today.replace(day=1).isoformat(),
+        cost=sum(service.net for service in exported.services),
+        amount=limit,
+        currency=one.currency,
+        threshold=None,
+        forecast=None,
+        at=one.as_of,
+    )
+    return [spent]
 
 
 def _budgets(ctx: Context) -> list[BudgetReport]:
@@ -122,12 +142,14 @@ def _budget(report: BudgetReport, limit: float | None, now: datetime) -> Finding
     )
 
 
-def _unknown_spend(ctx: Context) -> Finding:
+def _unknown_spend(ctx: Context, exported: Exported) -> Finding:
     named = ", ".join(ctx.pipeline.budgets) or "none named in pipelines.yaml"
+    severity: Severity = "info" if exported.services else "unknown"
+    what = "How a budget stands" if exported.services else "What was spent"
     return Finding(
         "spend",
-        "unknown",
-        f"What was spent is not known: no budget notification has come yet (budgets: {named}). To make it known, "
+        severity,
+        f"{what} is not known: no budget notification has come yet (budgets: {named}). To make it known, "
         "connect the budget to a Pub/Sub topic (Billing, Budgets, Manage notifications) that Streamwatch reads.",
     )
 
@@ -187,20 +209,36 @@ def _table(budgets: list[BudgetReport], limit: float | None, now: datetime) -> t
     )
 
 
-def _verdict(ctx: Context, budgets: list[BudgetReport], limit: float | None, findings: list[Finding]) -> str:
+def _verdict(
+    ctx: Context,
+    budgets: list[BudgetReport],
+    limit: float | None,
+    findings: list[Finding],
+    exported: Exported,
+) -> str:
+    """The cause first: a budget that is over, else a day far above normal, else how it stands."""
     leak = next((f" {f.text}" for f in findings if f.id in LEAKS), "")
+    spike = next((f.text for f in findings if f.id == "cost_spike"), "")
+    over = any((_ratio(report, limit) or 0) >= 1 for report in budgets)
+    if spike and not over:
+        return f"{spike}{leak}"
+    first = _stands(ctx, budgets, limit, exported)
+    return f"{first}{' ' if spike else ''}{spike}{leak}"
+
+
+def _stands(ctx: Context, budgets: list[BudgetReport], limit: float | None, exported: Exported) -> str:
+    if not budgets and exported.services:
+        return spent_sentence(exported)
     if not budgets:
-        return f"The spend of {ctx.pipeline.name} is not known: no budget notification has come yet.{leak}"
+        return f"The spend of {ctx.pipeline.name} is not known: no budget notification has come yet."
     top = max(budgets, key=lambda report: _ratio(report, limit) or 0)
     ratio = _ratio(top, limit)
     amount = top.amount if limit is None else limit
     spent = f"{_money(top.cost, top.currency)} of {_money(amount, top.currency)}"
     if ratio is None:
-        return (
-            f"{top.budget} stands at {_money(top.cost, top.currency)}; a budget of zero has no ratio.{leak}"
-        )
+        return f"{top.budget} stands at {_money(top.cost, top.currency)}; a budget of zero has no ratio."
     state = "is overrun" if ratio > 1 else "is used up" if ratio == 1 else "is kept"
-    return f"{top.budget} {state}: {spent} ({percent(ratio)}) since {top.period[:10]}.{leak}"
+    return f"{top.budget} {state}: {spent} ({percent(ratio)}) since {top.period[:10]}."
 
 
 def _data(report: BudgetReport, limit: float | None) -> dict[str, Any]:

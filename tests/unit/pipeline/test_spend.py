@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from pipeline.history import BudgetReport
-from pipeline.spend import billing_day, outlook
+from pipeline.spend import Outlook, billing_day, day_ends, exported_outlook, outlook
 
 BEGIN = "2026-11-01T07:00:00Z"
 NOW = datetime(2026, 11, 20, 20, tzinfo=UTC)
@@ -110,3 +110,43 @@ def test_a_new_month_keeps_the_days_of_the_last() -> None:
     assert found.normal == pytest.approx(5.0)
     assert found.forecast == pytest.approx(6.0 + 28 * 5.0)
     assert found.as_of == now - timedelta(0)
+
+
+def exported(days: dict[int, float], as_of: datetime = NOW) -> Outlook:
+    """The outlook of an export with these days of November."""
+    return exported_outlook(
+        "p", "USD", {date(2026, 11, day): amount for day, amount in days.items()}, as_of, NOW
+    )
+
+
+def test_an_export_is_forecast_from_seven_complete_days() -> None:
+    found = exported({day: float(day) for day in range(1, 21)})
+    assert [day.day.day for day in found.days] == [12, 13, 14, 15, 16, 17, 18]
+    assert found.normal == pytest.approx(15.0)
+    assert found.so_far == pytest.approx(210.0)
+    assert found.forecast == pytest.approx(210.0 + 10 * 15.0)
+
+
+def test_days_that_an_export_has_not_passed_are_not_complete() -> None:
+    late = exported(dict.fromkeys(range(1, 19), 5.0), as_of=datetime(2026, 11, 17, 20, tzinfo=UTC))
+    assert [day.day.day for day in late.days] == [12, 13, 14, 15, 16]
+    assert late.spike is None
+    stalled = exported(dict.fromkeys(range(1, 14), 5.0), as_of=datetime(2026, 11, 14, 20, tzinfo=UTC))
+    assert stalled.normal is None
+    assert stalled.forecast is None
+    assert "holds 2 of the 3 complete days" in stalled.basis
+
+
+def test_a_partial_day_of_an_export_proves_a_spike_and_never_disproves_one() -> None:
+    steady = dict.fromkeys(range(1, 20), 5.0)
+    early = datetime(2026, 11, 20, 9, tzinfo=UTC)  # an hour after yesterday's end: not all of it is there
+    assert exported(steady, early).spike is None
+    assert exported({**steady, 20: 7.6}, early).spike is True
+    assert exported({**steady, 19: 7.6}, early).spike is True
+    assert exported({**steady, 20: 7.5}, early).spike is None, "exactly 50 % above is not more"
+    assert exported(steady, NOW).spike is False
+
+
+def test_a_billing_day_ends_at_pacific_midnight_in_both_halves_of_the_year() -> None:
+    assert day_ends(date(2026, 11, 19)).astimezone(UTC) == datetime(2026, 11, 20, 8, tzinfo=UTC)
+    assert day_ends(date(2026, 6, 30)).astimezone(UTC) == datetime(2026, 7, 1, 7, tzinfo=UTC)
