@@ -14,6 +14,10 @@ from datetime import datetime
 from typing import Literal
 
 from bot.core.policy import Level
+from bot.core.rotation import Always as Always
+from bot.core.rotation import FollowTheSun as FollowTheSun
+from bot.core.rotation import Holder as Holder
+from bot.core.rotation import Rotation as Rotation
 
 CONTACTS: tuple[str, ...] = ("infrastructure", "network", "data", "business", "security", "compliance")
 """The emergency contacts of the operations document, in its order."""
@@ -40,21 +44,7 @@ class PhoneNumber:
     number: str
 
 
-@dataclass(frozen=True, slots=True)
-class Always:
-    """A place that one person holds at all times."""
-
-    person: str
-
-    def on_duty(self, at: datetime) -> str:
-        """The name of the person who holds the place at this instant."""
-        return self.person
-
-
 ContactKind = Literal["person", "group", "mailbox", "link"]
-
-Holder = Always
-"""Whatever can say who is on duty at an instant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +132,14 @@ def _from(level: Level) -> Iterator[Level]:
     while candidate is not None:
         yield candidate
         candidate = candidate.up
+
+
+def next_hand_over(roster: Roster, at: datetime) -> datetime | None:
+    """The first instant after `at` at which any place of any level changes hands; None when none ever does."""
+    first = (roster.first.primary, roster.first.backup, roster.first.emergency)
+    places = [*first, *(place for level in roster.upper.values() for place in level)]
+    held = [place for place in places if place is not None and not isinstance(place, PhoneNumber)]
+    return min((due for place in held if (due := place.next_hand_over(at)) is not None), default=None)
 
 
 def level_of(roster: Roster, name: str, at: datetime) -> Level | None:

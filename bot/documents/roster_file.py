@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, available_timezones
 
 from bot.core.policy import Level
-from bot.core.roster import CONTACTS, Always, Contact, FirstLevel, Person, PhoneNumber, Roster
+from bot.core.roster import CONTACTS, Contact, FirstLevel, Holder, Person, PhoneNumber, Roster
 from bot.documents import reader
 from bot.documents.mistakes import Notes, shown, suggest
-from bot.documents.tree import Entries, Items, Scalar, Tree
+from bot.documents.rotation_file import holder, zone
+from bot.documents.tree import Entries, Scalar, Tree
 
 _NAME = re.compile(r"[^\W_][\w.-]{0,79}")
 # A member id, a handle (@alice, alice), or the e-mail address that Slack knows: the last two are looked up.
@@ -84,7 +84,7 @@ def _person(name: str, tree: Tree, notes: Notes) -> Person:
         email=email,
         phone=_matching(ways.get("phone"), notes, f"{name}, phone", _PHONE, "phone number", "+1-555-0100"),
         hook=_url(ways["hook"], notes, f"{name}, hook") if "hook" in ways else None,
-        tz=_zone(ways["tz"], notes, f"{name}, tz") if "tz" in ways else "UTC",
+        tz=zone(ways.get("tz"), notes, f"{name}, tz"),
     )
 
 
@@ -115,34 +115,6 @@ def _url(tree: Tree, notes: Notes, what: str) -> str | None:
     return written
 
 
-def _zone(tree: Tree, notes: Notes, what: str) -> str:
-    written = reader.text(tree, notes, what)
-    if written is None:
-        return "UTC"
-    try:
-        ZoneInfo(written)
-    except (KeyError, ValueError, OSError):
-        zones = sorted(available_timezones())
-        remedy = suggest(written, zones)
-        remedy = remedy if remedy.startswith("Did") else "Write a name such as Europe/Berlin or UTC."
-        notes.add(tree.line, f"{what}: {shown(written)} is not a time zone", remedy)
-        return "UTC"
-    return written
-
-
-def _holder(tree: Tree, what: str, people: Collection[str], notes: Notes) -> Always | None:
-    if isinstance(tree, Entries | Items):
-        notes.add(tree.line, f"{what}: rotations are not supported yet", "Name one person here.")
-        return None
-    name = reader.text(tree, notes, what)
-    if name is None or not people:
-        return None
-    if name not in people:
-        notes.add(tree.line, f"{what}: there is no person {shown(name)}", suggest(name, people))
-        return None
-    return Always(name)
-
-
 def _first(tree: Tree, people: Collection[str], notes: Notes) -> FirstLevel:
     found = reader.entries(tree, notes, "L1", ["primary", "backup", "emergency"])
     places = {key: value for key, value in found.items() if not reader.absent(value)}
@@ -150,25 +122,23 @@ def _first(tree: Tree, people: Collection[str], notes: Notes) -> FirstLevel:
         notes.add(tree.line, "L1 has no primary", "Add `primary: NAME`: somebody must be paged first.")
     last = places.get("emergency")
     return FirstLevel(
-        primary=_holder(places["primary"], "L1, primary", people, notes) if "primary" in places else None,
-        backup=_holder(places["backup"], "L1, backup", people, notes) if "backup" in places else None,
+        primary=holder(places["primary"], "L1, primary", people, notes) if "primary" in places else None,
+        backup=holder(places["backup"], "L1, backup", people, notes) if "backup" in places else None,
         emergency=_emergency(last, people, notes) if last is not None else None,
     )
 
 
-def _emergency(tree: Tree, people: Collection[str], notes: Notes) -> Always | PhoneNumber | None:
+def _emergency(tree: Tree, people: Collection[str], notes: Notes) -> Holder | PhoneNumber | None:
     number = tree.text.strip() if isinstance(tree, Scalar) else ""
     if number not in people and _PHONE.fullmatch(number):
         return PhoneNumber(number)
-    return _holder(tree, "L1, emergency", people, notes)
+    return holder(tree, "L1, emergency", people, notes)
 
 
-def _holders(tree: Tree, level: Level, people: Collection[str], notes: Notes) -> tuple[Always, ...]:
-    if isinstance(tree, Entries):
-        notes.add(tree.line, f"{level}: rotations are not supported yet", "List the people: [NAME, NAME].")
-        return ()
-    found = [_holder(item, str(level), people, notes) for item in reader.items(tree, notes, str(level))]
-    return tuple(dict.fromkeys(holder for holder in found if holder is not None))
+def _holders(tree: Tree, level: Level, people: Collection[str], notes: Notes) -> tuple[Holder, ...]:
+    listed = (tree,) if isinstance(tree, Entries) else reader.items(tree, notes, str(level))
+    found = [holder(item, str(level), people, notes) for item in listed]
+    return tuple(dict.fromkeys(place for place in found if place is not None))
 
 
 def _contacts(tree: Tree, people: Collection[str], notes: Notes) -> dict[str, Contact]:

@@ -122,18 +122,6 @@ ROSTER = [
     (GOOD_PERSON + "levels: {L1: {primary: alcie}}\n", 2, "no person “alcie”", "“alice”"),
     (GOOD_PERSON + L1.replace("}}", "}, L2: [bob]}"), 2, "L2: there is no person “bob”", "alice"),
     (GOOD_PERSON + L1.replace("}}", "}, L5: [alice]}"), 2, "unknown key “L5”", "L"),
-    (
-        GOOD_PERSON + "levels:\n  L1:\n    primary: {rotation: weekly}\n",
-        4,
-        "rotations are not supported yet",
-        "one",
-    ),
-    (
-        GOOD_PERSON + L1.replace("}}", "}, L2: [{weekly: [alice]}]}"),
-        2,
-        "rotations are not supported yet",
-        "one",
-    ),
     ("people:\n  alice: {slack: 'Alice A.'}\n" + L1, 2, "is no Slack member id", "U012"),
     ("people:\n  alice: {email: alice.example.com}\n" + L1, 2, "is no e-mail", "@example.com"),
     ("people:\n  alice: {slack: U01ALICE, tz: Europe/Berln}\n" + L1, 2, "not a time zone", "Europe/Berlin"),
