@@ -117,6 +117,22 @@ class Clients:
         return self._make(MetricServiceClient, self.settings.endpoint)
 
     @cached_property
+    def policies(self) -> Any:
+        """Cloud Monitoring's alert policies."""
+        from google.cloud.monitoring_v3.services.alert_policy_service import AlertPolicyServiceClient
+
+        return self._make(AlertPolicyServiceClient, self.settings.endpoint)
+
+    @cached_property
+    def channels(self) -> Any:
+        """Cloud Monitoring's notification channels."""
+        from google.cloud.monitoring_v3.services.notification_channel_service import (
+            NotificationChannelServiceClient,
+        )
+
+        return self._make(NotificationChannelServiceClient, self.settings.endpoint)
+
+    @cached_property
     def logging(self) -> Any:
         """Cloud Logging: the client of google-cloud-logging, over gRPC."""
         import google.cloud.logging as cloud_logging

@@ -64,6 +64,7 @@ _WHERE: Final[dict[str, tuple[str, str]]] = {
     "pipeline.scale": ("scale", "Scale"),
     "pipeline.cancel": ("cancel", "Cancel"),
     "pipeline.loadtest": ("loadtest", "LoadTest"),
+    "pipeline.dashboard": ("dashboard", "Dashboard"),
     "dlq.stats": ("dlq_stats", "DlqStats"),
     "dlq.peek": ("dlq_peek", "DlqPeek"),
     "dlq.replay": ("dlq_replay", "DlqReplay"),
