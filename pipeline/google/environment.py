@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pipeline.catalogue import Pipeline
 from pipeline.checks import Failed, Unknowable
+from pipeline.errors import ConfigError
 from pipeline.google.calls import once, reading
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
@@ -81,14 +82,11 @@ def granted(client: Any, path: str, permissions: list[str], deadline_s: float) -
 
 def dataset(clients: Clients, pipeline: Pipeline, deadline_s: float) -> str:
     """The dataset and its tables, where BigQuery's client is installed."""
-    if clients.settings.endpoint:
-        raise Unknowable(f"there is no BigQuery at {clients.settings.endpoint}")
-    try:
-        from google.cloud import bigquery
-    except ImportError:
-        raise Unknowable("BigQuery's client is not installed here") from None
     with explained("BigQuery", "connecting"):
-        client = bigquery.Client(project=pipeline.project)
+        try:
+            client = clients.bigquery
+        except ConfigError as error:
+            raise Unknowable(str(error)) from error
     return tables(client, pipeline, deadline_s)
 
 

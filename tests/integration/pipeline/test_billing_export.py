@@ -231,3 +231,11 @@ def test_the_rest_address_is_a_url() -> None:
     assert GoogleSettings.from_env(both).rest == "http://b:2"
     with pytest.raises(ConfigError, match="GOOGLE_REST_ENDPOINT"):
         GoogleSettings.from_env({"GOOGLE_REST_ENDPOINT": "a:1"})
+
+
+def test_validate_looks_at_the_dataset_where_bigquery_is(desk: Desk) -> None:
+    desk.ctx = replace(desk.ctx, pipeline=replace(desk.ctx.pipeline, dataset="ecommerce"))
+    (table,) = desk.read("pipeline.validate").tables
+    row = next(row for row in table.rows if row[0] == "dataset ecommerce")
+    assert row[1] == "pass"
+    assert "raw_events" in row[2]
