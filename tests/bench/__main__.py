@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.bench import footprint, storm
 from tests.bench.house import House
 from tests.bench.intake.__main__ import measured
+from tests.bench.pipeline.__main__ import measured as pipeline_measured
 from tests.bench.table import Figure, lines, load
 
 
@@ -25,6 +26,8 @@ def main() -> int:
         intake = measured(home)
         print("\n".join([*intake.lines(), "", "Starting, remembering, a storm ..."]), flush=True)
         figures = [*intake.figures(), *_house(home)]
+        print("Validation, replay, transforms ...", flush=True)
+        figures += pipeline_measured(home)
     print("\n" + "\n".join(lines(figures, busy)))
     print(f"The run took {time.monotonic() - began:.0f} s.")
     return 0 if intake.kept_all() else 1
