@@ -64,7 +64,9 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
     if not re.fullmatch(r"https?://[^\s]+/api/", api):
         mistakes.append(f"SLACK_API_URL must end in /api/, not {api!r}.")
     database = text("DATABASE_URL", DEFAULT_DATABASE)
-    managed = next((name for name in ("GAE_ENV", "GAE_APPLICATION", "GAE_INSTANCE", "K_SERVICE") if env.get(name)), "")
+    managed = next(
+        (name for name in ("GAE_ENV", "GAE_APPLICATION", "GAE_INSTANCE", "K_SERVICE") if env.get(name)), ""
+    )
     if database.startswith("sqlite") and managed:
         mistakes.append(
             f"DATABASE_URL is a SQLite file, and {managed} says this is App Engine or Cloud Run, whose disk does not "

@@ -40,7 +40,7 @@ def facts(m: Measurements, limits: Thresholds = DEFAULT) -> tuple[Fact, ...]:
     rate, critical = error_rates(m, limits)
     slow = degraded(m, limits)
     loss = data_loss(m, limits)
-    return (down_fact, rate, critical, slow, loss, doubled(m), healthy(m, down_fact, limits))
+    return (down_fact, rate, critical, slow, loss, doubled(m), healthy(m, down_fact, slow, limits))
 
 
 def down(m: Measurements, limits: Thresholds = DEFAULT) -> Fact:
@@ -191,8 +191,8 @@ def doubled(m: Measurements) -> Fact:
     )
 
 
-def healthy(m: Measurements, down_fact: Fact, limits: Thresholds = DEFAULT) -> Fact:
-    """For recovery: RUNNING, watermark moving or nothing waiting, error rate fine; None if not measurable."""
+def healthy(m: Measurements, down_fact: Fact, degraded_fact: Fact, limits: Thresholds = DEFAULT) -> Fact:
+    """For recovery: RUNNING, moving or nothing waiting, caught up, few errors; None where that is not measurable."""
     job = m.job
     if down_fact.on or (m.jobs is not None and (job is None or not job.running)):
         return Fact("healthy", False, down_fact.text)
@@ -203,6 +203,8 @@ def healthy(m: Measurements, down_fact: Fact, limits: Thresholds = DEFAULT) -> F
             counters.received >= limits.least_received or counters.invalid >= 10
         ):
             return Fact("healthy", False, f"{percent(ratio)} of events are invalid", ratio, "ratio")
+    if degraded_fact.on:
+        return Fact("healthy", False, f"it has not caught up: {degraded_fact.text}")
     moves = moving(m, limits)
     if moves is False and m.backlog != 0:
         return Fact("healthy", False, "the watermark stands still")

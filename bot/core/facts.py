@@ -116,7 +116,12 @@ def began_by_alert(
             type="fact_began",
             at=now,
             actor=actor,
-            data={"fact": fact, "begin": stamp(begin), "text": alert.summary[:300].rstrip(" ."), "alert": alert.key},
+            data={
+                "fact": fact,
+                "begin": stamp(begin),
+                "text": alert.summary[:300].rstrip(" ."),
+                "alert": alert.key,
+            },
         )
         for fact in established_by(alert, limits)
         if fact not in incident_facts
