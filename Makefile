@@ -66,7 +66,7 @@ lint: $(ALL)
 bench: $(ALL)
 	$(RUN) -m tests.bench $(ARGS)
 
-CHAOS = $(wildcard $(foreach kind,storm kill order slack_faults,tests/e2e/test_$(kind)*.py tests/faults/test_$(kind)*.py) \
+CHAOS = $(wildcard $(foreach kind,storm kill order slack_faults replay,tests/e2e/test_$(kind)*.py tests/faults/test_$(kind)*.py) \
 	tests/integration/intake/test_kill*.py)
 chaos: $(ALL)
 	STREAMWATCH_LONG=1 $(RUN) -m pytest $(CHAOS) $(ARGS)
