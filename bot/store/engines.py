@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -72,11 +73,23 @@ def open_engines(text: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Engine
             connect_args={"options": _POSTGRES_LIMITS, "connect_timeout": 5},
         )
         return Engines(writer=engine, reader=engine, postgres=True)
+    _make_folder(url)
     return Engines(
         writer=_sqlite(url, "BEGIN IMMEDIATE", busy_timeout_ms, connections=2, query_only=False),
         reader=_sqlite(url, "BEGIN", busy_timeout_ms, connections=4, query_only=True),
         postgres=False,
     )
+
+
+def _make_folder(url: URL) -> None:
+    """The folder of a SQLite file, which the default one does not have in a fresh checkout."""
+    folder = Path(url.database or "").parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"DATABASE_URL: the folder {folder} cannot be made ({error.strerror}); name one that can be written."
+        ) from error
 
 
 def _use_wal(cursor: sqlite3.Cursor, busy_ms: int) -> None:

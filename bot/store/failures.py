@@ -72,7 +72,7 @@ def _of_sqlite(error: sqlite3.Error) -> StorageError | None:
     if code == sqlite3.SQLITE_FULL:
         return StorageFull("the database's disk is full")
     if code in _SQLITE_UNAVAILABLE:
-        return StorageUnavailable(f"the database cannot be used: {error}")
+        return StorageUnavailable(f"the database cannot be used: {error}; see DATABASE_URL")
     return None
 
 
