@@ -89,9 +89,10 @@ def test_password_is_in_no_error() -> None:
 
 
 def test_unusable_file_is_unavailable(tmp_path: Path) -> None:
-    """A folder that is not there; a file that is no database."""
-    with pytest.raises(StorageUnavailable):
-        Database(f"sqlite:///{tmp_path / 'no' / 'folder.db'}", Clock(), create=True)
+    """A folder in place of the file; a file that is no database."""
+    (tmp_path / "folder.db").mkdir()
+    with pytest.raises(StorageUnavailable, match="DATABASE_URL"):
+        Database(f"sqlite:///{tmp_path / 'folder.db'}", Clock(), create=True)
     (tmp_path / "text.db").write_text("this is no database, however long it may be" * 50)
     with pytest.raises(StorageUnavailable):
         Database(f"sqlite:///{tmp_path / 'text.db'}", Clock(), create=True)
