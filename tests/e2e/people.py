@@ -40,12 +40,12 @@ class People:
         since, person = self.mark(), self.id_of(user)
         assert self.stage.command(user, channel, text)["status"] == 200
 
-        def told() -> bool:
-            heard = self._heard(channel, since)
-            return any("sender" in m and m["user"] == person and expect in m["text"] for m in heard)
+        def told() -> str:
+            private = [m for m in self._heard(channel, since) if "sender" in m and m["user"] == person]
+            return next((str(m["text"]) for m in private if expect in m["text"]), "")
 
-        self.stage.until(told, WAIT_S, f"{user} was not told {expect!r} privately after {text}")
-        loud = [m for m in self._heard("", since) if "sender" not in m and expect in m["text"]]
+        words = self.stage.until(told, WAIT_S, f"{user} was not told {expect!r} privately after {text}")
+        loud = [m for m in self._heard("", since) if "sender" not in m and words in m["text"]]
         assert not loud, f"everybody could read the refusal of {text}"
 
     def click(self, user: str, message: Mapping[str, Any], action: str, **more: Any) -> Json:
