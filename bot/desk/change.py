@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from bot.core import lifecycle, review
+from bot.core import brief, lifecycle, review
 from bot.core.effects import cancelled, effects
 from bot.core.escalation import next_due
 from bot.core.incident import Event, Incident, begin, evolve
@@ -36,7 +36,10 @@ def change(tx: Tx, house: House, before: Incident | None, number: int, events: S
         stored += told
         tx.enqueue([file_row(after, tx.events(number))])
     tx.save(after, next_due_at=next_due(after))
-    tx.enqueue(effects(before, after, stored))
+    rows = effects(before, after, stored)
+    if brief.wanted(rows):
+        rows = brief.given(after, rows, stored, brief.brief(after, tx.events(number), tx.now()))
+    tx.enqueue(rows)
     gone = cancelled(before, after, stored)
     if gone:
         tx.cancel(gone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bot.core import brief as briefs
 from bot.core import lifecycle
 from bot.core.alert_model import Kind, Severity
 from bot.core.budget import SOURCE as BUDGET
@@ -222,6 +223,15 @@ def timeline(asked: Asked) -> Answers:
     return [private(asked.asker, asked.key, head, form="list", lines=lines)]
 
 
+def brief(asked: Asked) -> Answers:
+    """brief [ID]: state, tried, ruled out, next, risks, for whoever takes over"""
+    incident, _ = which(asked)
+    need(asked, "read", incident)
+    told = briefs.brief(incident, asked.tx.events(incident.id), asked.now)
+    head = f"Hand-over brief of {incident.name}: {told.title}"
+    return [private(asked.asker, asked.key, head, form="list", lines=told.lines())]
+
+
 def timers(asked: Asked) -> Answers:
     """timers [ID]: who is paged next, when and why; who was paged"""
     incident, _ = which(asked)
@@ -295,6 +305,7 @@ WORDS: dict[str, Callable[[Asked], Answers]] = {
     "escalate": escalate,
     "snooze": snooze,
     "timeline": timeline,
+    "brief": brief,
     "timers": timers,
     "resolve": resolve,
     "reopen": reopen,

@@ -76,7 +76,7 @@ def _one(body: Body, item: PageItem, *, here: bool = False) -> None:
     body.show(f"*Page to {level}*{repeat}")
     for line, shown in _facts(item):
         body.say(line, shown)
-    for line in _texts(data.get("lines"))[:20]:
+    for line in [*_texts(data.get("lines"))[:20], *([] if here else _texts(data.get("brief"))[:10])]:
         body.say(prose(line, 600))
     channel = "" if here or frame.incident is None else channel_link(frame.incident.channel_id)
     if channel:
