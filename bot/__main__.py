@@ -36,11 +36,12 @@ def serve() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema; harmless when it is there already."""
+    from bot.probe import from_env
     from bot.settings import DEFAULT_DATABASE
     from bot.store.migrate import migrate as run
 
     try:
-        run(os.environ.get("DATABASE_URL") or DEFAULT_DATABASE)
+        run(os.environ.get("DATABASE_URL") or DEFAULT_DATABASE, from_env(os.environ))
     except BotError as error:
         _fail(str(error))
     print("The database is at the newest schema.")

@@ -30,6 +30,7 @@ from bot.desk.processor import Processor
 from bot.desk.watch import Watch
 from bot.documents import DocumentErrors, load_all
 from bot.loops import Loop
+from bot.probe import Probe, nowhere
 from bot.settings import Settings
 from bot.slack.app import SlackSettings, build_app, make_client, start_socket_mode
 from bot.slack.sender import Sender
@@ -80,11 +81,12 @@ def furnish(settings: Settings) -> House:
 class Bot:
     """Everything that one process holds, started and stopped together."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, probe: Probe = nowhere) -> None:
         self.settings = settings
         self.clock = clock
+        self.probe = probe
         self.house = furnish(settings)
-        self.database = Database(settings.database_url, clock, create=False)
+        self.database = Database(settings.database_url, clock, create=False, probe=probe)
         self.history = History.open(settings.database_url)
         self.clients = Clients()
         self.sender = Sender(
@@ -100,9 +102,11 @@ class Bot:
             "speed": clock.speed,
         }  # fmt: skip
         self.desk = FrontDesk(**shared, registry=operations)
-        self.processor = Processor(**shared, record_budget=self._record_budget)
-        self.deliverer = Deliverer(**shared, sender=self.sender, now=clock.now, monotonic=clock.monotonic)
-        self.operator = Operator(**asking)
+        self.processor = Processor(**shared, record_budget=self._record_budget, probe=probe)
+        self.deliverer = Deliverer(
+            **shared, sender=self.sender, now=clock.now, monotonic=clock.monotonic, probe=probe
+        )
+        self.operator = Operator(**asking, probe=probe)
         self.watch = Watch(**asking, monotonic=clock.monotonic)
         slack = SlackSettings(
             signing_secret=settings.slack_signing_secret,
@@ -135,7 +139,10 @@ class Bot:
 
     async def _timers(self) -> int:
         def due(tx: Tx) -> int:
-            return sum(1 for number in tx.due_incidents(20) if fire_due(tx, self.house, number) >= 0)
+            fired = sum(1 for number in tx.due_incidents(20) if fire_due(tx, self.house, number) >= 0)
+            if fired:
+                self.probe("timers.before_commit")
+            return fired
 
         left = await self.database.aread(_until_due)
         if left is None or left > 0:
@@ -144,6 +151,7 @@ class Bot:
             return 0
         did = await self.database.awrite(due)
         if did:
+            self.probe("timers.committed")
             self.wake()
         return did
 

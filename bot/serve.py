@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import socket
+import sys
 from collections.abc import Mapping
 
 import structlog
@@ -14,6 +17,7 @@ from bot.checks import documents
 from bot.clock import Clock
 from bot.core.errors import ConfigError
 from bot.logs import set_up
+from bot.probe import from_env as probe_from_env
 from bot.settings import read
 from bot.web.answering import Protocol
 
@@ -30,7 +34,7 @@ def serve(env: Mapping[str, str]) -> None:
     for warning in warnings:
         log.warning(warning, action="settings")
     listening = _listen(settings.host, settings.port)
-    bot = Bot(settings, Clock.from_env(env))
+    bot = Bot(settings, Clock.from_env(env), probe_from_env(env))
     port = listening.getsockname()[1]
     log.info("serving", action="serving", port=port)
     config = uvicorn.Config(
@@ -45,7 +49,17 @@ def serve(env: Mapping[str, str]) -> None:
         backlog=2048,
     )
     settle_garbage()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def _end(*_: object) -> None:
+    """uvicorn raises the signal again after its orderly end: all is drained and closed by then. A thread that still
+    asks Google something would hold the exit up for minutes; whoever starts next takes its run up."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def settle_garbage() -> None:

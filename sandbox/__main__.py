@@ -42,7 +42,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("action", nargs="?", choices=("serve", "env"), default="serve")
     parser.add_argument("--port", type=_port, default=8400, help="HTTP port; 0 finds a free one")
-    parser.add_argument("--app-url", default="http://127.0.0.1:8080", help="where the app listens")
+    parser.add_argument(
+        "--app-url",
+        default="http://127.0.0.1:8080",
+        help="where the app listens; several, by commas, take turns, and one that does not listen is passed over",
+    )
     parser.add_argument(
         "--google-port", type=_port, help="gRPC port (default: the HTTP port + 1); 0 finds a free one"
     )
@@ -115,7 +119,8 @@ async def _serve(hub: Hub, world: World, listener: socket.socket, google_port: i
 
     def ready() -> None:
         print(f"sandbox: {hub.base_url}", flush=True)
-        print(f"sandbox: Google's services at 127.0.0.1:{google_port}, the app at {hub.app_url}", flush=True)
+        app = ", ".join(hub.app_urls)
+        print(f"sandbox: Google's services at 127.0.0.1:{google_port}, the app at {app}", flush=True)
 
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     loop = asyncio.get_running_loop()
@@ -138,7 +143,7 @@ def _print_env(args: argparse.Namespace) -> int:
     from sandbox.slack.environment import environment
 
     base_url = f"http://127.0.0.1:{args.port}"
-    values = environment(base_url, args.port + 1, args.app_url, socket_mode=args.socket_mode)
+    values = environment(base_url, args.port + 1, args.app_url.split(",")[0], socket_mode=args.socket_mode)
     query = "?socket_mode=1" if args.socket_mode else ""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

@@ -36,6 +36,7 @@ from bot.desk.change import change
 from bot.desk.house import House
 from bot.desk.ports import Tx
 from bot.desk.steps import start_runbook
+from bot.probe import Probe, nowhere
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class Deliverer:
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         wake: Callable[[], None] = lambda: None,
+        probe: Probe = nowhere,
     ) -> None:
         self._store = store
         self._sender = sender
@@ -80,6 +82,7 @@ class Deliverer:
         self._now = now
         self._monotonic = monotonic
         self._wake = wake
+        self._probe = probe
         self._busy: dict[str, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -90,6 +93,8 @@ class Deliverer:
             return 0
         deadline = self._monotonic() + (LEASE - MARGIN).total_seconds()
         rows = await self._store.awrite(lambda tx: tx.claim(room, tuple(self._busy)))
+        if rows:
+            self._probe("deliver.claimed")
         for group in _groups(rows):
             lane = group[0].outbound.lane
             self._busy[lane] += 1
@@ -125,6 +130,8 @@ class Deliverer:
                 pending.append(ready)
         if not pending:
             return
+        self._probe("deliver.sending")
+        # The last thing before the socket: a process that was frozen until here may not send any more.
         if self._monotonic() + HTTP_TIMEOUT.total_seconds() > deadline:
             for row in pending:
                 await self._settle(row, NotSent(reason="the lease is nearly over", retry_in=timedelta(0)))
@@ -133,8 +140,10 @@ class Deliverer:
             outcomes: Sequence[Outcome] = await self._sender.send_pages(pending, incidents)
         else:
             outcomes = [await self._sender.send(pending[0], incidents.get(pending[0].outbound.incident or 0))]
+        self._probe("deliver.sent")
         for row, outcome in zip(pending, outcomes, strict=True):
             await self._settle(row, outcome)
+        self._probe("deliver.settled")
 
     async def _prepare(self, row: Leased, incident: Incident | None, deadline: float) -> Leased | None:
         """The row as it should be sent, or None when it was settled or handed back."""

@@ -20,6 +20,7 @@ from bot.desk import runs
 from bot.desk.deliver import Store
 from bot.desk.house import House
 from bot.desk.ports import Run, Tx
+from bot.probe import Probe, nowhere
 from pipeline.errors import PipelineError
 from pipeline.operations import ChangeOperation, Context, Operation, Plan, Progress, ReadOperation, own
 from pipeline.report import Report
@@ -43,6 +44,7 @@ class Operator:
         now: Callable[[], datetime],
         speed: float,
         wake: Callable[[], None],
+        probe: Probe = nowhere,
     ) -> None:
         self._store = store
         self._house = house
@@ -52,6 +54,7 @@ class Operator:
         self._now = now
         self._speed = speed
         self._wake = wake
+        self._probe = probe
         self._tasks: set[asyncio.Task[None]] = set()
         # Two readers of one dead-letter queue would hide its messages from each other.
         self._queues: dict[str, asyncio.Lock] = {}
@@ -154,6 +157,7 @@ class Operator:
         if plan.digest != run.digest:
             raise PipelineError("the plan is not the one that was confirmed; plan again.")
         await self._store.awrite(lambda tx: runs.started(tx, house, run))
+        self._probe("run.started")
         loop = asyncio.get_running_loop()
 
         def sink(step: Progress) -> None:

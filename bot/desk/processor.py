@@ -14,6 +14,7 @@ from bot.desk.deliver import Store
 from bot.desk.house import House
 from bot.desk.ports import InboxRow, Tx
 from bot.desk.receive import budget_of, process
+from bot.probe import Probe, nowhere
 
 log = structlog.get_logger()
 BATCH = 40
@@ -29,17 +30,19 @@ class Processor:
         house: Callable[[], House],
         record_budget: Callable[[BudgetNotification, InboxRow], Any],
         wake: Callable[[], None],
+        probe: Probe = nowhere,
     ) -> None:
         self._store = store
         self._house = house
         self._record_budget = record_budget
         self._wake = wake
+        self._probe = probe
 
     async def turn(self) -> int:
         """Process a batch; returns how many rows were taken."""
         house = self._house()
         try:
-            rows: list[InboxRow | None] = list(await self._store.awrite(lambda tx: _batch(tx, house, BATCH)))
+            rows: list[InboxRow | None] = list(await self._store.awrite(lambda tx: self._batch(tx, house)))
         except StorageError as error:
             if not isinstance(error, KeyTaken):
                 raise
@@ -50,8 +53,15 @@ class Processor:
         for row in done:
             self._remember(row)
         if done:
+            self._probe("process.committed")
             self._wake()
         return len(done)
+
+    def _batch(self, tx: Tx, house: House) -> list[InboxRow]:
+        rows = _batch(tx, house, BATCH)
+        if rows:
+            self._probe("process.before_commit")
+        return rows
 
     async def _one(self, house: House) -> InboxRow | None:
         """The first row alone; when it is poison it goes aside, shown and counted."""

@@ -20,6 +20,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from bot.clock import Clock
 from bot.core.errors import StorageUnavailable
+from bot.probe import Probe, nowhere
 from bot.store.bulk import Row, put_postgres, put_sqlite
 from bot.store.engines import BUSY_TIMEOUT_MS, open_engines
 from bot.store.failures import driver_errors, translate, worth_a_retry
@@ -36,9 +37,16 @@ class Database:
     reached or is not migrated. ``create`` True migrates it first; a new SQLite file always is."""
 
     def __init__(
-        self, url: str, clock: Clock, *, create: bool, busy_timeout_ms: int = BUSY_TIMEOUT_MS
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        create: bool,
+        busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+        probe: Probe = nowhere,
     ) -> None:
         self.clock = clock
+        self._probe = probe
         self._url = url
         self._engines = open_engines(url, busy_timeout_ms=busy_timeout_ms)
         self._turn = FairLock(busy_timeout_ms / 1000)
@@ -84,19 +92,28 @@ class Database:
         of what is known are counted there. Raises StorageError's kinds; then nothing was kept.
         """
         if self._engines.postgres:
-            # Asked inside the same transaction: replicas agree on the database's time.
-            return self._retried(lambda tx: put_postgres(tx.driver_connection, rows, to_micros(tx.now())))
+            new = self._retried(lambda tx: self._put_postgres(tx, rows))
+            self._probe("intake.committed")
+            return new
         at = to_micros(self.clock.now())
         with self._reported(), self._turn:
             driver = self._bulk()
             try:
                 driver.execute("BEGIN IMMEDIATE")
                 new = put_sqlite(driver, rows, at)
+                self._probe("intake.before_commit")
                 driver.execute("COMMIT")
             except BaseException:
                 driver.rollback()
                 raise
-            return new
+        self._probe("intake.committed")
+        return new
+
+    def _put_postgres(self, tx: StoreTx, rows: Sequence[Row]) -> list[bool]:
+        # The time is asked inside the same transaction: replicas agree on the database's.
+        new = put_postgres(tx.driver_connection, rows, to_micros(tx.now()))
+        self._probe("intake.before_commit")
+        return new
 
     def close(self) -> None:
         """Let running transactions end, then close every connection."""
@@ -172,7 +189,7 @@ class Database:
         # Imported where it is needed: most starts find a migrated database.
         from bot.store.migrate import migrate
 
-        migrate(self._url)
+        migrate(self._url, self._probe)
 
     def revision(self) -> str | None:
         """The schema's revision in the database; None when there are no tables yet."""

@@ -9,13 +9,14 @@ from alembic import command
 from alembic.config import Config
 
 from bot.core.errors import StorageError
+from bot.probe import Probe, nowhere
 from bot.store.engines import open_engines
 from bot.store.failures import driver_errors, translate
 
 _ADVISORY = 5741_0001
 
 
-def migrate(url: str) -> None:
+def migrate(url: str, probe: Probe = nowhere) -> None:
     """Apply every revision that is missing, in one transaction. Raises ConfigError and StorageError's kinds.
 
     One process does it while the others wait: PostgreSQL by an advisory lock, SQLite because the
@@ -32,6 +33,7 @@ def migrate(url: str) -> None:
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            probe("migrate.before_commit")
     except driver_errors() as error:
         known: StorageError | None = translate(error)
         if known is None:

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qsl, urlencode
@@ -77,10 +77,15 @@ def sign(secret: str, timestamp: int, body: bytes) -> str:
 
 
 class Delivery:
-    """Posts to the app and keeps a journal of it. Opened and closed with the server."""
+    """Posts to the app and keeps a journal of it. Opened and closed with the server.
 
-    def __init__(self, app_url: str, journal: Journal, clock: Clock) -> None:
-        self.app_url = app_url
+    Of several addresses of the app each gets its turn; one where nobody listens is passed over, as the balancer in
+    front of replicas does. What was once accepted by a connection is not sent elsewhere.
+    """
+
+    def __init__(self, app_urls: Sequence[str], journal: Journal, clock: Clock) -> None:
+        self.app_urls = tuple(app_urls)
+        self._turn = 0
         self.ack_seconds = ACK_SECONDS
         self._journal = journal
         self._clock = clock
@@ -159,19 +164,37 @@ class Delivery:
     ) -> Outcome:
         if self._session is None:
             raise RuntimeError("delivery is not open")
-        timeout = aiohttp.ClientTimeout(total=seconds)
-        try:
-            async with self._session.post(
-                self.app_url + path, data=body, headers=dict(headers), timeout=timeout, allow_redirects=False
-            ) as answer:
-                text = (await answer.read()).decode("utf-8", "replace")
-                status = answer.status
-                no_retry = answer.headers.get("x-slack-no-retry") == "1"
-                content_type = answer.headers.get("content-type", "")
-        except TimeoutError:
-            return failed(started, "operation_timeout", "http_timeout")
-        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError):
-            return failed(started, "dispatch_failed", "connection_failed")
+        self._turn += 1
+        first = self._turn % len(self.app_urls)
+        outcome = failed(started, "dispatch_failed", "connection_failed")
+        for url in (*self.app_urls[first:], *self.app_urls[:first]):
+            left = aiohttp.ClientTimeout(total=max(0.01, seconds - (time.monotonic() - started)))
+            try:
+                return await self._post(self._session, url + path, body, headers, left, started)
+            except TimeoutError:
+                return failed(started, "operation_timeout", "http_timeout")
+            except aiohttp.ClientConnectorError:
+                continue
+            except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError):
+                return outcome
+        return outcome
+
+    async def _post(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,
+        started: float,
+    ) -> Outcome:
+        async with session.post(
+            url, data=body, headers=dict(headers), timeout=timeout, allow_redirects=False
+        ) as answer:
+            text = (await answer.read()).decode("utf-8", "replace")
+            status = answer.status
+            no_retry = answer.headers.get("x-slack-no-retry") == "1"
+            content_type = answer.headers.get("content-type", "")
         fine = 200 <= status < 300
         return Outcome(
             status=status,

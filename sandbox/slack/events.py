@@ -55,13 +55,15 @@ class Events:
             await asyncio.sleep(1.0)
 
     async def _reachable(self) -> bool:
-        host, _, port = self._delivery.app_url.rpartition("//")[2].partition("/")[0].partition(":")
-        try:
-            _, writer = await asyncio.open_connection(host, int(port or 80))
-        except OSError:
-            return False
-        writer.close()
-        return True
+        for url in self._delivery.app_urls:
+            host, _, port = url.rpartition("//")[2].partition("/")[0].partition(":")
+            try:
+                _, writer = await asyncio.open_connection(host, int(port or 80))
+            except OSError:
+                continue
+            writer.close()
+            return True
+        return False
 
     def _wanted(self, kind: str, channel: Channel | None) -> bool:
         if kind == "message" and channel is not None:

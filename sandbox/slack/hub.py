@@ -45,11 +45,16 @@ class Stopping:
 
 
 class Hub:
-    """The workspace and all that stands around it. `app_url` is where the app listens, without a path."""
+    """The workspace and all that stands around it.
+
+    `app_url` is where the app listens, without a path; addresses of its replicas are parted by commas, and the
+    first of them is what a push is signed for.
+    """
 
     def __init__(self, clock: Clock, *, app_url: str, limits: bool = True) -> None:
         self.clock = clock
-        self.app_url = app_url.rstrip("/")
+        self.app_urls = tuple(url.strip().rstrip("/") for url in app_url.split(","))
+        self.app_url = self.app_urls[0]
         self.config = Config()
         self.changes = Changes()
         self.workspace = Workspace(clock, self.changes)
@@ -58,7 +63,7 @@ class Hub:
         self.tickets = Tickets(self.wall_seconds)
         self.calls = Journal()
         self.deliveries = Journal()
-        self.delivery = Delivery(self.app_url, self.deliveries, clock)
+        self.delivery = Delivery(self.app_urls, self.deliveries, clock)
         self.sockets = Sockets()
         self.delivery.socket = self.sockets
         self.socket_mode = False

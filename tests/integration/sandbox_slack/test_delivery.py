@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx
@@ -367,3 +368,33 @@ def test_alert_is_posted_as_cloud_monitoring_does(sim: Sim, app: App) -> None:
     assert headers["authorization"].startswith("Basic ")
     assert body["version"] == "1.2"
     assert (body["incident"]["policy_name"], body["incident"]["state"]) == ("<!channel>", "open")
+
+
+def test_replicas_of_an_app_take_turns_and_one_that_is_gone_is_passed_over() -> None:
+    heard: list[str] = []
+
+    class Replica(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            if self.path.startswith("/webhooks"):
+                heard.append(self.headers["host"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    servers = [HTTPServer(("127.0.0.1", 0), Replica) for _ in range(2)]
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    places = [f"127.0.0.1:{server.server_port}" for server in servers]
+    gone = HTTPServer(("127.0.0.1", 0), Replica)
+    gone.server_close()
+    urls = ",".join(f"http://{place}" for place in (*places, f"127.0.0.1:{gone.server_port}"))
+    with running(SmallWorld, app_url=urls) as hub:
+        answers = [httpx.post(f"{hub.base_url}/sim/alert", json={}, timeout=30).json() for _ in range(6)]
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+    assert [answer["status"] for answer in answers] == [200] * 6
+    assert set(heard) == set(places)
+    assert len(heard) == 6
