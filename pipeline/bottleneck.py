@@ -17,7 +17,7 @@ from pipeline.report import Evidence, clock, duration, percent
 
 Kind = Literal["hot_key", "slow_sink", "workers", "stage"]
 
-_BEHIND_S: Final = 30.0  # less than this is the usual way of a stream
+BEHIND_S: Final = 30.0  # less than this is the usual way of a stream
 _STANDS_OUT: Final = 3.0  # times the middle of the other stages
 _BUSY: Final = 0.8
 _SINK: Final = re.compile(r"big ?query|big ?table|write|sink|insert|append|load", re.IGNORECASE)
@@ -66,11 +66,11 @@ def bottleneck(speed: Speed) -> Bottleneck | None:
     if not speed.stages:
         return None
     worst = max(speed.stages, key=lambda stage: stage.lag_s)
-    if worst.lag_s < _BEHIND_S:
+    if worst.lag_s < BEHIND_S:
         return None
     hot = _hot_steps(speed.warnings)
     # Behind a hot key everything else may wait as long; the service's own word is surer than lag.
-    named = next((stage for stage in speed.stages if stage.name in hot and stage.lag_s >= _BEHIND_S), None)
+    named = next((stage for stage in speed.stages if stage.name in hot and stage.lag_s >= BEHIND_S), None)
     if named is not None:
         return _made(speed, "hot_key", named)
     if _SINK.search(worst.name) and _stands_out(worst, speed.stages):

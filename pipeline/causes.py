@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pipeline.measurements import LogError, Measurements
+from pipeline.measurements import Counters, LogError, Measurements
+from pipeline.quality import CAUSE_WORDS
 from pipeline.report import Evidence, percent
 from pipeline.rules import DEFAULT, Thresholds
 
@@ -46,9 +47,7 @@ _SIGNS: Final[tuple[tuple[IssueType, re.Pattern[str]], ...]] = (
 )
 
 _ECHO: Final = re.compile(r"Dead-lettered|Workflow failed|A work item", re.IGNORECASE)
-_EXCEPTION: Final = re.compile(
-    r"\b[A-Za-z_.]*(?:Error|Exception|Exceeded|Exhausted|Denied|Unavailable)\b:? .*"
-)
+_EXCEPTION: Final = re.compile(r"\b[A-Za-z_.]*(?:Error|Exception|Exceeded|Exhausted|Denied|Unavailable): ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,7 @@ class Issue:
     type: IssueType
     reason: str
     evidence: tuple[Evidence, ...]
+    cause: str = ""  # which of the runbook's root causes it is, where that is known
 
 
 def issue_type(m: Measurements, limits: Thresholds = DEFAULT) -> Issue | None:
@@ -67,14 +67,16 @@ def issue_type(m: Measurements, limits: Thresholds = DEFAULT) -> Issue | None:
         ratio = counters.invalid / counters.received
         if ratio > limits.error_warning:
             worst = max(counters.by_type, key=lambda kind: counters.by_type[kind][1])
-            evidence = Evidence(
-                f"{worst} events invalid in 5 min", counters.by_type[worst][1], "events", m.now
-            )
-            return Issue(
-                "data",
-                f"{percent(ratio)} of the events break a rule, most of them {worst} events",
-                (evidence,),
-            )
+            evidence = [
+                Evidence(f"{worst} events invalid in 5 min", counters.by_type[worst][1], "events", m.now)
+            ]
+            cause = root_cause(counters)
+            if cause:
+                share = counters.causes[cause] / counters.invalid
+                evidence.append(Evidence(f"of the invalid, by {CAUSE_WORDS[cause]}", percent(share)))
+            why = f"; root cause: {CAUSE_WORDS[cause]}" if cause else ""
+            text = f"{percent(ratio)} of the events break a rule, most of them {worst} events{why}"
+            return Issue("data", text, tuple(evidence), CAUSE_WORDS.get(cause, ""))
     reason = stop_reason(m.errors) if m.job is None or not m.job.running else None
     if reason is not None and (kind := classify(reason.example)) is not None:
         seen = Evidence(f"log lines like “{reason.shape}”", reason.count, "lines", reason.last)
@@ -97,6 +99,12 @@ def issue_type(m: Measurements, limits: Thresholds = DEFAULT) -> Issue | None:
     )
 
 
+def root_cause(counters: Counters) -> str:
+    """The root cause of most invalid events, by the pipeline's own counters; empty where it counts none."""
+    known = counters.causes
+    return max(sorted(known), key=lambda cause: known[cause]) if known else ""
+
+
 def stop_reason(errors: Sequence[LogError]) -> LogError | None:
     """The error that most probably ended the job: the last one before it ended that says something itself.
 
@@ -109,8 +117,8 @@ def stop_reason(errors: Sequence[LogError]) -> LogError | None:
 def in_short(text: str, limit: int = 220) -> str:
     """A log message in one line; of a traceback the exception at its end."""
     if "Traceback (most recent call last)" in text:
-        found = _EXCEPTION.findall(text)
-        text = found[-1] if found else text
+        found = list(_EXCEPTION.finditer(text))
+        text = text[found[-1].start() :] if found else text
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

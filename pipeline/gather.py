@@ -14,6 +14,7 @@ from pipeline.catalogue import EVENT_TYPES, Pipeline
 from pipeline.errors import PipelineError
 from pipeline.jobs import Job
 from pipeline.measurements import Counters, Gap, LogError, Measurements, Queue
+from pipeline.quality import CAUSES
 
 if TYPE_CHECKING:
     from pipeline.google.clients import Clients
@@ -26,6 +27,8 @@ _RATE_S: Final = 5 * 60
 _BOOKS_S: Final = 10 * 60
 _FRESH_S: Final = 5 * 60  # a gauge older than this says nothing about now
 _LOGS: Final = 200
+_LINE: Final = 400  # characters of a log line that are kept
+_KINDS: Final = (*EVENT_TYPES, "unknown")  # a type that the pipeline does not know is counted too
 
 T = TypeVar("T")
 
@@ -130,13 +133,22 @@ def error_groups(lines: Iterable[LogLine]) -> tuple[LogError, ...]:
         LogError(
             shape=key,
             count=len(group),
-            example=mask_text(" ".join(max(group, key=lambda line: line.at).text.split()))[:400],
+            example=_cut(mask_text(" ".join(max(group, key=lambda line: line.at).text.split()))),
             last=max(line.at for line in group),
             source=group[0].source,
         )
         for key, group in groups.items()
     ]
     return tuple(sorted(found, key=lambda group: (-group.count, group.shape)))
+
+
+def _cut(text: str) -> str:
+    """A long line's begin; of a long traceback its end too, where the exception stands."""
+    if len(text) <= _LINE:
+        return text
+    if "Traceback (most recent call last)" in text:
+        return f"{text[: _LINE // 4]} … {text[-_LINE * 3 // 4 :]}"
+    return text[:_LINE]
 
 
 def _subscriptions(pipeline: Pipeline) -> list[str]:
@@ -181,12 +193,13 @@ def _counted(found: Iterable[Series] | None, ids: set[str], now: datetime) -> di
     by_name: dict[str, list[Series]] = {}
     for one in _of(found, ids):
         by_name.setdefault(one.labels.get("metric_name", ""), []).append(one)
-    received = {kind: by_name.get(f"{kind}_received", []) for kind in EVENT_TYPES}
+    kinds_ = [kind for kind in _KINDS if kind in EVENT_TYPES or f"{kind}_received" in by_name]
+    received = {kind: by_name.get(f"{kind}_received", []) for kind in kinds_}
     if not any(received.values()):
         return {"counters": None, "output_still_s": None}
 
     def sums(suffix: str, value: Callable[[Series], float]) -> float:
-        return sum(value(one) for kind in EVENT_TYPES for one in by_name.get(f"{kind}_{suffix}", ()))
+        return sum(value(one) for kind in kinds_ for one in by_name.get(f"{kind}_{suffix}", ()))
 
     def recent(one: Series) -> float:
         return _increase(one, now, _RATE_S)
@@ -202,7 +215,8 @@ def _counted(found: Iterable[Series] | None, ids: set[str], now: datetime) -> di
         invalid=sums("invalid", recent),
         valid=sums("valid", recent),
         dead_lettered=sums("dead_lettered", recent),
-        by_type={kind: kinds(kind) for kind in EVENT_TYPES},
+        by_type={kind: kinds(kind) for kind in kinds_},
+        causes={cause: count for cause in CAUSES if (count := sums(cause, recent)) > 0},
         received_total=sums("received", _newest),
         accounted_total=sum(sums(name, _newest) for name in accounted),
         received_before=sums("received", lambda one: _value_at(one, before)) if old_enough else None,
@@ -210,7 +224,7 @@ def _counted(found: Iterable[Series] | None, ids: set[str], now: datetime) -> di
         if old_enough
         else None,
     )
-    valid = [one for kind in EVENT_TYPES for one in by_name.get(f"{kind}_valid", ())]
+    valid = [one for kind in kinds_ for one in by_name.get(f"{kind}_valid", ())]
     return {"counters": counters, "output_still_s": min((_still(one, now) for one in valid), default=None)}
 
 

@@ -5,7 +5,8 @@ Everything may be missing: None means that nobody could measure it, never zero.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pipeline.jobs import Job, current
@@ -49,6 +50,7 @@ class Counters:
     valid: float
     dead_lettered: float
     by_type: dict[str, tuple[float, float]]  # event type -> (received, invalid)
+    causes: Mapping[str, float] = field(default_factory=dict)  # root cause -> invalid; empty when not counted
     received_before: float | None = None
     accounted_before: float | None = None
     received_total: float | None = None

@@ -30,6 +30,10 @@ CAUSE_IDS: Final = {
     VALID_TODAY: "valid_today",
 }
 
+# The four of the runbook, as the pipeline's counters name them.
+CAUSES: Final = tuple(name for cause, name in CAUSE_IDS.items() if cause != VALID_TODAY)
+CAUSE_WORDS: Final = {name: cause for cause, name in CAUSE_IDS.items()}
+
 _CAUSES: Final = {
     "required": MISSING_FIELD,
     "type": SCHEMA_CHANGE,

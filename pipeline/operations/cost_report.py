@@ -216,14 +216,17 @@ def _verdict(
     findings: list[Finding],
     exported: Exported,
 ) -> str:
-    """The cause first: a budget that is over, else a day far above normal, else how it stands."""
-    leak = next((f" {f.text}" for f in findings if f.id in LEAKS), "")
-    spike = next((f.text for f in findings if f.id == "cost_spike"), "")
+    """The trouble and its cause in the first sentence: a budget that is over, a day far above normal, a leak."""
+    stands = _stands(ctx, budgets, limit, exported)
     over = any((_ratio(report, limit) or 0) >= 1 for report in budgets)
-    if spike and not over:
-        return f"{spike}{leak}"
-    first = _stands(ctx, budgets, limit, exported)
-    return f"{first}{' ' if spike else ''}{spike}{leak}"
+    spike = next((f.text for f in findings if f.id == "cost_spike"), "")
+    leak = next((f"{f.text[:1].lower()}{f.text[1:]}" for f in findings if f.id in LEAKS), "")
+    trouble = [text.rstrip(".") for text in (stands if over else "", spike, leak) if text]
+    if not trouble:
+        return stands
+    first = "; ".join(trouble)
+    rest = "" if over or spike else f" {stands}"
+    return f"{first[:1].upper()}{first[1:]}.{rest}"
 
 
 def _stands(ctx: Context, budgets: list[BudgetReport], limit: float | None, exported: Exported) -> str:

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from pipeline.background import Background, silent_issue
 from pipeline.background import findings as past_findings
+from pipeline.bottleneck import BEHIND_S, Bottleneck, bottleneck
 from pipeline.causes import Issue, in_short, issue_type, stop_reason
 from pipeline.gather import measure
 from pipeline.gather_background import background
+from pipeline.gather_speed import SpeedGauge
 from pipeline.measurements import Measurements
 from pipeline.operations.base import Context, ReadOperation
 from pipeline.report import (
@@ -30,6 +32,7 @@ from pipeline.report import (
 from pipeline.rules import DEFAULT, Thresholds, deletion_at, deletion_words, facts, rate_finding
 
 _SOON_S: Final = 2 * 86400  # a deletion further off is told, but not in the first sentence
+_REASON: Final = 120  # characters of a log line in the first sentence
 _BACKLOG_S: Final = 120  # younger than this, what waits is on its way and no backlog
 
 
@@ -47,11 +50,22 @@ class Health(ReadOperation):
         # Where Monitoring does not answer now, its past would only make a person wait.
         if measured.backlog is not None or measured.system_lag_s is not None:
             past = background(ctx.clients, ctx.pipeline, now, ctx.deadline_s)
-        return report(ctx.pipeline.name, measured, past=past)
+        return report(ctx.pipeline.name, measured, past=past, held=_held(ctx, measured))
+
+
+def _held(ctx: Context, m: Measurements) -> Bottleneck | None:
+    """What holds a running pipeline back; asked only where it is behind, so that a healthy one costs nothing."""
+    if m.job is None or not m.job.running or (m.system_lag_s or 0.0) < BEHIND_S:
+        return None
+    return bottleneck(SpeedGauge(ctx.clients, ctx.pipeline, m, ctx.deadline_s).speed())
 
 
 def report(
-    pipeline: str, m: Measurements, limits: Thresholds = DEFAULT, past: Background | None = None
+    pipeline: str,
+    m: Measurements,
+    limits: Thresholds = DEFAULT,
+    past: Background | None = None,
+    held: Bottleneck | None = None,
 ) -> Report:
     """The report of one look at a pipeline (pure)."""
     known = {fact.id: fact for fact in facts(m, limits)}
@@ -61,7 +75,7 @@ def report(
         *_state(m, known),
         *seen,
         *_errors(m, known, limits),
-        *_speed(m, known),
+        *_speed(m, known, held),
         *_waiting(m, known, limits),
         *_dead_letters(m),
         *(
@@ -81,14 +95,14 @@ def report(
         operation="pipeline.health",
         pipeline=pipeline,
         title=f"Health of {pipeline}",
-        verdict=_verdict(pipeline, m, known, severity, issue, found),
+        verdict=_verdict(pipeline, m, known, severity, issue, found, held),
         severity=severity,
         as_of=m.now,
         findings=tuple(found),
         tables=_tables(m),
-        next=_next(known, m, severity),
+        next=_next(known, m, severity, held),
         facts=tuple(known.values()),
-        data=_data(m, issue),
+        data=_data(m, issue, held),
     )
 
 
@@ -143,7 +157,7 @@ def _errors(m: Measurements, known: Mapping[str, Fact], limits: Thresholds) -> l
     return [Finding(name, severity, _sentence(fact.text), evidence)]
 
 
-def _speed(m: Measurements, known: Mapping[str, Fact]) -> list[Finding]:
+def _speed(m: Measurements, known: Mapping[str, Fact], held: Bottleneck | None) -> list[Finding]:
     if m.job is None or not m.job.running:
         return []
     evidence = tuple(
@@ -154,10 +168,17 @@ def _speed(m: Measurements, known: Mapping[str, Fact]) -> list[Finding]:
     fact = known["degraded"]
     if not evidence:
         return [Finding("unknown", "unknown", "Lag and freshness unknown: no data for them.")]
+    down = known["down"].on
+    level: Severity = "warning" if fact.on else "info"
+    why = [] if held is None or down else [Finding(held.kind, level, _sentence(_by(held)), held.evidence)]
     if fact.on:
-        return [Finding("degraded", "warning", f"Degraded: {fact.text}.", evidence)]
+        return [*why, Finding("degraded", "warning", f"Degraded: {fact.text}.", evidence)]
     parts = [f"{one.what} {duration(float(one.value or 0))}" for one in evidence]
-    return [Finding("lag", "ok" if fact.on is False else "info", _sentence(", ".join(parts)), evidence)]
+    return [*why, Finding("lag", "ok" if fact.on is False else "info", _sentence(", ".join(parts)), evidence)]
+
+
+def _by(held: Bottleneck) -> str:
+    return f"held back by {held.text}"
 
 
 def _waiting(m: Measurements, known: Mapping[str, Fact], limits: Thresholds) -> list[Finding]:
@@ -205,34 +226,46 @@ def _verdict(
     severity: Severity,
     issue: Issue | None,
     found: list[Finding],
+    held: Bottleneck | None,
 ) -> str:
     waiting = f"; {plural(m.backlog, 'message waits', 'messages wait')}" if m.backlog else ""
     if known["down"].on:
-        at_stake = deletion_at(m)
-        soon = at_stake is not None and (at_stake[0] - m.now).total_seconds() <= _SOON_S
-        tail = f"; {deletion_words(*at_stake, m.now)}" if at_stake and soon else ""
-        cause = f" ({issue.type} issue)" if issue else ""
-        return f"{pipeline} is down{cause}: {known['down'].text}{waiting}{tail}."
-    rate = known["error_rate"].value
-    parts = [
-        f.text.rstrip(".") for f in found if f.severity == severity and f.severity in ("critical", "warning")
-    ]
+        return _down(pipeline, m, known, issue, waiting)
     if severity in ("critical", "warning"):
+        parts = [f.text.rstrip(".") for f in found if f.severity == severity]
         word = "in serious trouble" if severity == "critical" else "in trouble"
-        kind = f" ({issue.type} issue)" if issue else ""
-        return (
-            f"{pipeline} is {word}{kind}: {_lower(parts[0])}{waiting if 'waiting' not in parts[0] else ''}."
-        )
+        told = waiting if any(f.id == "backlog" for f in found) and "waiting" not in parts[0] else ""
+        return f"{pipeline} is {word}{_kind(issue)}: {_lower(parts[0])}{told}."
     if severity == "unknown":
         reasons = [f.text.rstrip(".") for f in found if f.severity == "unknown"]
         return f"{pipeline} cannot be judged: {_lower(reasons[0]) if reasons else known['healthy'].text}."
     if m.job is not None and m.job.starting:
         return f"{pipeline} is starting: {known['down'].text}{waiting}."
+    rate = known["error_rate"].value
     errors = f", {percent(rate)} errors" if rate is not None else ", too few events for an error rate"
     behind = f", newest data {duration(m.watermark_age_s)} behind" if m.watermark_age_s is not None else ""
+    by = f", {_by(held)}" if held is not None else ""
     letters = m.dead_letters.count if m.dead_letters else 0
     dead = f"; {plural(letters, 'dead letter')} to look at" if letters else ""
-    return f"{pipeline} is running{errors}{behind}{dead}."
+    return f"{pipeline} is running{errors}{behind}{by}{dead}."
+
+
+def _down(
+    pipeline: str, m: Measurements, known: Mapping[str, Fact], issue: Issue | None, waiting: str
+) -> str:
+    """What stopped, what the logs say of it, what waits, and when data is lost."""
+    at_stake, reason, text = deletion_at(m), stop_reason(m.errors), known["down"].text
+    soon = at_stake is not None and (at_stake[0] - m.now).total_seconds() <= _SOON_S
+    tail = f"; {deletion_words(*at_stake, m.now)}" if at_stake and soon else ""
+    why = f" ({in_short(reason.example, _REASON)})" if reason else ""
+    told = "" if "waiting" in text else waiting
+    return f"{pipeline} is down{_kind(issue)}: {text}{why}{told}{tail}."
+
+
+def _kind(issue: Issue | None) -> str:
+    if issue is None:
+        return ""
+    return f" ({issue.type} issue, {issue.cause})" if issue.cause else f" ({issue.type} issue)"
 
 
 def _tables(m: Measurements) -> tuple[Table, ...]:
@@ -252,7 +285,9 @@ def _tables(m: Measurements) -> tuple[Table, ...]:
     return tuple(out)
 
 
-def _next(known: Mapping[str, Fact], m: Measurements, severity: Severity) -> tuple[NextStep, ...]:
+def _next(
+    known: Mapping[str, Fact], m: Measurements, severity: Severity, held: Bottleneck | None
+) -> tuple[NextStep, ...]:
     steps: list[NextStep] = []
     if known["down"].on:
         steps += [
@@ -265,16 +300,27 @@ def _next(known: Mapping[str, Fact], m: Measurements, severity: Severity) -> tup
         steps.append(NextStep("Look at dead letters", "dlq.peek"))
     if (known["error_rate"].value or 0) > DEFAULT.error_warning:
         steps.append(NextStep("Find the root cause", "pipeline.quality"))
+    if held is not None:
+        steps.append(NextStep("See where the time goes", "pipeline.perf"))
     if known["doubled_job"].on:
         steps.append(NextStep("Look at the jobs", "pipeline.jobs"))
     return tuple(steps)
 
 
 # What the bot and scripts read beside the facts; names are part of the outside shape.
-_DATA_KEYS: Final = ("jobs", "queues", "backlog", "deletion_at", "issue_type", "lag")
+_DATA_KEYS: Final = (
+    "jobs",
+    "queues",
+    "backlog",
+    "deletion_at",
+    "issue_type",
+    "lag",
+    "root_cause",
+    "bottleneck",
+)
 
 
-def _data(m: Measurements, issue: Issue | None) -> dict[str, Any]:
+def _data(m: Measurements, issue: Issue | None, held: Bottleneck | None) -> dict[str, Any]:
     at_stake = deletion_at(m)
     values: tuple[Any, ...] = (
         [{"id": j.id, "name": j.name, "state": j.state} for j in (m.jobs or ())[:10]],
@@ -283,6 +329,8 @@ def _data(m: Measurements, issue: Issue | None) -> dict[str, Any]:
         at_stake[0].isoformat().replace("+00:00", "Z") if at_stake else None,
         issue.type if issue else None,
         {"system_lag_s": m.system_lag_s, "watermark_age_s": m.watermark_age_s},
+        issue.cause if issue and issue.cause else None,
+        {"kind": held.kind, "stage": held.stage.name} if held else None,
     )
     return dict(zip(_DATA_KEYS, values, strict=True))
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from pipeline.bottleneck import Bottleneck, Speed, Stage, bottleneck
-from pipeline.errors import PipelineError
-from pipeline.gather import error_groups, measure
-from pipeline.measurements import Gap, LogError, Measurements
+from pipeline.bottleneck import Bottleneck, Speed, bottleneck
+from pipeline.gather import measure
+from pipeline.gather_speed import FRESH_S, SpeedGauge
+from pipeline.measurements import Gap, Measurements
 from pipeline.operations.base import Context, ReadOperation
 from pipeline.report import (
     Evidence,
@@ -31,12 +30,6 @@ from pipeline.rules import facts
 if TYPE_CHECKING:
     from pipeline.google.metrics import Series
 
-_HOUR_S: Final = 3600.0
-_WINDOW_S: Final = 75 * 60.0
-_FRESH_S: Final = 300.0
-_USUAL_S: Final = 30.0
-_LOGS: Final = 200
-
 
 class Perf(ReadOperation):
     """Lag by stage, backlog, workers and sinks; names the bottleneck, or says that there is none."""
@@ -48,10 +41,10 @@ class Perf(ReadOperation):
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
         now = ctx.now()
         measured = measure(ctx.clients, ctx.pipeline, now, ctx.deadline_s, with_logs=False)
-        asked = _Asked(ctx, measured, now)
-        speed = asked.speed()
-        rates = asked.rates()
-        return report(ctx.pipeline.name, measured, speed, rates, asked.gaps)
+        gauge = SpeedGauge(ctx.clients, ctx.pipeline, measured, ctx.deadline_s)
+        speed = gauge.speed()
+        rates = _rates(gauge, now)
+        return report(ctx.pipeline.name, measured, speed, rates, [*measured.gaps, *gauge.gaps])
 
 
 def report(
@@ -160,115 +153,16 @@ def _next(down: Fact, found: Bottleneck | None) -> tuple[NextStep, ...]:
     return (NextStep("Set the worker range", "pipeline.scale"), logs) if found.kind == "workers" else (logs,)
 
 
-class _Asked:
-    """The questions to Monitoring and Logging; what does not answer becomes a gap."""
+def _rates(gauge: SpeedGauge, now: datetime) -> tuple[tuple[str, float], ...]:
+    """Elements of each transform and rows into BigQuery, per second over five minutes."""
 
-    def __init__(self, ctx: Context, measured: Measurements, now: datetime) -> None:
-        self.gaps: list[Gap] = list(measured.gaps)
-        self._ctx, self._now = ctx, now
-        self._ids = {job.id for job in measured.jobs or () if not job.ended}
-        self._backlog = measured.backlog
+    def rate(one: Series) -> float:
+        begin = now - timedelta(seconds=FRESH_S)
+        return sum(point.value for point in one.points if point.at > begin) / FRESH_S
 
-    def speed(self) -> Speed:
-        with ThreadPoolExecutor(max_workers=5, thread_name_prefix="perf") as pool:
-            stages = pool.submit(self._series, "per_stage_system_lag")
-            busy = pool.submit(self._newest, "aggregated_worker_utilization")
-            workers = pool.submit(self._newest, "active_worker_instances")
-            most = pool.submit(self._newest, "max_worker_instances_limit")
-            warnings = pool.submit(self._warnings)
-        return Speed(
-            now=self._now,
-            stages=tuple(_stages(stages.result(), self._now)),
-            utilisation=busy.result(),
-            workers=_whole(workers.result()),
-            most_workers=_whole(most.result()),
-            backlog=self._backlog,
-            warnings=warnings.result(),
-        )
-
-    def rates(self) -> tuple[tuple[str, float], ...]:
-        """Elements of each transform and rows into BigQuery, per second over five minutes."""
-        out = [
-            (one.labels.get("ptransform", "elements"), self._rate(one))
-            for one in self._series("elements_produced_count", _FRESH_S)
-        ]
-        out += [
-            ("rows into BigQuery", self._rate(one)) for one in self._series("bigquery/write_count", _FRESH_S)
-        ]
-        return tuple(out)
-
-    def _rate(self, one: Series) -> float:
-        begin = self._now - timedelta(seconds=_FRESH_S)
-        return sum(point.value for point in one.points if point.at > begin) / _FRESH_S
-
-    def _series(self, metric: str, window_s: float = _WINDOW_S) -> tuple[Series, ...]:
-        from pipeline.google import metrics
-
-        ctx = self._ctx
-        try:
-            found = metrics.job_series(
-                ctx.clients,
-                ctx.pipeline.project,
-                ctx.pipeline.job_name,
-                metric,
-                self._now,
-                window_s,
-                ctx.deadline_s,
-            )
-        except PipelineError as error:
-            self.gaps.append(Gap(metric.replace("_", " "), str(error)))
-            return ()
-        return tuple(one for one in found if not self._ids or one.labels.get("job_id", "") in self._ids)
-
-    def _newest(self, metric: str) -> float | None:
-        fresh = [
-            s.last.value
-            for s in self._series(metric, _FRESH_S)
-            if (self._now - s.last.at).total_seconds() <= _FRESH_S
-        ]
-        return max(fresh) if fresh else None
-
-    def _warnings(self) -> tuple[LogError, ...]:
-        from pipeline.google.logs import log_lines
-
-        since = self._now - timedelta(minutes=30)
-        try:
-            lines = log_lines(
-                self._ctx.clients,
-                self._ctx.pipeline,
-                since=since,
-                until=self._now,
-                limit=_LOGS,
-                severity="WARNING",
-            )
-        except PipelineError as error:
-            self.gaps.append(Gap("logs", str(error)))
-            return ()
-        return error_groups(lines)
-
-
-def _stages(found: Iterable[Series], now: datetime) -> Iterable[Stage]:
-    for one in found:
-        if (now - one.last.at).total_seconds() > _FRESH_S:
-            continue
-        before = one.at(now - timedelta(seconds=_HOUR_S))
-        yield Stage(
-            name=one.labels.get("stage", "unnamed"),
-            lag_s=one.last.value,
-            before_s=before.value if before else None,
-            since=_since(one),
-        )
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
-
-
-def _since(one: Series) -> datetime | None:
-    """Since when the stage has been behind more than usual, without a break."""
-    since = None
-    for point in reversed(one.points):
-        if point.value < _USUAL_S:
-            break
-        since = point.at
-    return since
+    out = [
+        (one.labels.get("ptransform", "elements"), rate(one))
+        for one in gauge.series("elements_produced_count", FRESH_S)
+    ]
+    out += [("rows into BigQuery", rate(one)) for one in gauge.series("bigquery/write_count", FRESH_S)]
+    return tuple(out)

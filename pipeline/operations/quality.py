@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.causes import root_cause
 from pipeline.deadletters import Held, causes, groups
 from pipeline.envelope import revalidate
 from pipeline.errors import PipelineError
@@ -14,7 +15,7 @@ from pipeline.gather import measure
 from pipeline.measurements import Counters, Measurements
 from pipeline.operations.base import Context, Param, ReadOperation
 from pipeline.operations.dlq import sample
-from pipeline.quality import CAUSE_IDS, VALID_TODAY, cause_of_event, main_cause, rule_key
+from pipeline.quality import CAUSE_IDS, CAUSE_WORDS, VALID_TODAY, cause_of_event, main_cause, rule_key
 from pipeline.report import (
     Evidence,
     Finding,
@@ -43,6 +44,8 @@ class Quality(ReadOperation):
         now = ctx.now()
         measured = measure(ctx.clients, ctx.pipeline, now, ctx.deadline_s, with_logs=False)
         findings = [_rate(measured)]
+        now_cause = root_cause(measured.counters) if measured.counters else ""
+        findings += _now(measured, now_cause)
         by_cause: Counter[str] = Counter()
         tables: list[Table] = [_types(measured.counters)] if measured.counters else []
         try:
@@ -58,14 +61,17 @@ class Quality(ReadOperation):
             operation=self.name,
             pipeline=ctx.pipeline.name,
             title=f"Data quality of {ctx.pipeline.name}",
-            verdict=_verdict(ctx.pipeline.name, findings[0], by_cause),
+            verdict=_verdict(ctx.pipeline.name, findings[0], by_cause, now_cause),
             severity=worst(finding.severity for finding in findings),
             as_of=now,
             findings=tuple(findings),
             tables=tuple(tables),
             next=(NextStep("Look at dead letters", "dlq.peek"),) if by_cause else (),
             facts=(rate, critical, data_loss(measured)),
-            data={"causes": dict(by_cause), "root_cause": main_cause(_open(by_cause))},
+            data={
+                "causes": dict(by_cause),
+                "root_cause": CAUSE_WORDS.get(now_cause) or main_cause(_open(by_cause)),
+            },
         )
 
 
@@ -81,6 +87,18 @@ def _rate(m: Measurements) -> Finding:
         Evidence("invalid in 5 min", counters.invalid, "events", m.now),
     )
     return Finding(name, severity, f"{fact.text[:1].upper()}{fact.text[1:]}.", evidence)
+
+
+def _now(m: Measurements, cause: str) -> list[Finding]:
+    """The root cause of what is refused now; the queue may be full of older trouble."""
+    if not cause or m.counters is None:
+        return []
+    counted = sorted(m.counters.causes.items(), key=lambda item: (-item[1], item[0]))
+    told = ", ".join(f"{CAUSE_WORDS[name]} {number(count)}" for name, count in counted)
+    evidence = tuple(
+        Evidence(f"{CAUSE_WORDS[name]} in 5 min", count, "events", m.now) for name, count in counted
+    )
+    return [Finding(cause, "info", f"Refused in the last 5 min, by root cause: {told}.", evidence)]
 
 
 def _causes(by_cause: Counter[str], seen: int) -> list[Finding]:
@@ -127,10 +145,11 @@ def _open(by_cause: Counter[str]) -> dict[str, int]:
     return {cause: count for cause, count in by_cause.items() if cause != VALID_TODAY}
 
 
-def _verdict(pipeline: str, rate: Finding, by_cause: Counter[str]) -> str:
+def _verdict(pipeline: str, rate: Finding, by_cause: Counter[str], now_cause: str) -> str:
     cause = main_cause(_open(by_cause))
     if rate.severity in ("warning", "critical"):
         why = f"; the dead letters point to: {cause}" if cause else ""
+        why = f"; root cause: {CAUSE_WORDS[now_cause]}" if now_cause else why
         return f"{pipeline}: {rate.text[:1].lower()}{rate.text[1:-1]}{why}."
     if rate.severity == "ok":
         text = f"{pipeline} keeps its quality: {rate.text[:-1]}"

@@ -5,7 +5,9 @@ message is read; then exactly one of valid (accepted for the sinks), dead_letter
 them; ``invalid`` are those of these that broke a rule) and duplicates.  What a sink refuses later
 was valid and is counted apart (``sink_failed``), so that nothing counts twice.  ``late`` and
 ``missed_window`` are parts of valid, as is ``load_test``.  ``settled`` are valid ones whose row is in the raw
-table, or a dead letter for it.
+table, or a dead letter for it.  Each invalid one is counted under its root cause too
+(``{click,...}_{schema_change,new_required_field,invalid_format,rule_violation}``), so that whoever watches
+knows the cause without reading a dead letter.
 
 Beam's streaming DirectRunner does not show counters while it runs, so a local run also writes them
 on a board of its own process, from which its heartbeat reads.
@@ -20,6 +22,8 @@ from typing import Final
 
 from apache_beam.metrics import Metrics
 
+from pipeline.quality import CAUSES
+
 NAMESPACE: Final = "streamwatch"
 KINDS: Final = ("click", "transaction", "stock", "unknown")
 MEASURES: Final = (
@@ -33,6 +37,8 @@ MEASURES: Final = (
     "load_test",
     "sink_failed",
     "settled",
+    # of the invalid ones, by the root cause that their broken rules point to
+    *CAUSES,
 )
 
 

@@ -9,7 +9,7 @@ import apache_beam as beam
 from apache_beam.io.gcp.pubsub import PubsubMessage
 
 from pipeline.events import Invalid, Valid, Violation, validate
-from pipeline.quality import rule_key
+from pipeline.quality import CAUSE_IDS, cause_of_event, rule_key
 from pipeline.streaming.counting import KINDS
 from pipeline.streaming.messages import Message, identity, stated
 from pipeline.streaming.steps import DEAD, VALID, Frame, Step
@@ -40,6 +40,8 @@ class _Validate(Step):
             return ((key, message),)
         self.tally.add(message.event_type, "invalid")
         self.tally.add(message.event_type, "dead_lettered")
+        root = cause_of_event(outcome.violations, outcome.unknown_fields)
+        self.tally.add(message.event_type, CAUSE_IDS[root])
         error_text = summary(outcome.violations)
         return (self.dead(message, error_text, stage=self.stage, violations=outcome.violations),)
 

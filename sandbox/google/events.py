@@ -27,6 +27,8 @@ TEXT_FIELDS = {
     "stock": ("product_id", "warehouse_id"),
 }
 
+ROOT_CAUSES = ("schema_change", "new_required_field", "invalid_format", "rule_violation")
+
 Event = dict[str, Any]
 
 
@@ -58,6 +60,20 @@ def violations_of(data: bytes) -> tuple[str, list[Violation]]:
         if (problem := _text_problem(event, name)) is not None
     ]
     return str(kind), found + _RULES[kind](event)
+
+
+def root_cause(data: bytes, found: list[Violation]) -> str:
+    """Which of the four root causes what is wrong with a message points to, the most structural first."""
+    rules = {violation.rule for violation in found}
+    if "json" in rules:
+        return "invalid_format"
+    if "type" in rules or any(v.field == "event_type" for v in found):
+        return "schema_change"
+    if "required" in rules:
+        event = json.loads(data)
+        known = good_event(str(event["event_type"]), 0.0, Random(0))
+        return "schema_change" if set(event) - set(known) - {"event_id"} else "new_required_field"
+    return "invalid_format" if rules & {"format", "empty"} else "rule_violation"
 
 
 def _text_problem(event: Event, name: str) -> Violation | None:

@@ -12,7 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from sandbox.google.events import TEXT_FIELDS, dead_letter_for, envelope, violations_of
+from sandbox.google.events import (
+    ROOT_CAUSES,
+    TEXT_FIELDS,
+    dead_letter_for,
+    envelope,
+    root_cause,
+    violations_of,
+)
 from sandbox.google.jobs import Job
 from sandbox.google.logs import LogBook
 from sandbox.google.pipelines import LaneSpec, PipelineSpec
@@ -190,6 +197,8 @@ class Flow:
     def _emit(self, fault: str, lane: Lane, at: float, job: Job) -> None:
         self.emitted += 1
         self._count(job, lane.spec.event_type, "dead_lettered", 1)
+        if fault in ROOT_CAUSES:
+            self._count(job, lane.spec.event_type, fault, 1)
         if self.emitted > MAX_REAL_DEAD_LETTERS:
             self.unmaterialised += 1
             return
@@ -220,6 +229,7 @@ class Flow:
             self._count(job, counted, "duplicates", 1)
         elif violations:
             self._count(job, counted, "dead_lettered", 1)
+            self._count(job, counted, root_cause(message.data, violations), 1)
             stage = "parse" if violations[0].rule == "json" else "validate"
             body = envelope(
                 message.data,
@@ -264,7 +274,10 @@ class Flow:
 
 
 def whole_counters(values: Mapping[tuple[str, str], float]) -> dict[str, int]:
-    """Beam counters of one job, `{type}_{received,valid,invalid,dead_lettered,duplicates}`; they add up."""
+    """Beam counters of one job, `{type}_{received,valid,invalid,dead_lettered,duplicates}`; they add up.
+
+    Of the invalid ones there is one more for each root cause that occurred.
+    """
     out: dict[str, int] = {}
     for kind in sorted({kind for kind, _ in values}):
         parts = {result: int(values.get((kind, result), 0.0)) for result in RESULTS}
@@ -272,6 +285,8 @@ def whole_counters(values: Mapping[tuple[str, str], float]) -> dict[str, int]:
         out[f"{kind}_valid"] = parts["valid"]
         out[f"{kind}_invalid"] = out[f"{kind}_dead_lettered"] = parts["dead_lettered"]
         out[f"{kind}_duplicates"] = parts["duplicates"]
+        causes = ((cause, int(values.get((kind, cause), 0.0))) for cause in ROOT_CAUSES)
+        out |= {f"{kind}_{cause}": count for cause, count in causes if count}
     return out
 
 

@@ -33,7 +33,12 @@ def test_a_dead_letter_keeps_bytes_attributes_violations_and_stage(tmp_path: Pat
     assert envelope["code_version"] == "test-1"
     assert envelope["first_failed_at"] == "2026-03-01T12:00:00Z"
     assert envelope["replay_count"] == 2
-    assert out.counts == {"click_received": 1, "click_invalid": 1, "click_dead_lettered": 1}
+    assert out.counts == {
+        "click_received": 1,
+        "click_invalid": 1,
+        "click_dead_lettered": 1,
+        "click_schema_change": 1,
+    }
 
 
 @given(st.binary(max_size=300), st.dictionaries(st.text(max_size=20), st.text(max_size=50), max_size=4))
