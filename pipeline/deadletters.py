@@ -19,12 +19,13 @@ REPLAY_CAP: Final = 3
 # Windows close this long after their end; what is older is valid, but misses its window.
 ALLOWED_LATENESS: Final = timedelta(hours=1)
 
-Fate = Literal["replay", "invalid", "sink", "capped", "no topic", "other rule", "came back"]
+Fate = Literal["replay", "rewrite", "invalid", "sink", "capped", "no topic", "other rule", "came back"]
 
 FATES: Final[dict[Fate, str]] = {
     "replay": "would go back",
+    "rewrite": "would be written again to the sink that refused it",
     "invalid": "would fail again",
-    "sink": "failed in a sink; stays (a sink's dead letters are never sent to the topic)",
+    "sink": "failed in a sink and cannot be written again there; stays (never sent to the topic)",
     "capped": f"was replayed {REPLAY_CAP} times already; stays",
     "no topic": "has no topic to go to; stays",
     "other rule": "is not meant by --rule; stays",
@@ -47,6 +48,7 @@ class Decision:
 
     fate: Fate
     topic: str = ""
+    sink: str = ""  # "bigquery:TABLE" or "bigtable:TABLE", of what is written again
     reasons: tuple[str, ...] = ()
     event_time: datetime | None = None
 
@@ -57,13 +59,21 @@ class Preview:
 
     fates: Counter[Fate] = field(default_factory=Counter)
     topics: Counter[str] = field(default_factory=Counter)
+    sinks: Counter[str] = field(default_factory=Counter)
     failing_rules: Counter[str] = field(default_factory=Counter)
     late: int = 0
     late_days: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def going(self) -> int:
+        """How many leave the queue: back to a topic, or into the sink that refused them."""
+        return self.fates["replay"] + self.fates["rewrite"]
+
     def add(self, decision: Decision, now: datetime) -> None:
         self.fates[decision.fate] += 1
         self.failing_rules.update(decision.reasons)
+        if decision.sink:
+            self.sinks[decision.sink] += 1
         if decision.fate != "replay":
             return
         self.topics[decision.topic] += 1
@@ -73,11 +83,15 @@ class Preview:
 
 
 def decide(letter: DeadLetter, pipeline: Pipeline, rule: str | None) -> Decision:
-    """RULES "Operations at 03:10", Replay: only what passes the pipeline's own validator goes back."""
+    """RULES "Operations at 03:10", Replay: only what passes the pipeline's own validator goes back.
+
+    What a sink refused was valid and is counted: its row goes to that sink and nowhere else.
+    """
     if rule and not letter.breaks(rule):
         return Decision("other rule")
     if letter.of_sink:
-        return Decision("sink")
+        known = _has_sink(pipeline, letter.sink)
+        return Decision("rewrite", sink=letter.sink) if known else Decision("sink")
     if letter.replay_count >= REPLAY_CAP:
         return Decision("capped")
     outcome = revalidate(letter)
@@ -87,6 +101,12 @@ def decide(letter: DeadLetter, pipeline: Pipeline, rule: str | None) -> Decision
     if topic is None:
         return Decision("no topic")
     return Decision("replay", topic=topic, event_time=outcome.event.timestamp)
+
+
+def _has_sink(pipeline: Pipeline, sink: str) -> bool:
+    if sink.startswith("bigquery:"):
+        return bool(pipeline.dataset)
+    return bool(sink and pipeline.bigtable_instance and pipeline.bigtable_table)
 
 
 def groups(held: Sequence[Held], now: datetime) -> Table:

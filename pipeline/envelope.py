@@ -23,6 +23,19 @@ FORWARDED_PREFIX: Final = "CloudPubSubDeadLetter"
 _SOURCE_STAGES: Final = frozenset({"", "validate", "parse", "deduplicate", "enrich"})
 
 
+# The sinks whose dead letters can be written again, by the word that begins their stage.
+_SINKS: Final = frozenset({"bigquery", "bigtable"})
+
+
+@dataclass(frozen=True, slots=True)
+class SinkRow:
+    """The row that a sink refused; ``id`` is the insert id under which it is written again."""
+
+    table: str
+    id: str
+    values: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """One dead letter; ``payload`` and ``attributes`` are the original message's."""
@@ -36,11 +49,18 @@ class DeadLetter:
     first_failed_at: datetime | None = None
     replay_count: int = 0
     code_version: str = ""
+    row: SinkRow | None = None
 
     @property
     def of_sink(self) -> bool:
         """It failed in a sink: the topic is the wrong place for it (RULES "Operations at 03:10")."""
         return self.stage.partition(":")[0] not in _SOURCE_STAGES
+
+    @property
+    def sink(self) -> str:
+        """Where its row is to be written again, "bigquery:TABLE" or "bigtable:TABLE"; empty when nowhere."""
+        kind, _, table = self.stage.partition(":")
+        return self.stage if kind in _SINKS and self.row is not None and self.row.table == table else ""
 
     @property
     def group(self) -> str:
@@ -77,6 +97,7 @@ def read(data: bytes, attributes: Mapping[str, str]) -> DeadLetter:
         first_failed_at=_time(envelope.get("first_failed_at")),
         replay_count=max(_count(envelope.get("replay_count")), _count(original.get("replay_count"))),
         code_version=str(envelope.get("code_version") or ""),
+        row=_row(envelope.get("row")),
     )
 
 
@@ -154,6 +175,15 @@ def _violations(raw: object) -> tuple[Violation, ...]:
         for one in raw
         if isinstance(one, dict)
     )
+
+
+def _row(raw: object) -> SinkRow | None:
+    if not isinstance(raw, dict) or not isinstance(raw.get("values"), dict):
+        return None
+    table, id_ = raw.get("table"), raw.get("id")
+    if not (isinstance(table, str) and table and isinstance(id_, str) and id_):
+        return None
+    return SinkRow(table, id_, raw["values"])
 
 
 def _count(raw: object) -> int:

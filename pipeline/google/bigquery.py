@@ -20,16 +20,15 @@ _BAD_REQUEST: Final = (400, 413)  # wrong, or more than Google takes in one requ
 
 
 class Inserter:
-    """Writes to the tables of one dataset (PROJECT.DATASET); BIGQUERY_EMULATOR_HOST leads elsewhere."""
+    """Writes to the tables of one dataset (PROJECT.DATASET).
 
-    def __init__(self, dataset: str, patience_s: float) -> None:
-        from google.cloud import bigquery
+    Without a ``client`` it makes its own, which BIGQUERY_EMULATOR_HOST leads elsewhere.
+    """
 
+    def __init__(self, dataset: str, patience_s: float, client: Any = None) -> None:
         self.dataset = dataset
         self.patience_s = patience_s
-        project = dataset.partition(".")[0]
-        credentials = _anonymous() if emulated() else None
-        self._client = bigquery.Client(project=project, credentials=credentials)
+        self._client = client if client is not None else _own_client(dataset.partition(".")[0])
 
     def insert(self, table: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[int, str]:
         """Inserts (id, values); the rows that were refused for good, by their place, with the reason.
@@ -92,7 +91,8 @@ def emulated() -> bool:
     return str(_get_bigquery_host()).startswith("http://")
 
 
-def _anonymous() -> Any:
+def _own_client(project: str) -> Any:
     from google.auth.credentials import AnonymousCredentials
+    from google.cloud import bigquery
 
-    return AnonymousCredentials()
+    return bigquery.Client(project=project, credentials=AnonymousCredentials() if emulated() else None)

@@ -3,75 +3,102 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pipeline.errors import Unreachable
+from pipeline.google.calls import repeatable
+from pipeline.google.clients import Clients, GoogleSettings
 from pipeline.google.errors import explained
+from pipeline.tables import FAMILY, Cells
 
-FAMILY: Final = "stats"
 _PASSING: Final = frozenset({4, 8, 10, 14})  # deadline, exhausted, aborted, unavailable
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """Numbers of one row, all at one time: a cell of that column and time is replaced, never added to."""
-
-    key: bytes
-    at: datetime
-    values: Mapping[str, int]
+_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 5.0
 
 
 class StatsTable:
-    """One table, named PROJECT/INSTANCE/TABLE; BIGTABLE_EMULATOR_HOST leads elsewhere."""
+    """One table, named PROJECT/INSTANCE/TABLE.
 
-    def __init__(self, name: str, patience_s: float) -> None:
-        from google.cloud import bigtable
+    Without a ``client`` it makes its own, which BIGTABLE_EMULATOR_HOST leads elsewhere.
+    """
 
-        project, instance, table = name.split("/")
-        self.name = table
-        self.patience_s = patience_s
-        self._client = bigtable.Client(project=project)
-        self._table = self._client.instance(instance).table(table)
+    def __init__(
+        self,
+        name: str,
+        patience_s: float,
+        client: Any = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        project, instance, self.name = name.split("/")
+        self._path = f"projects/{project}/instances/{instance}/tables/{self.name}"
+        self._own = None if client is not None else Clients(_settings())
+        self._client = client if self._own is None else self._own.bigtable
+        self._patience_s = patience_s
+        self._sleep = sleep
 
     def write(self, cells: Sequence[Cells]) -> dict[int, str]:
         """Writes them; those that were refused for good, by their place, with the reason.
 
         PipelineError when the service cannot be reached; the same call may be repeated then.
         """
-        from google.cloud.bigtable.table import DEFAULT_RETRY
-
-        statuses: list[Any] = []
-        with explained("Bigtable", f"writing to {self.name}"):
-            rows = [self._row(one) for one in cells]
-            statuses = self._table.mutate_rows(
-                rows, retry=DEFAULT_RETRY.with_timeout(self.patience_s), timeout=self.patience_s
-            )
-        passing = [status for status in statuses if status.code in _PASSING]
-        if passing:
-            raise Unreachable(
-                f"Bigtable did not take {len(passing)} rows of {self.name}: {passing[0].message}"
-            )
-        return {
-            place: f"{status.message or 'refused'} (code {status.code})"
-            for place, status in enumerate(statuses)
-            if status.code
-        }
+        refused: dict[int, str] = {}
+        waiting = list(range(len(cells)))
+        end, pause = time.monotonic() + self._patience_s, _PAUSE_S
+        while waiting:
+            failed = {waiting[at]: it for at, it in self._attempt([cells[at] for at in waiting]).items()}
+            refused |= {place: _words(it) for place, it in failed.items() if it.code not in _PASSING}
+            waiting = [place for place, it in failed.items() if it.code in _PASSING]
+            if waiting and time.monotonic() + pause > end:
+                raise Unreachable(
+                    f"Bigtable did not take {len(waiting)} rows of {self.name}: {failed[waiting[0]].message}"
+                )
+            if waiting:
+                self._sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+        return refused
 
     def close(self) -> None:
-        self._client.close()
+        if self._own is not None:
+            self._own.close()
 
-    def _row(self, cells: Cells) -> Any:
-        row = self._table.direct_row(cells.key)
-        for column, value in cells.values.items():
-            row.set_cell(FAMILY, column.encode(), value.to_bytes(8, "big", signed=True), timestamp=cells.at)
-        return row
+    def _attempt(self, cells: Sequence[Cells]) -> dict[int, Any]:
+        """The statuses that are not fine, by place."""
+        from google.cloud.bigtable_v2 import types
+
+        request = types.MutateRowsRequest(table_name=self._path)
+        entries = types.MutateRowsRequest.pb(request).entries
+        for one in cells:
+            entry = entries.add(row_key=one.key)
+            micros = round(one.at.timestamp() * 1000) * 1000
+            for column, value in one.values.items():
+                entry.mutations.add().set_cell.MergeFrom(_cell(types, column, micros, value))
+        with explained("Bigtable", f"writing to {self.name}"):
+            answers = self._client.mutate_rows(request=request, **repeatable(self._patience_s))
+            found = [entry for answer in answers for entry in type(answer).pb(answer).entries]
+        return {entry.index: entry.status for entry in found if entry.status.code}
+
+
+def _cell(types: Any, column: str, micros: int, value: int) -> Any:
+    cell = types.Mutation.SetCell(
+        family_name=FAMILY,
+        column_qualifier=column.encode("utf-8", "surrogatepass"),
+        timestamp_micros=micros,
+        value=value.to_bytes(8, "big", signed=True),
+    )
+    return types.Mutation.SetCell.pb(cell)
+
+
+def _words(status: Any) -> str:
+    return f"{status.message or 'refused'} (code {status.code})"
+
+
+def _settings() -> GoogleSettings:
+    return GoogleSettings(bigtable_emulator=os.environ.get("BIGTABLE_EMULATOR_HOST", ""))
 
 
 def emulated() -> bool:
-    """Whether BIGTABLE_EMULATOR_HOST, as Google's client understands it, leads away from Google."""
-    from google.cloud.environment_vars import BIGTABLE_EMULATOR
-
-    return bool(os.environ.get(BIGTABLE_EMULATOR))
+    """Whether BIGTABLE_EMULATOR_HOST leads away from Google."""
+    return bool(os.environ.get("BIGTABLE_EMULATOR_HOST"))

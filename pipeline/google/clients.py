@@ -2,7 +2,7 @@
 
 The address decides what they talk to, nothing else: without settings the real Google Cloud with
 application default credentials; with GOOGLE_API_ENDPOINT one server that speaks every service in
-clear text (the sandbox); with PUBSUB_EMULATOR_HOST Google's Pub/Sub emulator for Pub/Sub; with
+clear text (the sandbox); with PUBSUB_EMULATOR_HOST or BIGTABLE_EMULATOR_HOST Google's emulator for that; with
 GOOGLE_REST_ENDPOINT (or BIGQUERY_EMULATOR_HOST) BigQuery over HTTP there.  Google's
 ``client_options.api_endpoint`` alone would speak TLS to it, hence the injected channel.
 """
@@ -35,6 +35,7 @@ class GoogleSettings:
     region: str = ""
     endpoint: str = ""
     pubsub_emulator: str = ""
+    bigtable_emulator: str = ""
     rest: str = ""  # of what speaks HTTP alone: BigQuery
 
     @classmethod
@@ -46,6 +47,7 @@ class GoogleSettings:
             region=env.get("REGION", ""),
             endpoint=env.get("GOOGLE_API_ENDPOINT", ""),
             pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST", ""),
+            bigtable_emulator=env.get("BIGTABLE_EMULATOR_HOST", ""),
             rest=env.get("GOOGLE_REST_ENDPOINT", "") or env.get("BIGQUERY_EMULATOR_HOST", ""),
         )
         mistakes = [
@@ -53,6 +55,7 @@ class GoogleSettings:
             for name, value in (
                 ("GOOGLE_API_ENDPOINT", found.endpoint),
                 ("PUBSUB_EMULATOR_HOST", found.pubsub_emulator),
+                ("BIGTABLE_EMULATOR_HOST", found.bigtable_emulator),
             )
             if value and not _is_address(value)
         ]
@@ -169,16 +172,11 @@ class Clients:
     def bigquery(self) -> Any:
         """BigQuery; every query names the project that runs it.
 
-        ConfigError when the client is not installed, or Google's other services are elsewhere and
-        nothing says where BigQuery is: then the real one must not be asked by mistake.
+        ConfigError when Google's other services are elsewhere and nothing says where BigQuery is: then the
+        real one must not be asked by mistake.
         """
-        try:
-            from google.cloud import bigquery
-        except ImportError:
-            raise ConfigError(
-                "BigQuery's client is not installed here; install google-cloud-bigquery, or Streamwatch with "
-                "its extra `pipeline`"
-            ) from None
+        from google.cloud import bigquery
+
         project = self.settings.project or "local"
         if self.settings.rest:
             from google.auth.credentials import AnonymousCredentials
@@ -194,6 +192,32 @@ class Clients:
         else:
             client = bigquery.Client(project=project)
         return self._keep(client)
+
+    @cached_property
+    def bigtable(self) -> Any:
+        """Bigtable's rows."""
+        from google.cloud import bigtable_v2
+
+        return self._make(bigtable_v2.BigtableClient, self._bigtable_address)
+
+    @cached_property
+    def bigtable_tables(self) -> Any:
+        """Bigtable's tables: look, create."""
+        from google.cloud import bigtable_admin_v2
+
+        return self._make(bigtable_admin_v2.BaseBigtableTableAdminClient, self._bigtable_address)
+
+    @cached_property
+    def bigtable_instances(self) -> Any:
+        """Bigtable's instances and clusters, which its emulator does not know."""
+        from google.cloud import bigtable_admin_v2
+
+        address = self.settings.endpoint or self.settings.bigtable_emulator
+        return self._make(bigtable_admin_v2.BigtableInstanceAdminClient, address)
+
+    @property
+    def _bigtable_address(self) -> str:
+        return self.settings.bigtable_emulator or self.settings.endpoint
 
     @cached_property
     def publisher(self) -> Any:

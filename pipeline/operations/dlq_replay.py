@@ -2,7 +2,7 @@
 
 Pull, publish the original, wait for the answer, only then acknowledge.  Killed between the last two
 it leaves a message both published and queued: running again publishes it once more, under the same
-``replay_of``, by which it can be told.
+``replay_of``, by which it can be told.  What a sink refused is written to that sink again, under its own id.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOOK_S = 10.0
 
 
 class DlqReplay(ChangeOperation):
-    """Replays dead letters to the topics that they came from."""
+    """Replays dead letters to the topics that they came from, and rows to the sinks that refused them."""
 
     name = "dlq.replay"
     words = ("dlq", "replay")
@@ -68,7 +68,7 @@ class DlqReplay(ChangeOperation):
                     selected.add(one.letter.group)
             arriving = recent_groups(held, now)
             seen = len(held)
-        going = preview.fates["replay"]
+        going = preview.going
         reason, error_rate = _standing(ctx, selected & arriving)
         refusal = None
         if not seen:
@@ -83,9 +83,7 @@ class DlqReplay(ChangeOperation):
             pipeline=ctx.pipeline.name,
             params={"limit": limit, "rule": rule, "canary": canary, "rate": rate, "force": force},
             summary=f"Send {plural(going, 'of the dead letters', 'of the dead letters')} ({seen} looked at) back.",
-            effects=(*effects(preview, name), pace_words(going, canary, rate))
-            if going
-            else effects(preview, name),
+            effects=(*effects(preview, name), *((pace_words(going, canary, rate),) if going else ())),
             warnings=warnings(preview, reason if force else None),
             refusal=refusal,
             risk=Risk.DESTRUCTIVE if force else Risk.CHANGE,
@@ -96,6 +94,7 @@ class DlqReplay(ChangeOperation):
                 "seen": seen,
                 "fates": dict(preview.fates),
                 "topics": dict(preview.topics),
+                "sinks": dict(preview.sinks),
                 "late": preview.late,
                 "late_days": dict(preview.late_days),
                 "failing_rules": dict(preview.failing_rules),

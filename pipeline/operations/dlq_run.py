@@ -1,4 +1,4 @@
-"""The replay itself: pull, publish, wait for the answer, write the ledger, only then acknowledge.
+"""The replay itself: pull, send, wait for the answer, write the ledger, only then acknowledge.
 
 A few go first and are watched; the rest follows at a capped rate; it stops by itself when what it
 sent fails again.  Killed anywhere it loses nothing, and run again it goes on.
@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from pipeline.deadletters import Decision, Fate, decide
-from pipeline.envelope import DeadLetter
-from pipeline.errors import PipelineError, Refused
+from pipeline.errors import PipelineError
 from pipeline.gather import measure
 from pipeline.operations.base import Context, Plan, Progress, ProgressSink
 from pipeline.operations.dlq import guarded, held
+from pipeline.operations.dlq_send import Item, Sender, chunks
 from pipeline.report import clock, number, percent, plural
 from pipeline.rules import DEFAULT, facts
 from pipeline.waiting import looks
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pipeline.google.pubsub import Message
 
 _BATCH: Final = 500
-_BATCH_BYTES: Final = 5_000_000  # Pub/Sub takes 10 MB in one request; attributes come on top
 # Longer than a publish may take (20 s), short enough that a killed run can soon be run again.
 _LEASE_S: Final = 30
 _RENEW_S: Final = 8.0  # leases run on wall time, whatever clock the rules run on
@@ -48,19 +47,13 @@ class Outcome:
     resumed: int = 0  # of these, published by an earlier run of the same plan
     topics: Counter[str] = field(default_factory=Counter)
     stayed: Counter[Fate] = field(default_factory=Counter)
-    refused: int = 0
-    refusal: str = ""
+    sinks: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    refusals: dict[str, str] = field(default_factory=dict)  # the last reason of each topic or sink
     canary: int = 0
     came_back: int = 0
     stopped: str = ""
     notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    message: Message
-    letter: DeadLetter
-    decision: Decision
 
 
 def replay(ctx: Context, plan: Plan, progress: ProgressSink) -> Outcome:
@@ -80,10 +73,11 @@ class _Run:
         self.outcome = Outcome()
         self._ctx, self._plan, self._progress = ctx, plan, progress
         self._project, self._name = ctx.pipeline.project, guarded(ctx).name
+        self._sender = Sender(ctx, plan)
         self._want, self._limit = int(plan.data["going"]), int(plan.params["limit"])
         self._rate = int(plan.params.get("rate") or 0)
         self._canary = min(int(plan.params.get("canary") or 0), self._want)
-        self._waiting: list[_Item] = []  # to be sent
+        self._waiting: list[Item] = []  # to be sent
         self._keep: dict[str, Message] = {}  # to be given back
         self._open: dict[str, Message] = {}  # pulled, not sorted yet
         self._empty, self._renewed = 0, time.monotonic()
@@ -142,7 +136,7 @@ class _Run:
         self._keep.update((id_, message) for id_, message in self._open.items() if id_ in self._keep)
         fresh = [self._item(message) for id_, message in self._open.items() if id_ not in known]
         for item in fresh:
-            if item.decision.fate == "replay":
+            if item.target:
                 self._waiting.append(item)
             else:
                 self._keep[item.message.id] = item.message
@@ -151,57 +145,41 @@ class _Run:
         self._open = {}
         return len(fresh)
 
-    def _item(self, message: Message) -> _Item:
+    def _item(self, message: Message) -> Item:
         letter = held(message).letter
         if letter.attributes.get("replay_id") == self._plan.id:
-            return _Item(message, letter, Decision("came back"))
-        return _Item(message, letter, decide(letter, self._ctx.pipeline, self._plan.params["rule"]))
+            return Item(message, letter, Decision("came back"))
+        return Item(message, letter, decide(letter, self._ctx.pipeline, self._plan.params["rule"]))
 
-    def _send(self, items: Sequence[_Item]) -> None:
-        """Publishes, writes the ledger, acknowledges; what Pub/Sub would not take is kept."""
+    def _send(self, items: Sequence[Item]) -> None:
+        """Sends, writes the ledger, acknowledges; what a topic or sink would not take is kept."""
         from pipeline.google import pubsub
 
         done = self._published_before(items)
-        for topic, chunk in _chunks(items):
+        for target, chunk in chunks(items):
             fresh = [item for item in chunk if item.message.id not in done]
-            sent = self._publish(topic, fresh) if fresh else []
-            self._write_ledger(topic, sent)
+            refused = self._sender.send(fresh)
+            sent = [item for item in fresh if item.message.id not in refused]
+            self._keep_refused(target, fresh, refused)
+            self._write_ledger(target, sent)
             self.outcome.resumed += len(chunk) - len(fresh)
             gone = [*sent, *(item for item in chunk if item.message.id in done)]
-            # Between this line and the next a kill leaves the chunk both published and queued.
-            self._tell(f"{number(len(gone))} stored in {topic}, acknowledging")
+            # Between this line and the next a kill leaves the chunk both sent and queued.
+            self._tell(f"{number(len(gone))} stored in {target}, acknowledging")
             pubsub.acknowledge(self._ctx.clients, self._project, self._name, [item.message for item in gone])
             self.outcome.sent += len(gone)
-            self.outcome.topics[topic] += len(gone)
+            into = self.outcome.sinks if chunk[0].decision.sink else self.outcome.topics
+            into[target] += len(gone)
             self._tell(f"{number(self.outcome.sent)} of {number(self._want)} sent back")
 
-    def _publish(self, topic: str, items: Sequence[_Item]) -> Sequence[_Item]:
-        from pipeline.google import pubsub
-
-        try:
-            originals = [_original(self._plan, item) for item in items]
-            pubsub.publish(self._ctx.clients, self._project, topic, originals)
-        except Refused:
-            return self._one_by_one(topic, items)
-        return items
-
-    def _one_by_one(self, topic: str, items: Sequence[_Item]) -> list[_Item]:
-        """One message that is not allowed must not hold up the others."""
-        from pipeline.google import pubsub
-
-        sent = []
+    def _keep_refused(self, target: str, items: Sequence[Item], refused: Mapping[str, str]) -> None:
         for item in items:
-            try:
-                pubsub.publish(self._ctx.clients, self._project, topic, [_original(self._plan, item)])
-            except Refused as error:
-                self.outcome.refused += 1
-                self.outcome.refusal = error.reason
+            if item.message.id in refused:
                 self._keep[item.message.id] = item.message
-            else:
-                sent.append(item)
-        return sent
+                self.outcome.refused[target] += 1
+                self.outcome.refusals[target] = refused[item.message.id]
 
-    def _published_before(self, items: Sequence[_Item]) -> frozenset[str]:
+    def _published_before(self, items: Sequence[Item]) -> frozenset[str]:
         """Those that an earlier run of this plan published and was killed before it acknowledged them."""
         if self._ctx.history is None:
             return frozenset()
@@ -210,7 +188,7 @@ class _Run:
         except PipelineError:
             return frozenset()  # publishing once more does no harm: the copy can be told
 
-    def _write_ledger(self, topic: str, sent: Sequence[_Item]) -> None:
+    def _write_ledger(self, target: str, sent: Sequence[Item]) -> None:
         """A ledger that cannot be written is told; the messages are out and must be acknowledged."""
         if self._ctx.history is None:
             return
@@ -220,7 +198,7 @@ class _Run:
                 pipeline=self._plan.pipeline,
                 by=self._ctx.requested_by,
                 at=self._ctx.now(),
-                sent=[(item.message.id, topic) for item in sent],
+                sent=[(item.message.id, target) for item in sent],
             )
         except PipelineError as error:
             self._note(f"The ledger of replays is not complete: {error}")
@@ -313,33 +291,3 @@ class _Run:
 
     def _tell(self, text: str) -> None:
         self._progress(Progress(text, self.outcome.sent, self._want))
-
-
-def _original(plan: Plan, item: _Item) -> tuple[bytes, dict[str, str]]:
-    """The original bytes and attributes, stamped so that a copy can be told."""
-    return item.letter.payload, {
-        **item.letter.attributes,
-        "replay_of": item.message.id,
-        "replay_id": plan.id,
-        "replay_count": str(item.letter.replay_count + 1),
-    }
-
-
-def _chunks(items: Sequence[_Item]) -> list[tuple[str, list[_Item]]]:
-    """By topic, and small enough for one request."""
-    chunks: list[tuple[str, list[_Item]]] = []
-    by_topic: dict[str, list[_Item]] = {}
-    for item in items:
-        by_topic.setdefault(item.decision.topic, []).append(item)
-    for topic, members in by_topic.items():
-        chunk: list[_Item] = []
-        size = 0
-        for item in members:
-            length = len(item.letter.payload) + 1000
-            if chunk and size + length > _BATCH_BYTES:
-                chunks.append((topic, chunk))
-                chunk, size = [], 0
-            chunk.append(item)
-            size += length
-        chunks.append((topic, chunk))
-    return chunks

@@ -17,14 +17,25 @@ def effects(preview: Preview, name: str) -> tuple[str, ...]:
     lines = [
         f"{plural(count, 'message')} to topic {topic}" for topic, count in sorted(preview.topics.items())
     ]
+    lines += [
+        f"{plural(count, 'row')} to {sink_words(sink)}, under their own ids, and not to a topic"
+        for sink, count in sorted(preview.sinks.items())
+    ]
     for fate, words in FATES.items():
-        if fate != "replay" and preview.fates[fate]:
+        if fate not in ("replay", "rewrite") and preview.fates[fate]:
             lines.append(f"{number(preview.fates[fate])}: {words}")
     lines += [
         f"would fail again by {rule}: {number(count)}" for rule, count in preview.failing_rules.most_common(8)
     ]
-    lines.append(f"Each is published first and acknowledged in {name} only after Pub/Sub has stored it.")
+    if preview.going:
+        lines.append(f"Each is acknowledged in {name} only after its topic or sink has stored it.")
     return tuple(lines)
+
+
+def sink_words(sink: str) -> str:
+    """A sink for people: "BigQuery's table sales_summary"."""
+    kind, _, table = sink.partition(":")
+    return f"BigQuery's table {table}" if kind == "bigquery" else f"Bigtable's statistics ({table})"
 
 
 def pace_words(going: int, canary: int, rate: int) -> str:
@@ -48,13 +59,17 @@ def warnings(preview: Preview, forced_against: str | None) -> tuple[str, ...]:
             f"but missing from the summaries; backfill the partitions {days}."
         )
     if preview.fates["sink"]:
-        out.append("Dead letters of a sink are left in the queue: sent to the topic they would count twice.")
+        out.append(
+            "Dead letters of a sink that carry no row for it are left in the queue: sent to the topic they would "
+            "count twice."
+        )
     return tuple(out)
 
 
 def report_of_run(ctx: Context, plan: Plan, outcome: Outcome) -> Report:
     """What was sent and what stayed."""
-    rows = tuple((topic, number(count)) for topic, count in sorted(outcome.topics.items()))
+    went = {**outcome.topics, **{sink_words(sink): count for sink, count in outcome.sinks.items()}}
+    rows = tuple((target, number(count)) for target, count in sorted(went.items()))
     findings = [
         Finding(
             "sent",
@@ -65,8 +80,12 @@ def report_of_run(ctx: Context, plan: Plan, outcome: Outcome) -> Report:
     ]
     for fate, count in sorted(outcome.stayed.items()):
         findings.append(Finding("stayed", "info", f"{number(count)}: {FATES[fate]}."))
-    if outcome.refused:
-        text = f"{plural(outcome.refused, 'message')} Pub/Sub would not take; left in the queue: {outcome.refusal}"
+    refused = outcome.refused.total()
+    for target, count in sorted(outcome.refused.items()):
+        name = sink_words(target) if target in plan.data.get("sinks", {}) else f"Topic {target}"
+        text = (
+            f"{name} would not take {plural(count, 'message')}; left in the queue: {outcome.refusals[target]}"
+        )
         findings.append(Finding("refused", "warning", text))
     if outcome.stopped:
         text = f"Stopped by itself: {outcome.stopped}. What was not sent is in the queue as before."
@@ -76,31 +95,32 @@ def report_of_run(ctx: Context, plan: Plan, outcome: Outcome) -> Report:
         text = f"{plural(outcome.resumed, 'message')} of an earlier run of this plan were published then, not again."
         findings.append(Finding("resumed", "info", text))
     missing = int(plan.data["going"]) - outcome.sent
-    if missing > 0 and not outcome.refused and not outcome.stopped:
+    if missing > 0 and not refused and not outcome.stopped:
         text = (
             f"{plural(missing, 'message')} of the plan not met: others hold them, or they are gone already."
         )
         findings.append(Finding("not_met", "info", text))
-    severity: Severity = "warning" if outcome.refused or outcome.stopped else "ok"
+    severity: Severity = "warning" if refused or outcome.stopped else "ok"
     stayed = sum(outcome.stayed.values())
     stopped = f"; stopped by itself, {outcome.stopped}" if outcome.stopped else ""
     return Report(
         operation=plan.operation,
         pipeline=plan.pipeline,
         title=f"Replay of {plan.pipeline}",
-        verdict=f"Replayed {plural(outcome.sent, 'dead letter')}; {plural(stayed + outcome.refused, 'message')} "
+        verdict=f"Replayed {plural(outcome.sent, 'dead letter')}; {plural(stayed + refused, 'message')} "
         f"looked at and left in the queue{stopped}.",
         severity=severity,
         as_of=ctx.now(),
         findings=tuple(findings),
-        tables=(Table("Sent to", ("topic", "messages"), rows),) if rows else (),
+        tables=(Table("Sent to", ("where", "messages"), rows),) if rows else (),
         next=(NextStep("Look at what is left", "dlq.peek"),) if stayed else (),
         data={
             "replay_id": plan.id,
             "sent": outcome.sent,
             "topics": dict(outcome.topics),
             "stayed": dict(outcome.stayed),
-            "refused": outcome.refused,
+            "sinks": dict(outcome.sinks),
+            "refused": refused,
             "resumed": outcome.resumed,
             "came_back": outcome.came_back,
             "stopped": outcome.stopped,

@@ -22,12 +22,12 @@ from pipeline.streaming.coding import register
 from pipeline.streaming.deduplicate import Deduplicate
 from pipeline.streaming.enrich import ROWS, Enrich
 from pipeline.streaming.parse import ParseAndValidate
-from pipeline.streaming.rows import RAW, SUMMARY_OF
 from pipeline.streaming.settings import Settings
 from pipeline.streaming.sinks import WriteRows
 from pipeline.streaming.steps import DEAD, VALID, Frame
 from pipeline.streaming.windows import CLOUD_SLACK_S, LOCAL_SLACK_S
 from pipeline.streaming.writers import Writer
+from pipeline.tables import RAW, SUMMARY_OF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,109 +1,13 @@
-"""The tables, and how an event becomes a row of one.  Pure.
-
-Tables are partitioned by day and clustered by product.  Times are RFC 3339 texts in UTC; money is a
-text with two decimals, which BigQuery takes as NUMERIC without rounding.
-"""
+"""How an event, or a window's total, becomes a row of one of the pipeline's tables.  Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from pipeline.events import Click, Event, Stock, Transaction, Valid, event_type_of
 from pipeline.streaming.messages import Message, Row, digest, identity
-
-RAW: Final = "raw_events"
-VIEWS: Final = "product_views_summary"
-SALES: Final = "sales_summary"
-INVENTORY: Final = "inventory_summary"
-SUMMARY_OF: Final = {"click": VIEWS, "transaction": SALES, "stock": INVENTORY}
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """``fields`` are (name, BigQuery type, required)."""
-
-    name: str
-    fields: tuple[tuple[str, str, bool], ...]
-    partition: str
-    clustering: tuple[str, ...]
-
-
-_WINDOW: Final = (
-    ("window_start", "TIMESTAMP", True),
-    ("window_end", "TIMESTAMP", True),
-    ("product_id", "STRING", True),
-)
-_PANE: Final = (("pane", "INT64", True), ("late", "BOOL", True))
-
-TABLES: Final = {
-    RAW: Table(
-        RAW,
-        (
-            ("event_time", "TIMESTAMP", True),
-            ("event_key", "STRING", True),
-            ("event_type", "STRING", True),
-            ("product_id", "STRING", True),
-            ("event_id", "STRING", False),
-            ("user_id", "STRING", False),
-            ("session_id", "STRING", False),
-            ("page_type", "STRING", False),
-            ("transaction_id", "STRING", False),
-            ("store_id", "STRING", False),
-            ("quantity", "INT64", False),
-            ("unit_price", "FLOAT64", False),
-            ("total_amount", "FLOAT64", False),
-            ("currency", "STRING", False),
-            ("payment_method", "STRING", False),
-            ("warehouse_id", "STRING", False),
-            ("quantity_change", "INT64", False),
-            ("reason", "STRING", False),
-            ("published_at", "TIMESTAMP", False),
-            ("delay_s", "FLOAT64", False),
-            ("late", "BOOL", True),
-            ("missed_window", "BOOL", True),
-            ("replay_id", "STRING", False),
-            ("warnings", "STRING", False),
-            ("code_version", "STRING", True),
-        ),
-        "event_time",
-        ("product_id", "event_type"),
-    ),
-    VIEWS: Table(
-        VIEWS,
-        (*_WINDOW, ("view_count", "INT64", True), ("product_page_views", "INT64", True), *_PANE),
-        "window_start",
-        ("product_id",),
-    ),
-    SALES: Table(
-        SALES,
-        (
-            *_WINDOW,
-            ("currency", "STRING", True),
-            ("transaction_count", "INT64", True),
-            ("quantity", "INT64", True),
-            ("revenue", "NUMERIC", True),
-            *_PANE,
-        ),
-        "window_start",
-        ("product_id",),
-    ),
-    INVENTORY: Table(
-        INVENTORY,
-        (
-            *_WINDOW,
-            ("warehouse_id", "STRING", True),
-            ("movement_count", "INT64", True),
-            ("quantity_change", "INT64", True),
-            ("units_in", "INT64", True),
-            ("units_out", "INT64", True),
-            *_PANE,
-        ),
-        "window_start",
-        ("product_id",),
-    ),
-}
+from pipeline.tables import RAW, SUMMARY_OF, TABLES
 
 
 def raw_row(

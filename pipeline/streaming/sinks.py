@@ -17,9 +17,9 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.errors import PipelineError
 from pipeline.streaming.messages import Message, Row, described
-from pipeline.streaming.rows import RAW
 from pipeline.streaming.steps import DEAD, Frame, Step
 from pipeline.streaming.writers import Opened, Writer
+from pipeline.tables import RAW
 
 _BATCH: Final = 500
 

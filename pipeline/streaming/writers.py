@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pipeline.streaming.messages import Row
-from pipeline.streaming.rows import INVENTORY, SALES, TABLES, VIEWS
+from pipeline.tables import LONGEST_KEY, TABLES, cells, row_key
 
 if TYPE_CHECKING:
     from pipeline.google.bigquery import Inserter
-    from pipeline.google.bigtable import Cells, StatsTable
-
-_LONGEST_KEY: Final = 4096  # bytes of a Bigtable row key
+    from pipeline.google.bigtable import StatsTable
 
 
 class Opened(ABC):
@@ -104,10 +102,10 @@ class _Bigtable(Opened):
 
     def write(self, rows: Sequence[Row]) -> list[tuple[Row, str]]:
         refused = [
-            (row, f"a row key has at most {_LONGEST_KEY} bytes") for row in rows if not _fits(row.values)
+            (row, f"a row key has at most {LONGEST_KEY} bytes") for row in rows if not _fits(row.values)
         ]
         fitting = [row for row in rows if _fits(row.values)]
-        failed = self._table.write([cells(row) for row in fitting]) if fitting else {}
+        failed = self._table.write([cells(row.table, row.values) for row in fitting]) if fitting else {}
         return refused + [(fitting[place], reason) for place, reason in failed.items()]
 
     def close(self) -> None:
@@ -148,30 +146,8 @@ class _Parquet(Opened):
         return []
 
 
-def cells(row: Row) -> Cells:
-    """A summary's numbers as cells at the start of its window; a later pane replaces them.
-
-    Currency and warehouse are part of the column's name, since the row is the product.
-    """
-    from pipeline.google.bigtable import Cells
-
-    values = row.values
-    if row.table == VIEWS:
-        numbers = {"view_count": values["view_count"], "product_page_views": values["product_page_views"]}
-    elif row.table == SALES:
-        numbers = {
-            f"quantity_sold:{values['currency']}": values["quantity"],
-            f"revenue_cents:{values['currency']}": int(values["revenue"].replace(".", "")),
-        }
-    else:
-        assert row.table == INVENTORY
-        numbers = {f"quantity_change:{values['warehouse_id']}": values["quantity_change"]}
-    at = datetime.fromisoformat(values["window_start"])
-    return Cells(values["product_id"].encode("utf-8", "surrogatepass"), at, numbers)
-
-
 def _fits(values: dict[str, Any]) -> bool:
-    return len(str(values["product_id"]).encode("utf-8", "surrogatepass")) <= _LONGEST_KEY
+    return len(row_key(values)) <= LONGEST_KEY
 
 
 def _typed(row: Row) -> dict[str, Any]:

@@ -115,10 +115,7 @@ def seed(store: BigQuery, specs: tuple[PipelineSpec, ...], now: float) -> None:
 
 
 def refresh(world: World, now: float) -> None:
-    """The billing export as it stands, when the world has been told of spend. Inside a turn.
-
-    Raises Refused UNIMPLEMENTED where DuckDB is not installed.
-    """
+    """The billing export as it stands, when the world has been told of spend. Inside a turn."""
     billing, store = world.billing, world.bigquery
     if not billing.given and billing.spike_from is None:
         return

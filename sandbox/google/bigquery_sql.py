@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -45,19 +44,9 @@ class Translated:
 
 
 def engine() -> Any:
-    """The module duckdb. Raises Refused UNIMPLEMENTED with the reason when a part is not installed."""
-    try:
-        import duckdb
-        import sqlglot  # noqa: F401
+    """The module duckdb, imported when the first row or query needs it."""
+    import duckdb
 
-        # DuckDB asks for it when it hands out a TIMESTAMP WITH TIME ZONE.
-        import_module("pytz")
-    except ImportError as error:
-        raise Refused(
-            "UNIMPLEMENTED",
-            f"BigQuery's tables and queries need duckdb, sqlglot and pytz, which are not installed here ({error}). "
-            "They come with the development requirements.",
-        ) from None
     return duckdb
 
 

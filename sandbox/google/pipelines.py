@@ -40,6 +40,8 @@ class PipelineSpec:
     dead_letter_subscription: str
     budgets: tuple[str, ...]
     dataset: str = DEFAULT_DATASET
+    bigtable_instance: str = ""
+    bigtable_table: str = ""
 
 
 def default_file() -> Path:
@@ -65,6 +67,7 @@ def _pipeline(entry: Any, where: str) -> PipelineSpec:
     name = str(entry["name"])
     dead_letter = entry.get("dead_letter") or {}
     bigquery = entry.get("bigquery") or {}
+    bigtable = entry.get("bigtable") or {}
     return PipelineSpec(
         name=name,
         project=str(entry.get("project") or DEFAULT_PROJECT),
@@ -76,6 +79,8 @@ def _pipeline(entry: Any, where: str) -> PipelineSpec:
         dead_letter_subscription=str(dead_letter.get("subscription") or "dead-letter-sub"),
         budgets=tuple(str(budget) for budget in entry.get("budgets") or ()),
         dataset=str(bigquery.get("dataset") or DEFAULT_DATASET),
+        bigtable_instance=str(bigtable.get("instance") or ""),
+        bigtable_table=str(bigtable.get("table") or ""),
     )
 
 

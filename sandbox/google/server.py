@@ -15,6 +15,7 @@ from google.rpc.status_pb2 import Status
 
 from sandbox.google.errors import Refused
 from sandbox.google.services import (
+    bigtable,
     billing,
     catalogue,
     dataflow,
@@ -75,6 +76,7 @@ def _services(world: World) -> list[Service]:
         monitoring.service(world),
         logging.service(world),
         *dataflow.services(world),
+        *bigtable.services(world),
         billing.service(world),
         catalogue.service(world),
         *policies.services(world),

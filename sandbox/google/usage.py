@@ -26,6 +26,8 @@ _PACKAGES = {
     "google.dataflow.": "dataflow.googleapis.com",
     "google.monitoring.": "monitoring.googleapis.com",
     "google.logging.": "logging.googleapis.com",
+    "google.bigtable.v2.": "bigtable.googleapis.com",
+    "google.bigtable.admin.": "bigtableadmin.googleapis.com",
     "google.cloud.billing.": "cloudbilling.googleapis.com",
     "google.cloud.resourcemanager.": "cloudresourcemanager.googleapis.com",
     "bigquery.": "bigquery.googleapis.com",

@@ -17,6 +17,7 @@ from typing import Any
 from sandbox.google import bigquery_seed, pipelines, stage
 from sandbox.google.bigquery import BigQuery
 from sandbox.google.bigquery_jobs import Jobs
+from sandbox.google.bigtable import Bigtable
 from sandbox.google.billing import Billing, billing_day
 from sandbox.google.dashboards import Dashboards
 from sandbox.google.errors import not_found
@@ -166,6 +167,7 @@ class World:
         self.policies, self.dashboards, self.usage = Policies(), Dashboards(), Usage()
         self.bigquery = BigQuery()
         self.bigquery_jobs = Jobs(self.bigquery)
+        self.bigtable = Bigtable(self._specs)
         bigquery_seed.seed(self.bigquery, self._specs, self._at)
 
     def _build_queues(self, flow: Flow) -> None:

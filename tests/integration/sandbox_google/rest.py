@@ -49,10 +49,10 @@ class Http:
 
 
 @contextmanager
-def running_rest(folder: Path) -> Iterator[Rest]:
-    """A fresh world, served on a free port until the end of the block."""
+def running_rest(folder: Path, more: str = "") -> Iterator[Rest]:
+    """A fresh world, served on a free port until the end of the block; `more` goes behind the pipeline's lines."""
     file = folder / "pipelines.yaml"
-    file.write_text(PIPELINES, encoding="utf-8")
+    file.write_text(PIPELINES + more, encoding="utf-8")
     clock = HandClock()
     world = World(clock, file)
     with running(lambda _: world) as hub:

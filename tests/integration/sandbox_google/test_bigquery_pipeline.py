@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.google.bigquery import Inserter
-from pipeline.streaming.rows import TABLES
+from pipeline.tables import TABLES
 from sandbox.google.bigquery_types import NAMES
 from tests.integration.sandbox_google.google import PROJECT
 from tests.integration.sandbox_google.rest import Rest

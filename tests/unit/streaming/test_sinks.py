@@ -19,8 +19,9 @@ from pipeline.google.bigquery import Inserter
 from pipeline.streaming.counting import unbalanced
 from pipeline.streaming.graph import Sinks
 from pipeline.streaming.messages import Row
-from pipeline.streaming.rows import VIEWS, cents
-from pipeline.streaming.writers import BigQuery, Bigtable, Files, Opened, Writer, cells
+from pipeline.streaming.rows import cents
+from pipeline.streaming.writers import BigQuery, Bigtable, Files, Opened, Writer
+from pipeline.tables import VIEWS, cells
 from tests.unit.streaming.events import (
     MAKERS,
     TYPES,
@@ -183,9 +184,11 @@ def test_parquet_holds_the_same_rows_with_their_types(tmp_path: Path) -> None:
 
 
 def test_a_row_key_that_bigtable_cannot_hold_is_refused_alone() -> None:
-    values = {"window_start": "2026-03-01T12:00:00Z", "view_count": 3, "product_page_views": 1}
-    fine = Row(VIEWS, "1", values | {"product_id": "p1"}, "click")
-    made = cells(fine)
+    window = {"window_start": "2026-03-01T12:00:00Z", "window_end": "2026-03-01T12:01:00Z"}
+    values = {**window, "product_id": "p1", "view_count": 3, "product_page_views": 1}
+    made = cells(VIEWS, values | {"pane": 0})
+    later = cells(VIEWS, values | {"pane": 2})
+    assert later.at > made.at, "a later pane written first must stay the newest"
     assert made.key == b"p1"
     assert made.values == {"view_count": 3, "product_page_views": 1}
     assert Bigtable("p/i/t", 1).stage == "bigtable"
