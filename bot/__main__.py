@@ -1,4 +1,4 @@
-"""The command line: serve, demo, rehearse, check, migrate, review, audit verify."""
+"""The command line: serve, demo, rehearse, runbook, check, migrate, review, audit verify."""
 
 from __future__ import annotations
 
@@ -71,6 +71,19 @@ def rehearse(
     from bot.rehearsal import rehearse as run
 
     raise SystemExit(run(file, as_json=as_json, expect=expect, env=os.environ))
+
+
+@app.command()
+def runbook(
+    name: Annotated[str, typer.Argument(help="the file's name without .md, or nothing for a list")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="every way through it, and what would be done; nothing is")
+    ] = False,
+) -> None:
+    """List the runbooks, read one, or walk every way through it without doing anything."""
+    from bot.runbooks import tell
+
+    raise SystemExit(tell(name, dry_run=dry_run, env=os.environ))
 
 
 @app.command()

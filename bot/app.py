@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import structlog
@@ -28,7 +28,8 @@ from bot.desk.operator import Operator
 from bot.desk.ports import InboxRow, Tx
 from bot.desk.processor import Processor
 from bot.desk.watch import Watch
-from bot.documents import DocumentErrors, load_all
+from bot.documents import DocumentErrors, Surroundings, load_all
+from bot.known import known_operations
 from bot.loops import Loop
 from bot.probe import Probe, nowhere
 from bot.settings import Settings
@@ -50,10 +51,13 @@ log = structlog.get_logger()
 GRACE_S = 8.0
 
 
-def furnish(settings: Settings) -> House:
-    """The house from its documents. Raises ConfigError with the mistakes of all files."""
+def furnish(settings: Settings, today: date | None = None) -> House:
+    """The house from its documents. Raises ConfigError with the mistakes of all files.
+
+    With ``today`` reviews of runbooks that are overdue are among the house's warnings.
+    """
     operations = registry()
-    risks = {name: str(operations[name].gate) for name in operations}
+    known = known_operations(operations)
     mistakes: list[str] = []
     pipelines: tuple[Any, ...] = ()
     try:
@@ -62,7 +66,7 @@ def furnish(settings: Settings) -> House:
     except PipelineConfigError as error:
         mistakes += error.mistakes
     try:
-        documents = load_all(settings.runbooks_dir, risks)
+        documents = load_all(settings.runbooks_dir, Surroundings(operations=known, today=today))
     except DocumentErrors as errors:
         mistakes += [str(mistake) for mistake in errors.mistakes]
     if mistakes:
@@ -72,7 +76,8 @@ def furnish(settings: Settings) -> House:
         policy=documents.policy,
         runbooks=documents.runbooks,
         pipelines=tuple(pipelines),
-        operations=risks,
+        operations={name: operation.risk for name, operation in known.items()},
+        warnings=tuple(str(warning) for warning in documents.warnings),
         base_url=settings.public_url,
         claims=claims_of(tuple(pipelines)),
     )
@@ -85,7 +90,9 @@ class Bot:
         self.settings = settings
         self.clock = clock
         self.probe = probe
-        self.house = furnish(settings)
+        self.house = furnish(settings, clock.now().date())
+        for warning in self.house.warnings:
+            log.warning(warning, action="documents")
         self.database = Database(settings.database_url, clock, create=False, probe=probe)
         self.history = History.open(settings.database_url)
         self.clients = Clients()

@@ -20,9 +20,11 @@ def check(env: Mapping[str, str]) -> int:
 
     Whoever edits documents has no Slack app at hand: where nothing is set for Slack, settings are not judged.
     """
-    found, mistakes = documents(env)
+    found, mistakes, doubts = documents(env)
     if found:
         print(found)
+    for doubt in doubts:
+        print(f"warning: {doubt}")
     try:
         if not any(env.get(name) for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN")):
             print(
@@ -43,8 +45,9 @@ def _told(mistakes: list[str]) -> int:
     return 1 if mistakes else 0
 
 
-def documents(env: Mapping[str, str]) -> tuple[str, list[str]]:
-    """What the folder of runbooks holds, in one line, and the mistakes of its files; whatever else is set."""
+def documents(env: Mapping[str, str]) -> tuple[str, list[str], list[str]]:
+    """What the folder of runbooks holds, in one line, the mistakes of its files, and what only needs a look;
+    whatever else is set."""
     directory = Path(env.get("RUNBOOKS_DIR") or "runbooks")
     placeholder = Settings(
         slack_bot_token="",
@@ -54,13 +57,15 @@ def documents(env: Mapping[str, str]) -> tuple[str, list[str]]:
         region=env.get("REGION", ""),
     )
     try:
-        house = furnish(placeholder)
+        house = furnish(placeholder, Clock.from_env(env).now().date())
     except ConfigError as error:
-        return "", str(error).splitlines()
+        return "", str(error).splitlines(), []
     return (
         f"{directory}: {len(house.runbooks)} runbooks, {len(house.pipelines)} pipelines, "
-        f"{len(house.roster.people)} people, {len(house.policy.rules)} rules: no mistake."
-    ), []
+        f"{len(house.roster.people)} people, {len(house.policy.rules)} rules: no mistake.",
+        [],
+        list(house.warnings),
+    )
 
 
 def _database(env: Mapping[str, str]) -> Database:

@@ -11,11 +11,17 @@ from bot.core.errors import BotError
 from bot.core.rehearsal import differences, json_lines, text_of
 from bot.desk.rehearse import rehearse as play
 from bot.documents import DocumentErrors, load_rehearsal
+from bot.runbooks import tell
 from bot.settings import Settings
 
 
 def rehearse(file: Path, *, as_json: bool, expect: Path | None, env: Mapping[str, str]) -> int:
-    """0 when it was played and, with ``expect``, came out as expected; 1 on a difference; 2 on mistakes."""
+    """0 when it was played and, with ``expect``, came out as expected; 1 on a difference; 2 on mistakes.
+
+    A runbook (``.md``) is walked through every way without doing anything.
+    """
+    if file.suffix.lower() == ".md":
+        return tell(file.name, dry_run=True, env=env)
     settings = Settings(
         slack_bot_token="",
         slack_signing_secret="",

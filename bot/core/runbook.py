@@ -8,16 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
+from typing import Literal
 
-KINDS: tuple[str, ...] = ("health", "quality", "cost", "performance", "security", "other")
+INCIDENT_KINDS: tuple[str, ...] = ("health", "quality", "cost", "performance", "security", "other")
 """The kinds of incident, each of which may have its runbook."""
+
+CALENDAR_KINDS: tuple[str, ...] = ("daily", "weekly", "monthly")
+"""The checklists of the operations calendar: carried out when their time comes, with no incident."""
+
+GUIDE = "guide"
+"""What belongs to no incident and no calendar: contacts, the review's steps, how documents are updated."""
+
+KINDS: tuple[str, ...] = (*INCIDENT_KINDS, *CALENDAR_KINDS, GUIDE)
 
 SEVERITIES: tuple[str, ...] = ("ok", "info", "warning", "critical", "unknown")
 """What a report's severity can be, and so what a branch may ask for."""
 
 ELSE = "else"
 END = "end"
+
+SKIPS_GATE: Mapping[str, str] = {
+    "yes": "would confirm for a person",
+    "confirm": "would confirm for a person",
+    "break_glass": "would go without a second person",
+    "force": "would go past what the plan refuses",
+}
+"""Parameters that stand for somebody's decision, and so may not stand in a document."""
 
 _PROCEDURES: Mapping[str, str] = {
     "health": "pipeline-health",
@@ -28,11 +45,33 @@ _PROCEDURES: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterRule:
+    """What a parameter of an operation may be; `choices` empty and bounds None: anything of its type."""
+
+    type: Literal["text", "whole", "number", "truth"] = "text"
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """An operation as a runbook sees it. `risk`: `read`, `change`, `destructive`.
+
+    `params` None and `findings` empty: nobody said which there are, so none is judged.
+    """
+
+    risk: str
+    params: Mapping[str, ParameterRule] | None = None
+    findings: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Branch:
     """When the report has this finding (its id) or this severity, go to this step; `goto` None ends the run.
 
-    `when` is `else` for what no other branch caught.
+    `when` is `else` for what no other branch caught. At a person's step it is an answer that they choose.
     """
 
     when: str
@@ -44,7 +83,9 @@ class Step:
     """One heading. `prose` is Markdown without the step's block; `line` is the heading's, counted from 1.
 
     `run` names an operation, whose `risk` is `read`, `change` or `destructive`; a person's step has neither.
-    `following` is the id of the next heading, where a step without a matching branch goes.
+    `following` is the id of the next heading, where a step without a matching branch goes. `contact` names
+    whom a person writes to in this step (roster, contacts), `draft` what, and `remind` after how long whoever
+    has the step is reminded of it.
     """
 
     id: str
@@ -56,6 +97,21 @@ class Step:
     params: Mapping[str, object] = field(default_factory=dict)
     branches: tuple[Branch, ...] = ()
     following: str | None = None
+    contact: str | None = None
+    draft: str = ""
+    remind: timedelta | None = None
+
+    @property
+    def how(self) -> str:
+        """`read`, `change`, `destructive`, or `person`."""
+        return (self.risk or "read") if self.run is not None else "person"
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What a person may answer at their step, besides that it is done."""
+        if self.run is not None:
+            return ()
+        return tuple(branch.when for branch in self.branches if branch.when != ELSE)
 
     @property
     def automatic(self) -> bool:
@@ -76,17 +132,24 @@ class Runbook:
     owner: str | None = None
     last_reviewed: date | None = None
     next_review: date | None = None
+    thresholds: Mapping[str, str] = field(default_factory=dict)
+    contacts: tuple[str, ...] = ()
 
     def step(self, step_id: str) -> Step | None:
         """The step of this id, or None."""
         return next((step for step in self.steps if step.id == step_id), None)
+
+    def place(self, step_id: str) -> int:
+        """The place of a step among the headings, from 1; 0 for one that is not there."""
+        return next((place for place, step in enumerate(self.steps, 1) if step.id == step_id), 0)
 
 
 def choose_next(step: Step, finding_ids: Collection[str], severity: str) -> str | None:
     """The id of the step that comes after this one, or None at the end.
 
     The first branch in the document's order whose finding or severity holds decides, then `else`, then the
-    next heading. For a person's step there is no report: pass no findings and the severity `unknown`.
+    next heading. For a person's step there is no report: pass their answer, if any, as the only finding, and
+    the severity `unknown`.
     """
     for branch in step.branches:
         if branch.when != ELSE and (branch.when in finding_ids or branch.when == severity):

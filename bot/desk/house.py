@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bot.core.correlation import PipelineClaims
 from bot.core.policy import Policy
 from bot.core.roster import Roster
-from bot.core.runbook import Runbook, for_kind
+from bot.core.runbook import INCIDENT_KINDS, Runbook, for_kind
 from pipeline.catalogue import Pipeline
 
 
@@ -23,6 +23,9 @@ class House:
     operations: Mapping[str, str]  # name -> risk
     base_url: str = ""
     claims: tuple[PipelineClaims, ...] = field(default=())
+    warnings: tuple[
+        str, ...
+    ] = ()  # of the documents: what should be looked at, and keeps nobody from starting
 
     def pipeline(self, name: str) -> Pipeline | None:
         """The pipeline of this name, or None for one that no file claims."""
@@ -30,7 +33,7 @@ class House:
 
     def runbook_names(self) -> dict[str, str]:
         """Kind of incident -> name of its runbook; a kind without one is absent."""
-        kinds = {book.kind for book in self.runbooks}
+        kinds = {book.kind for book in self.runbooks} & set(INCIDENT_KINDS)
         return {kind: book.name for kind in kinds if (book := for_kind(self.runbooks, kind)) is not None}
 
 

@@ -21,6 +21,7 @@ from bot.core.delivery import Kind as Out
 from bot.core.delivery import Outbound, Priority
 from bot.core.facts import began_by_alert
 from bot.core.incident import Event, Incident, begin
+from bot.core.runbook import INCIDENT_KINDS
 from bot.desk.change import change
 from bot.desk.house import House
 from bot.desk.ports import InboxRow, StoredAlert, Tx
@@ -32,7 +33,7 @@ def process(tx: Tx, house: House, row: InboxRow) -> None:
         _budget(tx, house, budget_of(row), row)
         return
     obj = _decode(row.body)
-    kinds = {book.name: Kind(book.kind) for book in house.runbooks}
+    kinds = {book.name: Kind(book.kind) for book in house.runbooks if book.kind in INCIDENT_KINDS}
     found = parse_monitoring(obj, row.received_at, kinds)
     if isinstance(found, TestNotification):
         text = f"Test notification received from {found.source}: {found.summary or 'no text'}. Nothing was opened."

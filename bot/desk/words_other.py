@@ -9,10 +9,11 @@ from bot.core import lifecycle, review
 from bot.core import roster as rosters
 from bot.core.asks import OpenForm
 from bot.core.delivery import Outbound
+from bot.core.dry_run import dry_run
 from bot.core.incident import Incident, Status
 from bot.core.policy import Level
 from bot.core.refusal import Refused
-from bot.core.runbook import Runbook, by_name, targets, unwrapped
+from bot.core.runbook import Runbook, by_name, unwrapped
 from bot.desk import steps
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need, which
@@ -65,7 +66,8 @@ def runbook_run(asked: Asked) -> Answers:
     """run NAME [--dry-run]: carry it out in this channel; reading runs by itself, changes wait for you"""
     book = _book(asked)
     if "--dry-run" in asked.words:
-        lines = [_would(book, place) for place in range(len(book.steps))]
+        contacts = {name: contact.value for name, contact in asked.house.roster.contacts.items()}
+        lines = list(dry_run(book, contacts))
         head = f"Dry run of {book.title}: nothing is done. Every step and where it can lead:"
         return [private(asked.asker, asked.key, head, form="list", lines=lines)]
     number = asked.tx.incident_of_channel(asked.asker.channel)
@@ -89,14 +91,6 @@ def runbook_run(asked: Asked) -> Answers:
         )
     steps.start_runbook(asked.tx, asked.house, incident)
     return [private(asked.asker, asked.key, f"{book.title} runs in this channel.")]
-
-
-def _would(book: Runbook, place: int) -> str:
-    step = book.steps[place]
-    what = f"runs {step.run} ({step.risk})" if step.run else "waits for a person"
-    ways = ", ".join(f"{b.when} -> {b.goto or 'the end'}" for b in step.branches)
-    after = ways or (f"then {step.following}" if step.following else "then the end")
-    return f"{place + 1}. {step.title}: {what}; {after}" + ("" if targets(step) else " (last)")
 
 
 # --- /oncall ----------------------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from bot.documents.loading import Documents, load_all, load_policy, load_rehearsal, load_roster, load_runbooks
 from bot.documents.mistakes import DocumentErrors, Mistake
+from bot.documents.surroundings import Surroundings
 
 __all__ = [
     "DocumentErrors",
     "Documents",
     "Mistake",
+    "Surroundings",
     "load_all",
     "load_policy",
     "load_rehearsal",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from bot.documents.policy_file import read_policy
 from bot.documents.rehearsal_file import read_rehearsal
 from bot.documents.roster_file import read_roster
 from bot.documents.runbook_file import read_runbook
+from bot.documents.surroundings import Surroundings
 from bot.documents.tree import Tree, read_tree
 
 POLICY_FILE = "escalation.yaml"
@@ -27,11 +28,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Documents:
-    """What a team has written down: its runbooks by file name, its policy and its roster."""
+    """What a team has written down: its runbooks by file name, its policy and its roster.
+
+    `warnings` keep nobody from using them: a review that is overdue, a number that the policy has changed.
+    """
 
     runbooks: tuple[Runbook, ...]
     policy: Policy
     roster: Roster
+    warnings: tuple[Mistake, ...] = ()
 
 
 def load_policy(path: Path) -> Policy:
@@ -52,11 +57,12 @@ def load_rehearsal(path: Path, people: Collection[str] | None = None) -> Rehears
     return _yaml(path, lambda tree, notes: read_rehearsal(path.stem, tree, people, notes))
 
 
-def load_runbooks(directory: Path, operations: Mapping[str, str]) -> tuple[Runbook, ...]:
+def load_runbooks(
+    directory: Path, known: Surroundings, warnings: list[Mistake] | None = None
+) -> tuple[Runbook, ...]:
     """All runbooks of the folder (`*.md` but README.md), by name.
 
-    `operations` are the known operations by name with their risk: `read`, `change` or `destructive`.
-    Raises DocumentErrors with every mistake in all of them.
+    What only needs a look is put into `warnings`. Raises DocumentErrors with every mistake in all of them.
     """
     runbooks, mistakes = [], []
     if not directory.is_dir():
@@ -71,22 +77,30 @@ def load_runbooks(directory: Path, operations: Mapping[str, str]) -> tuple[Runbo
         notes = Notes(str(path))
         text = read_text(path, notes)
         if text is not None:
-            runbooks.append(read_runbook(path.stem, text, operations, notes))
+            runbooks.append(read_runbook(path.stem, text, known, notes))
         mistakes += notes.mistakes
+        if warnings is not None:
+            warnings += notes.warnings
     if mistakes:
         raise DocumentErrors(mistakes)
     return tuple(runbooks)
 
 
-def load_all(directory: Path, operations: Mapping[str, str]) -> Documents:
-    """Runbooks, policy and roster of the folder. Raises DocumentErrors with the mistakes of all files."""
+def load_all(directory: Path, known: Surroundings) -> Documents:
+    """Runbooks, policy and roster of the folder. Raises DocumentErrors with the mistakes of all files.
+
+    The runbooks are judged by this folder's roster and policy, whatever `known` says of them.
+    """
     mistakes: list[Mistake] = []
-    runbooks = _gather(lambda: load_runbooks(directory, operations), mistakes)
+    warnings: list[Mistake] = []
     policy = _gather(lambda: load_policy(directory / POLICY_FILE), mistakes)
     roster = _gather(lambda: load_roster(directory / ROSTER_FILE), mistakes)
+    contacts = frozenset(roster.contacts) if roster is not None else None
+    around = replace(known, policy=policy, contacts=contacts)
+    runbooks = _gather(lambda: load_runbooks(directory, around, warnings), mistakes)
     if runbooks is None or policy is None or roster is None:
         raise DocumentErrors(mistakes)
-    return Documents(runbooks=runbooks, policy=policy, roster=roster)
+    return Documents(runbooks=runbooks, policy=policy, roster=roster, warnings=tuple(sorted(warnings)))
 
 
 def _gather(load: Callable[[], _T], mistakes: list[Mistake]) -> _T | None:

@@ -30,15 +30,20 @@ class DocumentErrors(Exception):
 
 
 class Notes:
-    """Gathers the mistakes of one file while it is read."""
+    """Gathers the mistakes of one file while it is read, and what is only worth a word."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.mistakes: list[Mistake] = []
+        self.warnings: list[Mistake] = []
 
     def add(self, line: int, text: str, remedy: str) -> None:
         """Note a mistake at this line of the file."""
         self.mistakes.append(Mistake(file=self.file, line=line, text=text, remedy=remedy))
+
+    def warn(self, line: int, text: str, remedy: str) -> None:
+        """Note what should be looked at, and keeps nobody from using the file."""
+        self.warnings.append(Mistake(file=self.file, line=line, text=text, remedy=remedy))
 
     def __bool__(self) -> bool:
         return bool(self.mistakes)

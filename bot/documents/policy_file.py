@@ -85,6 +85,18 @@ def read_policy(tree: Tree, notes: Notes) -> Policy:
     )
 
 
+def thresholds(policy: Policy) -> dict[str, object]:
+    """Every number of a policy by the name that its file gives it (`facts.error_rate.critical`, `ladder.L2`)."""
+    found: dict[str, object] = {f"ladder.{level}": after for level, after in policy.ladder.items()}
+    found |= {path: getattr(policy, field.attribute) for path, field in _TIMERS.items()}
+    return found | {path: getattr(policy.thresholds, field.attribute) for path, field in _THRESHOLDS.items()}
+
+
+def threshold(path: str, tree: Tree, notes: Notes) -> object:
+    """A value written for a name that `thresholds` gives, or None after noting what is wrong with it."""
+    return _value(tree, _FIELDS.get(path, _Field("", "duration")), notes, path)
+
+
 def _children(prefix: str) -> list[str]:
     """The keys that may stand under a prefix ("" is the top), each once, in the table's order."""
     below = [path.removeprefix(prefix) for path in _FIELDS if path.startswith(prefix)]

@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
 
-from bot.core.runbook import ELSE, END, KINDS, Branch, Runbook, Step, reachable
-from bot.documents import reader
-from bot.documents.markdown import Block, Page, Section, take_apart
+from bot.core.runbook import END, Branch, Runbook, Step, reachable
+from bot.core.runbook_checks import circles, endless, without_gate
+from bot.documents.markdown import Page, Section, take_apart
 from bot.documents.mistakes import Notes, closest, shown, suggest
-from bot.documents.tree import Entries, Items, Tree, read_tree
+from bot.documents.runbook_front import read_front
+from bot.documents.runbook_step import Way, read_block
+from bot.documents.surroundings import Surroundings
 
 _NUMBERING = re.compile(r"^\s*(?:step\s+)?\d+(?:\.\d+)*[.):]\s+", re.IGNORECASE)
-_WHEN = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
-_FRONT = ["kind", "triggers", "owner", "last_reviewed", "next_review"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Way:
-    """A branch as written, with its line."""
-
-    when: str
-    goto: str | None
-    line: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Front:
-    kind: str = "other"
-    triggers: tuple[str, ...] = ()
-    owner: str | None = None
-    last_reviewed: date | None = None
-    next_review: date | None = None
 
 
 def slug(title: str) -> str:
@@ -42,15 +23,12 @@ def slug(title: str) -> str:
     return re.sub(r"[\s-]+", "-", words).strip("-")
 
 
-def read_runbook(name: str, text: str, operations: Mapping[str, str], notes: Notes) -> Runbook:
-    """The runbook of this text; every mistake is noted, and what is wrong is left out.
-
-    `operations` are the known operations by name, with their risk (`read`, `change`, `destructive`).
-    """
+def read_runbook(name: str, text: str, known: Surroundings, notes: Notes) -> Runbook:
+    """The runbook of this text; every mistake is noted, and what is wrong is left out."""
     page = take_apart(text, notes)
-    front = _front(page, notes)
+    front = read_front(page, known, notes)
     title, intro, sections = _headings(name, page, notes)
-    steps, ways = _steps(sections, operations, notes)
+    steps, ways = _steps(sections, known, notes)
     steps, guesses = _connect(steps, ways, notes)
     runbook = Runbook(
         name=name,
@@ -62,34 +40,12 @@ def read_runbook(name: str, text: str, operations: Mapping[str, str], notes: Not
         owner=front.owner,
         last_reviewed=front.last_reviewed,
         next_review=front.next_review,
+        thresholds=front.thresholds,
+        contacts=front.contacts,
     )
     _note_unreachable(runbook, guesses, notes)
+    _note_ways(runbook, notes)
     return runbook
-
-
-def _front(page: Page, notes: Notes) -> _Front:
-    tree = read_tree(page.front, notes, first_line=2) if page.front is not None else None
-    if tree is None:
-        if page.front is not None and not page.front.strip():
-            notes.add(1, "the front matter is empty", f"Add `kind:` and one of {', '.join(KINDS)}.")
-        return _Front()
-    found = reader.entries(tree, notes, "the front matter", _FRONT)
-    given = {key: value for key, value in found.items() if not reader.absent(value)}
-    if "kind" not in given:
-        notes.add(tree.line, "the front matter has no kind", f"Add `kind:` and one of {', '.join(KINDS)}.")
-    kind = reader.choice(given["kind"], notes, "kind", KINDS) if "kind" in given else None
-    triggers = reader.items(given["triggers"], notes, "triggers") if "triggers" in given else ()
-    last = reader.day(given["last_reviewed"], notes, "last_reviewed") if "last_reviewed" in given else None
-    following = reader.day(given["next_review"], notes, "next_review") if "next_review" in given else None
-    if last and following and following <= last:
-        notes.add(given["next_review"].line, "the next review is not after the last", "Set a later date.")
-    return _Front(
-        kind=kind or "other",
-        triggers=tuple(trigger for item in triggers if (trigger := reader.text(item, notes, "a trigger"))),
-        owner=reader.text(given["owner"], notes, "owner") if "owner" in given else None,
-        last_reviewed=last,
-        next_review=following,
-    )
 
 
 def _headings(name: str, page: Page, notes: Notes) -> tuple[str, str, Sequence[Section]]:
@@ -113,10 +69,10 @@ def _headings(name: str, page: Page, notes: Notes) -> tuple[str, str, Sequence[S
 
 
 def _steps(
-    sections: Sequence[Section], operations: Mapping[str, str], notes: Notes
-) -> tuple[tuple[Step, ...], dict[str, tuple[_Way, ...]]]:
+    sections: Sequence[Section], known: Surroundings, notes: Notes
+) -> tuple[tuple[Step, ...], dict[str, tuple[Way, ...]]]:
     steps: dict[str, Step] = {}
-    ways: dict[str, tuple[_Way, ...]] = {}
+    ways: dict[str, tuple[Way, ...]] = {}
     for section in sections:
         step_id = slug(section.title)
         if not step_id:
@@ -134,56 +90,12 @@ def _steps(
         for extra in section.blocks[1:]:
             notes.add(extra.line, "this step has a second block", "Give it a heading of its own.")
         if section.blocks:
-            steps[step_id], ways[step_id] = _with_block(step, section.blocks[0], operations, notes)
+            steps[step_id], ways[step_id] = read_block(step, section.blocks[0], known, notes)
     return tuple(steps.values()), ways
 
 
-def _with_block(
-    step: Step, block: Block, operations: Mapping[str, str], notes: Notes
-) -> tuple[Step, tuple[_Way, ...]]:
-    mistakes_before = len(notes.mistakes)
-    tree = read_tree(block.text, notes, first_line=block.line + 1)
-    if tree is None:
-        if len(notes.mistakes) == mistakes_before:
-            notes.add(block.line, "the step block is empty", "Add `run: OPERATION`, or remove the block.")
-        return step, ()
-    found = reader.entries(tree, notes, "a step block", ["run", "with", "next"])
-    run = reader.text(found["run"], notes, "run") if "run" in found else None
-    if run is not None and run not in operations:
-        notes.add(found["run"].line, f"there is no operation {shown(run)}", suggest(run, operations))
-        run = None
-    if "with" in found and "run" not in found:
-        notes.add(found["with"].line, "`with` needs an operation", "Add `run: OPERATION`, or remove `with`.")
-    params = reader.entries(found["with"], notes, "with") if "with" in found else {}
-    ways = _ways(found["next"], notes) if "next" in found and not reader.absent(found["next"]) else ()
-    return replace(
-        step,
-        run=run,
-        risk=operations[run] if run is not None else None,
-        params={key: reader.plain(value) for key, value in params.items()},
-    ), ways
-
-
-def _ways(tree: Tree, notes: Notes) -> tuple[_Way, ...]:
-    if isinstance(tree, Items):
-        notes.add(tree.line, "next must be a mapping", "Write it as {FINDING: STEP, else: STEP}.")
-        return ()
-    if not isinstance(tree, Entries):
-        return (_Way(when=ELSE, goto=tree.text.strip(), line=tree.line),)
-    ways = []
-    for key, value in tree.entries:
-        if not _WHEN.fullmatch(key.text):
-            remedy = "Write the id of a finding (small letters, digits, _), a severity, or else."
-            notes.add(key.line, f"{shown(key.text)} cannot be a finding", remedy)
-            continue
-        goto = END if reader.absent(value) else reader.text(value, notes, f"next, {key.text}")
-        if goto is not None:
-            ways.append(_Way(when=key.text, goto=goto, line=value.line))
-    return tuple(ways)
-
-
 def _connect(
-    steps: Sequence[Step], ways: Mapping[str, Sequence[_Way]], notes: Notes
+    steps: Sequence[Step], ways: Mapping[str, Sequence[Way]], notes: Notes
 ) -> tuple[tuple[Step, ...], frozenset[str]]:
     """The steps with their ways, and what unknown goals were probably meant to be."""
     ids = [step.id for step in steps]
@@ -235,3 +147,31 @@ def _rotated(steps: Sequence[Step], first: str) -> list[Step]:
     """The steps with one of them put first, from which `reachable` then starts; none without that one."""
     start = [step for step in steps if step.id == first]
     return [*start, *(step for step in steps if step.id != first)] if start else []
+
+
+def _note_ways(runbook: Runbook, notes: Notes) -> None:
+    """What only shows when the steps are put together."""
+    for circle in circles(runbook):
+        names = " -> ".join(f"`{step.id}`" for step in (*circle, circle[0]))
+        notes.add(
+            circle[0].line,
+            f"the bot would turn in a circle here: {names}",
+            "Put a person's step between them, or lead one of them on.",
+        )
+    told = {step.id for circle in circles(runbook) for step in circle}
+    for step in endless(runbook):
+        # One trap is told once: what leads into it is in it as well.
+        if not told & _behind_step(runbook, step.id):
+            text = f"no way leads from {shown(step.title)} to an end"
+            notes.add(step.line, text, "Let one branch lead to `end`.")
+            told.add(step.id)
+    for step, why in without_gate(runbook):
+        notes.add(
+            step.line,
+            f"this step has no gate: {why}, and a way leads here that no person has passed",
+            "Put a heading without `run` before it, where a person looks and says that it may be done.",
+        )
+
+
+def _behind_step(runbook: Runbook, step_id: str) -> frozenset[str]:
+    return reachable(replace(runbook, steps=tuple(_rotated(runbook.steps, step_id))))

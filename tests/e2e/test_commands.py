@@ -81,7 +81,7 @@ def test_runbooks_can_be_listed_read_and_rehearsed(people: People) -> None:
     shown = people.ask("alice", "general", "/runbook show pipeline-health", "1. Check pipeline status")
     assert "runs pipeline.health" in shown["text"]
     dry = people.ask("alice", "general", "/runbook run pipeline-health --dry-run", "nothing is done")
-    assert "Restart the pipeline: runs pipeline.restart (change)" in dry["text"]
+    assert "Restart the pipeline: offers the plan of `/pipeline restart`" in dry["text"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.core.policy import Policy, parse_duration
-from bot.documents import DocumentErrors, Mistake, load_policy, load_rehearsal, load_roster, load_runbooks
+from bot.core.runbook import Known
+from bot.documents import (
+    DocumentErrors,
+    Mistake,
+    Surroundings,
+    load_policy,
+    load_rehearsal,
+    load_roster,
+    load_runbooks,
+)
 
 FOLDER = Path(__file__).parents[3] / "runbooks"
 SHIPPED = {
@@ -19,7 +28,12 @@ SHIPPED = {
     for pattern in ("*.md", "escalation.yaml", "roster.yaml", "rehearsals/*.yaml")
     for path in sorted(FOLDER.glob(pattern))
 }
-OPERATIONS = {"pipeline.health": "read", "pipeline.restart": "change"}
+OPERATIONS = Surroundings(
+    operations={
+        name: Known(risk=risk)
+        for name, risk in {"pipeline.health": "read", "pipeline.restart": "change"}.items()
+    }
+)
 LOADERS: dict[str, Callable[[Path], object]] = {
     "policy": load_policy,
     "roster": load_roster,

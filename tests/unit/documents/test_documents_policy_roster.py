@@ -9,7 +9,7 @@ import pytest
 from bot.core.policy import SHIPPED_RULES, Level, Policy
 from bot.core.rehearsal import AlertArrives, FactChanges, Outage, PersonActs
 from bot.core.roster import Always, PhoneNumber
-from bot.documents import DocumentErrors, load_all, load_policy, load_rehearsal, load_roster
+from bot.documents import DocumentErrors, Surroundings, load_all, load_policy, load_rehearsal, load_roster
 
 GOOD_PERSON = "people: {alice: {slack: U01ALICE}}\n"
 L1 = "levels: {L1: {primary: alice}}\n"
@@ -201,7 +201,7 @@ def test_people_are_named_to_slack_by_id_handle_or_e_mail_address(tmp_path: Path
 
 def test_an_empty_folder_tells_all_files_that_are_missing(tmp_path: Path) -> None:
     with pytest.raises(DocumentErrors) as caught:
-        load_all(tmp_path, {})
+        load_all(tmp_path, Surroundings())
     assert [(Path(mistake.file).name, mistake.text) for mistake in caught.value.mistakes] == [
         ("escalation.yaml", "the file is missing"),
         ("roster.yaml", "the file is missing"),

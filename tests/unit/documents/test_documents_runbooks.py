@@ -5,11 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.runbook import Branch, Runbook
-from bot.documents import DocumentErrors, Mistake, load_runbooks
+from bot.core.runbook import Branch, Known, Runbook
+from bot.documents import DocumentErrors, Mistake, Surroundings, load_runbooks
 from bot.documents.runbook_file import slug
 
-OPERATIONS = {"pipeline.health": "read", "pipeline.restart": "change", "dlq.stats": "read"}
+OPERATIONS = Surroundings(
+    operations={
+        name: Known(risk=risk)
+        for name, risk in {
+            "pipeline.health": "read",
+            "pipeline.restart": "change",
+            "dlq.stats": "read",
+        }.items()
+    }
+)
 FRONT = "---\nkind: health\n---\n"
 
 
@@ -189,7 +198,7 @@ def test_each_mistake_names_file_line_and_remedy(
 
 
 def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
-    (tmp_path / "a.md").write_text("## A\n\n```step\nrun: nope\nnext: {x: nowhere}\n```\n")
+    (tmp_path / "a.md").write_text("## A\n\n```step\nrun: nope\nnext: {else: nowhere}\n```\n")
     (tmp_path / "b.md").write_bytes(FRONT.encode() + b"## A\n\n\xff\n")
     with pytest.raises(DocumentErrors) as caught:
         load_runbooks(tmp_path, OPERATIONS)

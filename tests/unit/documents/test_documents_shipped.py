@@ -9,21 +9,12 @@ from bot.core.policy import Policy
 from bot.core.rehearsal import Outage, PersonActs
 from bot.core.roster import Always, PhoneNumber
 from bot.core.runbook import END, SEVERITIES, choose_next, first_read_steps, for_kind, targets
-from bot.documents import Documents, load_all, load_rehearsal
+from bot.documents import Documents, Surroundings, load_all, load_rehearsal
+from bot.known import known_operations
+from pipeline.operations import registry
 
 FOLDER = Path(__file__).parents[3] / "runbooks"
-OPERATIONS = {
-    "pipeline.health": "read",
-    "pipeline.status": "read",
-    "pipeline.jobs": "read",
-    "pipeline.logs": "read",
-    "pipeline.quality": "read",
-    "pipeline.restart": "change",
-    "dlq.stats": "read",
-    "dlq.peek": "read",
-    "dlq.replay": "change",
-    "cost.report": "read",
-}
+OPERATIONS = Surroundings(operations=known_operations(registry()))
 
 
 @pytest.fixture(scope="module")
