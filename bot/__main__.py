@@ -52,11 +52,12 @@ def demo(
     exit_: Annotated[bool, typer.Option("--exit", help="the whole story without a person, then end")] = False,
     scenario: Annotated[str, typer.Option(help="which outage")] = "job_failed",
     port: Annotated[int, typer.Option(help="the sandbox's port; another is taken when it is in use")] = 8400,
+    replicas: Annotated[int, typer.Option(help="so many bots on PostgreSQL, which are killed in turn")] = 1,
 ) -> None:
     """Sandbox, bot and an outage on this machine; no Slack workspace and no cloud account."""
     from bot.demo import demo as run
 
-    raise SystemExit(run(exit_=exit_, scenario=scenario, port=port))
+    raise SystemExit(run(exit_=exit_, scenario=scenario, port=port, replicas=replicas))
 
 
 @app.command()

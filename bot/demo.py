@@ -11,29 +11,46 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from bot.demo_alerts import SCENARIOS
+from bot.demo_postgres import Postgres, find_postgres
+from bot.demo_replicas import Apps, Replicas
 from bot.demo_story import Story, Trouble
 from bot.demo_world import Processes, Sandbox, free_port
 
 SPEED = 720.0
+# A page that a killed bot held waits for the end of its lease, 20 s: two hours on this clock.
+SPEED_KILLED = 360.0
+MOST = 8
+NO_POSTGRES = (
+    "Replicas need PostgreSQL, and none is installed here (initdb and postgres were looked for in "
+    "/usr/lib/postgresql, on the path and in STREAMWATCH_POSTGRES_BIN). Without --replicas the demo runs on SQLite."
+)
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def demo(*, exit_: bool, scenario: str, port: int) -> int:
-    """Run it; 0 when the whole story came out right (or when a person ended it)."""
+def demo(*, exit_: bool, scenario: str, port: int, replicas: int = 1) -> int:
+    """Run it; 0 when the whole story came out right (or when a person ended it), 2 for what cannot be done here."""
     if scenario not in SCENARIOS:
         print(f"There is no scenario {scenario}. There are: {', '.join(SCENARIOS)}.", file=sys.stderr)
         return 2
+    if not 1 <= replicas <= MOST:
+        print(f"--replicas must be from 1 to {MOST}.", file=sys.stderr)
+        return 2
+    if replicas > 1 and find_postgres() is None:
+        print(NO_POSTGRES, file=sys.stderr)
+        return 2
     with (
         tempfile.TemporaryDirectory(prefix="streamwatch-demo-") as folder,
+        _database(replicas) as postgres,
         Processes(ROOT, Path(folder)) as running,
     ):
         signal.signal(signal.SIGTERM, _stop)
         try:
-            return _tell(running, exit_=exit_, scenario=scenario, port=port)
+            return _tell(running, postgres, exit_=exit_, scenario=scenario, port=port, count=replicas)
         except KeyboardInterrupt:
             print("\nStopped.")
             return 1 if exit_ else 0
@@ -47,36 +64,61 @@ def _stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _tell(running: Processes, *, exit_: bool, scenario: str, port: int) -> int:
+@contextmanager
+def _database(replicas: int) -> Iterator[Postgres | None]:
+    """PostgreSQL for several bots; one has its own SQLite file."""
+    binaries = find_postgres() if replicas > 1 else None
+    if binaries is None:
+        yield None
+        return
+    with Postgres(binaries) as postgres:
+        yield postgres
+
+
+def _tell(
+    running: Processes, postgres: Postgres | None, *, exit_: bool, scenario: str, port: int, count: int
+) -> int:
     began = time.monotonic()
+    speed = SPEED if count == 1 else SPEED_KILLED
     clock: Mapping[str, str] = {}
     if exit_:
         now = time.time()
-        clock = {"STREAMWATCH_CLOCK": f"{now:.3f},{now:.3f},{SPEED:g}"}
-    app_port = free_port(8080)
-    app_url = f"http://127.0.0.1:{app_port}"
+        clock = {"STREAMWATCH_CLOCK": f"{now:.3f},{now:.3f},{speed:g}"}
+    ports = _ports(count)
+    urls = [f"http://127.0.0.1:{each}" for each in ports]
     port = free_port(port)
-    running.start("sandbox", ["sandbox", "--port", str(port), "--app-url", app_url], clock)
+    running.start("sandbox", ["sandbox", "--port", str(port), "--app-url", ",".join(urls)], clock)
     sandbox = Sandbox(f"http://127.0.0.1:{port}")
     sandbox.wait_until_up(30, running)
-    settings = running.settings(port)
-    database = f"sqlite:///{running.folder / 'streamwatch.db'}"
     env = {
-        **settings,
+        **running.settings(port),
         **clock,
-        "DATABASE_URL": database,
-        "PORT": str(app_port),
+        "DATABASE_URL": postgres.url if postgres else f"sqlite:///{running.folder / 'streamwatch.db'}",
         "HOST": "127.0.0.1",
-        "PUBLIC_URL": app_url,
+        "PUBLIC_URL": urls[0],
         "PULL_SUBSCRIPTIONS": "streamwatch-alerts,streamwatch-budgets",
         "LOG_LEVEL": "WARNING",
     }
-    running.start("bot", ["bot", "serve"], env)
-    sandbox.wait_for_bot(app_url, 30, running)
-    print(f"Slack on this machine:  http://127.0.0.1:{port}/")
-    print(f"The bot's pages:        {app_url}/incidents")
-    print(f"Ready after {time.monotonic() - began:.1f} s.\n", flush=True)
-    story = Story(sandbox, app_url, scenario, SPEED if exit_ else 1.0, running)
-    if exit_:
-        return story.by_itself()
-    return story.with_a_person()
+    if postgres is not None:
+        running.finish(["bot", "migrate"], env)
+    apps = Apps(urls, patience_s=60.0)
+    envs = [{**env, "PORT": str(each)} for each in ports]
+    bots = Replicas(running, envs, apps, postgres=postgres, say=lambda text: print(text, flush=True))
+    try:
+        bots.start()
+        print(f"Slack on this machine:  http://127.0.0.1:{port}/")
+        for place, url in enumerate(urls):
+            label = "" if place else "The bot's pages:"
+            print(f"{label:<24}{url}/incidents")
+        print(f"Ready after {time.monotonic() - began:.1f} s.\n", flush=True)
+        story = Story(sandbox, apps, scenario, speed if exit_ else 1.0, running, bots)
+        return story.by_itself() if exit_ else story.with_a_person()
+    finally:
+        bots.close()
+
+
+def _ports(count: int) -> list[int]:
+    ports: list[int] = []
+    for _ in range(count):
+        ports.append(free_port(ports[-1] + 10 if ports else 8080))
+    return ports

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from bot.demo_alerts import budget, monitoring
+from bot.demo_replicas import Apps, Replicas
 from bot.demo_world import Processes, Sandbox, Trouble, get
 
 __all__ = ["Story", "Trouble"]
 
 LEVELS = ("L1", "L2", "L3", "L4")
 LATE_REAL_S = 3.0
+# What a killed bot was about to send is sent by the next one when its lease of 20 s ends.
+LATE_KILLED_S = 30.0
+REAP_EXIT_S, REAP_PERSON_S = 6.0, 30.0
 ALL_RIGHT = (
     "Alert, channel, findings, pages of every level, restart, replay, recovery, review: all came out right."
 )
@@ -23,15 +28,23 @@ class Story:
     """One outage. ``speed`` is how fast the incident's clock runs."""
 
     def __init__(
-        self, sandbox: Sandbox, app_url: str, scenario: str, speed: float, running: Processes
+        self,
+        sandbox: Sandbox,
+        apps: Apps,
+        scenario: str,
+        speed: float,
+        running: Processes,
+        replicas: Replicas,
     ) -> None:
         self._sandbox = sandbox
-        self._app_url = app_url
+        self._apps = apps
         self._scenario = scenario
         self._speed = speed
         self._running = running
+        self._replicas = replicas
         self._alert_id = f"0.demo{int(time.time()) % 100000}"
         self._told: list[str] = []
+        self._name = "INC-1"
 
     # --- by itself ----------------------------------------------------------------------------------------
 
@@ -39,14 +52,17 @@ class Story:
         """Nobody reacts until the director is paged; then the engineer works. Raises Trouble."""
         self._break()
         channel = self._channel()
-        self._step(f"The alert opened INC-1 and #{channel}.")
+        self._step(f"The alert opened {self._name} and #{channel}.")
+        if self._replicas.count > 1:
+            self._step(f"{self._replicas.count} bots are on duty; from now on they are killed in turn.")
+            self._replicas.reap(REAP_EXIT_S)
         if self._scenario != "job_failed":
             return self._short_story(channel)
         finding = self._finding("pipeline.health", channel)
         self._step(f"The bot looked by itself: {_short(finding)}")
         self._step("Nobody reacts. Waiting for the pages of every level (eight hours on the fast clock) …")
         self._wait_for_levels()
-        self._sandbox.command("alice", channel, "/pipeline health")
+        self._type("alice", channel, "/pipeline health")
         self._finding("pipeline.health", channel, more_than=self._count("pipeline.health", channel))
         self._click_page("alice")
         self._step("alice acknowledged, and looked again with /pipeline health.")
@@ -55,14 +71,12 @@ class Story:
         self._healthy()
         self._change("alice", channel, "/dlq replay", "dlq.replay")
         self._step("alice replayed the dead letters; the bot verified it.")
-        self._sandbox.post("/sim/alert", self._alert("closed"))
+        self._notify("/sim/alert", self._alert("closed"))
         self._until(lambda: self._incident()["status"] == "resolved", 60, "the incident was not resolved")
         self._step("The alert closed, the probes were good for ten minutes: resolved.")
-        self._sandbox.command(
-            "alice", channel, "/review actions add Alert on the backlog before it is an hour old"
-        )
+        self._type("alice", channel, "/review actions add Alert on the backlog before it is an hour old")
         self._until(lambda: self._files(channel), 20, "the review was not uploaded")
-        review = get(f"{self._app_url}/incidents/INC-1/review", accept="text/markdown")
+        review = self._apps.get(f"/incidents/{self._name}/review", accept="text/markdown")
         self._check(review, channel)
         print(self._transcript(review), flush=True)
         return 0
@@ -75,11 +89,11 @@ class Story:
         self._until(lambda: self._incident()["pages"], 20, "nobody was paged")
         self._click_page("alice")
         self._step("alice is paged and acknowledged.")
-        self._sandbox.command("alice", channel, "/incident resolve --yes the demo ends here")
+        self._type("alice", channel, "/incident resolve --yes the demo ends here")
         self._until(lambda: self._incident()["status"] == "resolved", 20, "the incident was not resolved")
-        self._sandbox.command("alice", channel, "/review show")
+        self._type("alice", channel, "/review show")
         self._until(lambda: self._files(channel), 20, "the review was not uploaded")
-        review = get(f"{self._app_url}/incidents/INC-1/review", accept="text/markdown")
+        review = self._apps.get(f"/incidents/{self._name}/review", accept="text/markdown")
         print(
             self._transcript(review, "Alert, channel, page, findings, review: all came out right."),
             flush=True,
@@ -99,11 +113,14 @@ class Story:
         self._break()
         channel = self._channel()
         print(f"An outage has begun: #{channel}. Ctrl-C ends everything.\n", flush=True)
+        if self._replicas.count > 1:
+            print(f"{self._replicas.count} bots are on duty; one is killed every {REAP_PERSON_S:g} s.\n")
+            self._replicas.reap(REAP_PERSON_S)
         hints = _Hints(channel)
         closed = False
         shown = ""
         while True:
-            self._running.check()
+            self._look_after()
             incident = self._incident()
             hint = hints.next(incident, self._sandbox.state())
             if hint != shown:
@@ -111,7 +128,7 @@ class Story:
                 print(f"Try next: {hint}", flush=True)
                 self._sandbox.post("/sim/config", {"hint": hint})
             if not closed and _verified(incident, "pipeline.restart"):
-                self._sandbox.post("/sim/alert", self._alert("closed"))
+                self._notify("/sim/alert", self._alert("closed"))
                 closed = True
             time.sleep(1.0)
 
@@ -120,9 +137,17 @@ class Story:
     def _break(self) -> None:
         self._sandbox.post("/sim/world", {"scenario": self._scenario})
         if self._scenario == "cost_spike":
-            self._sandbox.post("/sim/push", budget())
+            self._notify("/sim/push", budget())
         else:
-            self._sandbox.post("/sim/alert", self._alert("open"))
+            self._notify("/sim/alert", self._alert("open"))
+
+    def _notify(self, path: str, body: Mapping[str, Any]) -> None:
+        """As a source does: what was not answered with 2xx is sent again."""
+
+        def accepted() -> bool:
+            return 200 <= (self._sandbox.post(path, body).get("status") or 0) < 300
+
+        self._until(accepted, 30, "the notification was not accepted")
 
     def _alert(self, state: str) -> dict[str, Any]:
         return monitoring(self._scenario, self._alert_id, state)
@@ -133,16 +158,18 @@ class Story:
         def found() -> bool:
             nonlocal name
             names = [c["name"] for c in self._sandbox.state()["channels"] if not c.get("is_im")]
-            name = next((n for n in names if str(n).startswith("inc-0001")), "")
+            # A budget's notification that lay in its queue may have taken the first number, without a channel.
+            name = next((n for n in names if str(n).startswith("inc-")), "")
             return bool(name)
 
         self._until(found, 20, "no incident channel was opened")
+        self._name = f"INC-{int(name.split('-')[1])}"
         return name
 
     # --- looking ------------------------------------------------------------------------------------------
 
     def _incident(self) -> dict[str, Any]:
-        return dict(get(f"{self._app_url}/incidents/INC-1"))
+        return dict(self._apps.get(f"/incidents/{self._name}"))
 
     def _messages(self, channel: str) -> list[dict[str, Any]]:
         found = next((c for c in self._sandbox.state()["channels"] if c["name"] == channel), None)
@@ -200,9 +227,8 @@ class Story:
                         "ts": message["ts"],
                         "action_id": "page_ack",
                     }
-                    self._sandbox.post("/sim/click", click)
                     what = "the acknowledgement did not arrive"
-                    self._until(lambda: self._acknowledged(user), 15, what)
+                    self._insist("/sim/click", click, lambda: self._acknowledged(user), 15, what)
                     return
         raise Trouble(f"{user} has no page to acknowledge")
 
@@ -213,7 +239,7 @@ class Story:
         deadline = time.monotonic() + 60
         while True:
             before = {m["ts"] for m in self._messages(channel) if _is_plan(m, operation)}
-            self._sandbox.command(user, channel, text)
+            self._type(user, channel, text)
             self._until(lambda b=before: self._plans(channel, operation) - b, 30, f"no plan for {text} came")
             ts = max(self._plans(channel, operation) - before)
             message = next(m for m in self._messages(channel) if m["ts"] == ts)
@@ -222,10 +248,43 @@ class Story:
             if time.monotonic() > deadline:
                 raise Trouble(f"{text} was refused: {message['text']}")
             time.sleep(1.0)
-        self._sandbox.post(
-            "/sim/click", {"user": user, "channel": channel, "ts": ts, "action_id": "plan_confirm"}
-        )
+        click = {"user": user, "channel": channel, "ts": ts, "action_id": "plan_confirm"}
+        confirmed = f"{text} could not be confirmed"
+        self._insist("/sim/click", click, lambda: _confirmed(self._incident(), operation), 15, confirmed)
         self._until(lambda: _verified(self._incident(), operation), 60, f"{text} was not verified")
+
+    def _type(self, user: str, channel: str, text: str) -> None:
+        """Type a command; whoever is told that the app did not answer types it again."""
+        if self._replicas.count == 1:
+            self._sandbox.command(user, channel, text)
+            return
+
+        def answered() -> bool:
+            with contextlib.suppress(Trouble):
+                self._sandbox.command(user, channel, text)
+                return True
+            return False
+
+        self._until(answered, 30, f"{text} was not answered")
+
+    def _insist(
+        self, path: str, body: Mapping[str, Any], good: Callable[[], Any], seconds: float, trouble: str
+    ) -> None:
+        """Press a button; where bots are killed, again every few seconds until what it does is seen."""
+        self._sandbox.post(path, body)
+        again = time.monotonic() + 5.0
+
+        def seen() -> bool:
+            nonlocal again
+            if good():
+                return True
+            if self._replicas.count > 1 and time.monotonic() > again:
+                again = time.monotonic() + 5.0
+                with contextlib.suppress(Trouble):  # the button is gone: the first press was heard
+                    self._sandbox.post(path, body)
+            return False
+
+        self._until(seen, seconds, trouble)
 
     def _plans(self, channel: str, operation: str) -> set[str]:
         return {m["ts"] for m in self._messages(channel) if _is_plan(m, operation)}
@@ -233,13 +292,23 @@ class Story:
     # --- telling ------------------------------------------------------------------------------------------
 
     def _until(self, good: Any, seconds: float, trouble: str) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self._running.check()
+        began = time.monotonic()
+        while time.monotonic() - began < seconds * self._patience:
+            self._look_after()
             if good():
                 return
             time.sleep(0.1)
         raise Trouble(f"{trouble} (waited {seconds:.0f} s)")
+
+    @property
+    def _patience(self) -> float:
+        """Where bots are killed, whatever one of them was at is taken up a minute later."""
+        return 4.0 if self._replicas.count > 1 or self._replicas.told else 1.0
+
+    def _look_after(self) -> None:
+        self._running.check()
+        if self._replicas.trouble:
+            raise Trouble(self._replicas.trouble)
 
     def _step(self, text: str) -> None:
         self._told.append(text)
@@ -248,7 +317,8 @@ class Story:
     def _check(self, review: str, channel: str) -> None:
         incident = self._incident()
         pages = incident["pages"]
-        late = [p for p in pages if p.get("sent_at") and _late(p) / self._speed > LATE_REAL_S]
+        limit = LATE_KILLED_S if self._replicas.told else LATE_REAL_S
+        late = [p for p in pages if p.get("sent_at") and _late(p) / self._speed > limit]
         if late:
             raise Trouble(f"pages were late: {[(p['id'], _late(p)) for p in late]}")
         unsent = [p["id"] for p in pages if not p.get("sent_at")]
@@ -284,8 +354,11 @@ class Story:
                 f"  {_cut('; '.join(page['reasons']), 100)}"
             )
         out.append(
-            f"  and {repeats} repeats to L1, every 15 minutes until somebody acknowledged, each sent in time."
+            f"  and {repeats} repeats to L1, every 15 minutes until somebody acknowledged, each sent "
+            + ("once." if self._replicas.told else "in time.")
         )
+        if self._replicas.told:
+            out += ["", "Meanwhile", *(f"  {line}" for line in self._replicas.told)]
         out += ["", "Timeline"]
         for event in incident["events"]:
             quiet = event["type"] in _QUIET or ":again:" in str(event["data"].get("step", ""))

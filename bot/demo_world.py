@@ -48,6 +48,7 @@ class Processes:
         self.root = root
         self.folder = folder
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._kept: set[str] = set()
 
     def __enter__(self) -> Processes:
         return self
@@ -63,8 +64,10 @@ class Processes:
             if child.poll() is None:
                 child.kill()
 
-    def start(self, name: str, module: Sequence[str], env: Mapping[str, str]) -> None:
-        """``python -m module``, its output in a file of the demo's folder."""
+    def start(self, name: str, module: Sequence[str], env: Mapping[str, str], *, kept: bool = False) -> None:
+        """``python -m module``, its output in a file of the demo's folder; ``kept``: somebody starts it again."""
+        if kept:
+            self._kept.add(name)
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "GOOGLE_", "PUBSUB_"))}
         with (self.folder / f"{name}.log").open("ab") as out:
             self._children[name] = subprocess.Popen(
@@ -76,15 +79,32 @@ class Processes:
                 start_new_session=True,
             )
 
+    def finish(self, module: Sequence[str], env: Mapping[str, str]) -> None:
+        """``python -m module`` to its end. Raises Trouble with what it said when it fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", *module],
+            cwd=self.root,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise Trouble(f"{' '.join(module)} ended with {done.returncode}: {done.stderr[-1000:]}")
+
     def kill(self, name: str) -> None:
         """kill -9."""
         self._children[name].kill()
         self._children[name].wait()
 
+    def code(self, name: str) -> int | None:
+        """The exit code of a child; None while it lives."""
+        return self._children[name].poll()
+
     def check(self) -> None:
-        """Raises Trouble when a child ended by itself."""
-        for name, child in self._children.items():
-            if child.poll() is not None:
+        """Raises Trouble when a child ended by itself, unless somebody keeps it alive."""
+        for name, child in list(self._children.items()):
+            if child.poll() is not None and name not in self._kept:
                 raise Trouble(f"the {name} ended with code {child.returncode}")
 
     def settings(self, port: int) -> dict[str, str]:

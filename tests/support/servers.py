@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 import pytest
+
+from bot.demo_postgres import Postgres, find_postgres
 
 T = TypeVar("T")
 READY_S = 30.0
@@ -84,49 +85,18 @@ def start_bigtable_emulator() -> Iterator[str]:
         yield f"127.0.0.1:{port}"
 
 
-def find_postgres() -> Path | None:
-    """The folder with initdb and postgres of the newest PostgreSQL; STREAMWATCH_POSTGRES_BIN wins."""
-    given = os.environ.get("STREAMWATCH_POSTGRES_BIN")
-    on_path = shutil.which("initdb")
-    installed = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: float(p.parent.name), reverse=True
-    )
-    candidates = [Path(given)] if given else [*installed, *([Path(on_path).parent] if on_path else [])]
-    return next((c for c in candidates if (c / "initdb").is_file() and (c / "postgres").is_file()), None)
-
-
 @contextmanager
 def private_postgres() -> Iterator[str]:
     """A PostgreSQL of our own in a temporary folder; gives its URL. Skips the test where none is found."""
-    binaries = require("PostgreSQL", find_postgres())
-    port = free_port()
-    user = _unprivileged()
-    with tempfile.TemporaryDirectory(prefix="streamwatch-pg-", ignore_cleanup_errors=True) as folder:
-        data = Path(folder) / "data"
-        if user is not None:
-            # PostgreSQL refuses to run as root.
-            shutil.chown(folder, user=user)
-            Path(folder).chmod(0o700)
-        _run(
-            [str(binaries / "initdb"), "-D", str(data), "-U", "streamwatch", "-A", "trust", "-N"],
-            user,
-            folder,
-        )
-        server = [
-            str(binaries / "postgres"),
-            "-D",
-            str(data),
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(port),
-            "-k",
-            folder,
-        ]
-        with _running(server, port, user=user, cwd=folder, stop=signal.SIGINT):
-            url = f"postgresql://streamwatch@127.0.0.1:{port}/postgres"
-            _wait_for_postgres(url)
-            yield url
+    with postgres_server() as server:
+        yield server.url
+
+
+@contextmanager
+def postgres_server() -> Iterator[Postgres]:
+    """The same as a server that may be killed and restarted."""
+    with Postgres(require("PostgreSQL", find_postgres())) as server:
+        yield server
 
 
 def find_chromium() -> Path | None:
@@ -157,37 +127,18 @@ def _gcloud_root() -> Path | None:
     return root if root is not None and root.is_dir() else None
 
 
-def _unprivileged() -> str | None:
-    if os.geteuid() != 0:
-        return None
-    known = Path("/etc/passwd").read_text(encoding="utf-8")
-    return next((name for name in ("postgres", "nobody") if f"\n{name}:" in known), None)
-
-
-def _run(command: Sequence[str], user: str | None, cwd: str) -> None:
-    done = subprocess.run(command, user=user, cwd=cwd, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise NotReady(f"{command[0]}: {done.stderr[-2000:] or done.stdout[-2000:]}")
-
-
 @contextmanager
 def _running(
     command: Sequence[str],
     port: int,
-    *,
-    user: str | None = None,
-    cwd: str | None = None,
-    stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[None]:
     with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(
-            command, user=user, cwd=cwd, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             _wait_for_port(process, port, command[0], output)
             yield
         finally:
-            process.send_signal(stop)
+            process.terminate()
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
@@ -205,17 +156,3 @@ def _wait_for_port(process: subprocess.Popen[bytes], port: int, name: str, outpu
         time.sleep(0.05)
     output.seek(0)
     raise NotReady(f"{name} did not listen on {port}: {output.read()[-2000:]}")
-
-
-def _wait_for_postgres(url: str) -> None:
-    import psycopg
-
-    deadline = time.monotonic() + READY_S
-    while True:
-        try:
-            with psycopg.connect(url, connect_timeout=2):
-                return
-        except psycopg.OperationalError as error:
-            if time.monotonic() > deadline:
-                raise NotReady(f"PostgreSQL does not answer: {error}") from error
-            time.sleep(0.05)
