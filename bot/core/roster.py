@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Literal
 
+from bot.core.overrides import Overridden
 from bot.core.policy import Level
 from bot.core.rotation import Always as Always
 from bot.core.rotation import FollowTheSun as FollowTheSun
@@ -22,12 +23,16 @@ from bot.core.rotation import Rotation as Rotation
 CONTACTS: tuple[str, ...] = ("infrastructure", "network", "data", "business", "security", "compliance")
 """The emergency contacts of the operations document, in its order."""
 
+Place = Holder | Overridden
+"""A place of a level: as the roster gives it, or with the overrides that touch it (`bot.core.oncall`)."""
+
 _MENTION = re.compile(r"<@([A-Za-z0-9]+)(?:\|[^>]*)?>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """One person and every way to reach them. `tz` is an IANA name; an absent way is None."""
+    """One person and every way to reach them. `tz` is an IANA name, `tz_given` whether somebody wrote it; an
+    absent way is None."""
 
     name: str
     slack: str | None = None
@@ -35,6 +40,13 @@ class Person:
     phone: str | None = None
     hook: str | None = None
     tz: str = "UTC"
+    tz_given: bool = field(default=True, compare=False)
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The methods by which a message finds this person, the most awake first; a phone is dialled by people."""
+        found = (("slack", self.slack), ("email", self.email), ("hook", self.hook))
+        return tuple(name for name, value in found if value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +72,35 @@ class Contact:
 class FirstLevel:
     """L1: who is paged first, who stands in, and the last resort."""
 
-    primary: Holder | None = None
-    backup: Holder | None = None
-    emergency: Holder | PhoneNumber | None = None
+    primary: Place | None = None
+    backup: Place | None = None
+    emergency: Place | PhoneNumber | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeeklyTest:
+    """The weekly test page to whoever is on call: from `at` o'clock of `weekday` (Monday is 0) in their own zone.
+
+    answer_within: after so long without an acknowledgement it is reported. `weekday` None: there is none.
+    """
+
+    weekday: int | None = 0
+    at: time = time(10)
+    answer_within: timedelta = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roster:
-    """People by name, L1, the levels above it, and the contacts by subject."""
+    """People by name, L1, the levels above it, the contacts by subject, and the weekly test page."""
 
     people: Mapping[str, Person]
     first: FirstLevel
-    upper: Mapping[Level, tuple[Holder, ...]] = field(default_factory=dict)
+    upper: Mapping[Level, tuple[Place, ...]] = field(default_factory=dict)
     contacts: Mapping[str, Contact] = field(default_factory=dict)
+    test_page: WeeklyTest = field(default_factory=WeeklyTest)
 
 
-def _person(roster: Roster, holder: Holder | None, at: datetime) -> Person | None:
+def _person(roster: Roster, holder: Place | None, at: datetime) -> Person | None:
     return roster.people.get(holder.on_duty(at)) if holder is not None else None
 
 

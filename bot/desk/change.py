@@ -12,6 +12,7 @@ from bot.core.incident import Event, Incident, begin, evolve
 from bot.core.paging import fire
 from bot.core.refusal import Refused
 from bot.desk.house import House
+from bot.desk.live import live
 from bot.desk.ports import Tx
 from bot.desk.reviews import file_row
 
@@ -24,7 +25,7 @@ def change(tx: Tx, house: House, before: Incident | None, number: int, events: S
     """
     stored = list(tx.append(number, events))
     after = _fold(before, number, stored)
-    due = fire(after, house.roster, tx.now())
+    due = fire(after, live(tx, house).roster, tx.now())
     if due:
         fired = tx.append(number, due)
         after = _fold(after, number, fired)
@@ -77,6 +78,7 @@ def fire_due(tx: Tx, house: House, number: int) -> int:
     incident = tx.incident(number)
     if incident is None:
         return 0
+    house = live(tx, house)
     events = fire(incident, house.roster, tx.now())
     if events:
         change(tx, house, incident, number, events)

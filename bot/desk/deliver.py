@@ -34,6 +34,7 @@ from bot.core.incident import Event, Incident
 from bot.core.policy import Level
 from bot.desk.change import change
 from bot.desk.house import House
+from bot.desk.live import live
 from bot.desk.ports import Tx
 from bot.desk.steps import start_runbook
 from bot.probe import Probe, nowhere
@@ -253,7 +254,7 @@ def _sent(tx: Tx, house: House, incident: Incident, row: Leased, outcome: Sent) 
 
 
 def _channel_created(tx: Tx, house: House, incident: Incident, outcome: Sent) -> Event:
-    now = tx.now()
+    now, house = tx.now(), live(tx, house)
     on_call = roster.holders(house.roster, Level.L1, now)
     if incident.private:
         on_call = (*on_call, *roster.holders(house.roster, Level.L2, now), *_contacts(house))

@@ -22,6 +22,7 @@ from bot.desk.asked import Asked, need, split
 from bot.desk.change import change, load
 from bot.desk.deliver import Store
 from bot.desk.house import House
+from bot.desk.live import live
 from bot.desk.ports import Tx
 from pipeline.operations import Operation, complete_word
 
@@ -74,7 +75,7 @@ class FrontDesk:
         def once(tx: Tx) -> Answers:
             if asker.request_id and not tx.once("request", asker.request_id):
                 return []
-            asked = Asked(tx=tx, house=house, asker=asker, words=words, key=asker.request_id)
+            asked = Asked(tx=tx, house=live(tx, house), asker=asker, words=words, key=asker.request_id)
             answers = work(asked)
             if not isinstance(answers, OpenForm):
                 tx.enqueue(answers)
@@ -101,8 +102,6 @@ class FrontDesk:
         word = asked.words[0].lower() if asked.words else _default(name)
         if word in ("help", "--help", "-h"):
             lines = [f"{name} {(handler.__doc__ or '').splitlines()[0]}" for handler in table.values()]
-            if name == "/oncall":
-                lines = ["/oncall: who holds which level now, and whom to call about what"]
             return [private(asked.asker, asked.key, f"{name} can do this", form="list", lines=lines)]
         if name == "/incident" and word == "declare" and len(asked.words) == 1:
             return OpenForm(name="declare", title="Declare an incident", context=asked.asker.channel)

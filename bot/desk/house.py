@@ -14,7 +14,10 @@ from pipeline.catalogue import Pipeline
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """Read once at start-up; replaced as a whole when the documents change."""
+    """Read once at start-up; replaced as a whole when the documents change.
+
+    live: the roster has the overrides that hold in one transaction (``bot.desk.live``).
+    """
 
     roster: Roster
     policy: Policy
@@ -26,6 +29,7 @@ class House:
     warnings: tuple[
         str, ...
     ] = ()  # of the documents: what should be looked at, and keeps nobody from starting
+    live: bool = False
 
     def pipeline(self, name: str) -> Pipeline | None:
         """The pipeline of this name, or None for one that no file claims."""

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from bot.core.alerts import Alert
 from bot.core.delivery import Leased, Outbound, Settlement
 from bot.core.incident import Event, Incident
+from bot.core.overrides import Override
+from bot.core.receipts import Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,22 @@ class Tx(Protocol):
     def running_change(self, pipeline: str, besides: str = "") -> Run | None: ...
     def recent_runs(self, pipeline: str, operation: str, since: datetime) -> Sequence[Run]: ...
     def runs_of_incident(self, number: int) -> Sequence[Run]: ...
+
+    # on call
+    def put_override(self, override: Override) -> Override:
+        """Store a new one (id 0) under the next id, a known one in place of what was known."""
+        ...
+
+    def override(self, number: int) -> Override | None: ...
+    def overrides(self, since: datetime) -> Sequence[Override]:
+        """Those that end after this instant, oldest first; those to come too."""
+        ...
+
+    def put_receipt(self, receipt: Receipt) -> None: ...
+    def receipt(self, receipt_id: str) -> Receipt | None: ...
+    def receipts(self, since: datetime) -> Sequence[Receipt]:
+        """Those made since this instant, newest first."""
+        ...
 
     # small things
     def once(self, scope: str, key: str) -> bool:

@@ -12,6 +12,7 @@ from bot.core.budget import BudgetNotification
 from bot.core.errors import KeyTaken, StorageError
 from bot.desk.deliver import Store
 from bot.desk.house import House
+from bot.desk.live import live
 from bot.desk.ports import InboxRow, Tx
 from bot.desk.receive import budget_of, process
 from bot.probe import Probe, nowhere
@@ -88,6 +89,8 @@ class Processor:
 
 def _batch(tx: Tx, house: House, limit: int) -> list[InboxRow]:
     rows = list(tx.inbox_batch(limit))
+    if rows:
+        house = live(tx, house)
     done = []
     for row in rows:
         try:

@@ -14,6 +14,7 @@ from bot.core.alert_model import Alert, Family
 from bot.core.delivery import Kind, Outbound
 from bot.core.errors import KeyTaken
 from bot.core.incident import Event, Incident
+from bot.core.overrides import Override
 from bot.desk.ports import StoredAlert
 
 
@@ -116,6 +117,10 @@ class Memory:
         """Rows that must not leave any more."""
         self.gone.update(keys)
         return len(keys)
+
+    def overrides(self, since: datetime) -> Sequence[Override]:
+        """None: a rehearsal is about the roster as it is written."""
+        return ()
 
     def get_value(self, name: str) -> Any:
         """A small thing that was put."""

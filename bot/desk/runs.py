@@ -18,6 +18,7 @@ from bot.core.refusal import Refused
 from bot.desk.answers import to
 from bot.desk.change import change
 from bot.desk.house import House
+from bot.desk.live import live
 from bot.desk.ports import Run, Tx
 from bot.desk.steps import finished, step_button
 from pipeline.operations.base import Plan
@@ -65,8 +66,9 @@ def check(house: House, tx: Tx, run: Run, person: str | None) -> None:
     action: access.Action = "destructive" if run.risk == "destructive" else "change"
     if run.risk == "read":
         action = "read"
+    roster = live(tx, house).roster
     allowed = access.decide(
-        house.roster, person, tx.now(), action, environment=_environment(house, run), incident=incident
+        roster, person, tx.now(), action, environment=_environment(house, run), incident=incident
     )
     if isinstance(allowed, Denied):
         raise Refused(f"You may not run {run.operation}: {allowed.reason}.", _who(allowed))
@@ -212,8 +214,9 @@ def approve(tx: Tx, house: House, run_id: str, person: str | None, reply: Mappin
     """A second person, different, authorised, within 15 minutes, once; returns as ``confirm`` does. Raises
     Refused."""
     run = _planned_run(tx, run_id)
+    roster = live(tx, house).roster
     allowed = access.decide(
-        house.roster, person, tx.now(), "approve", incident=_incident(tx, run), requester=run.confirmed_by
+        roster, person, tx.now(), "approve", incident=_incident(tx, run), requester=run.confirmed_by
     )
     if isinstance(allowed, Denied):
         raise Refused(f"You may not approve this: {allowed.reason}.", _who(allowed))
@@ -267,7 +270,7 @@ def _may_repeat_restart(tx: Tx, house: House, run: Run, person: str | None) -> N
         for r in tx.recent_runs(run.pipeline, run.operation, tx.now() - RESTART_WINDOW)
         if r.id != run.id and r.state in ("done", "failed", "unknown", "running")
     ]
-    allowed = access.decide(house.roster, person, tx.now(), "repeat_restart")
+    allowed = access.decide(live(tx, house).roster, person, tx.now(), "repeat_restart")
     if before and isinstance(allowed, Denied):
         raise Refused(
             "This pipeline was restarted within the last 30 minutes; a second restart needs an L2.",
@@ -282,7 +285,7 @@ def _break_glass(tx: Tx, house: House, run: Run, person: str, reason: str) -> No
     now = tx.now()
     events = [lifecycle.event("break_glass", now, person, operation=run.operation, reason=reason)]
     level = next_level(incident)
-    events += page_by_hand(incident, level, house.roster, now, person, f"broke the glass: {reason}")
+    events += page_by_hand(incident, level, live(tx, house).roster, now, person, f"broke the glass: {reason}")
     change(tx, house, incident, incident.id, events)
 
 

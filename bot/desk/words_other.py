@@ -1,4 +1,4 @@
-"""``/runbook``, ``/oncall`` and ``/review``."""
+"""``/runbook`` and ``/review``, and the table of all commands besides those of incidents and pipelines."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from bot.core.asks import OpenForm
 from bot.core.delivery import Outbound
 from bot.core.dry_run import dry_run
 from bot.core.incident import Incident, Status
-from bot.core.policy import Level
 from bot.core.refusal import Refused
 from bot.core.runbook import Runbook, by_name, unwrapped
-from bot.desk import steps
+from bot.desk import steps, words_oncall
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need, which
 from bot.desk.change import change
@@ -91,28 +90,6 @@ def runbook_run(asked: Asked) -> Answers:
         )
     steps.start_runbook(asked.tx, asked.house, incident)
     return [private(asked.asker, asked.key, f"{book.title} runs in this channel.")]
-
-
-# --- /oncall ----------------------------------------------------------------------------------------------
-
-
-def oncall(asked: Asked) -> Answers:
-    """Who holds which level now, and whom to call about what."""
-    roster, now = asked.house.roster, asked.now
-    lines = []
-    primary, backup = rosters.primary(roster, now), rosters.backup(roster, now)
-    lines.append(f"L1 primary: {primary.name if primary else 'NOBODY'}")
-    lines.append(f"L1 backup: {backup.name if backup else 'nobody'}")
-    last = rosters.emergency(roster, now)
-    number = last.number if isinstance(last, rosters.PhoneNumber) else (last.name if last else "none")
-    lines.append(f"L1 emergency: {number}")
-    for level in (Level.L2, Level.L3, Level.L4):
-        names = ", ".join(p.name for p in rosters.holders(roster, level, now))
-        lines.append(f"{level}: {names or 'NOBODY'}")
-    lines += [f"{subject}: {contact.value}" for subject, contact in roster.contacts.items()]
-    return [
-        private(asked.asker, asked.key, f"On call now ({now:%Y-%m-%d %H:%M} UTC)", form="list", lines=lines)
-    ]
 
 
 # --- /review ----------------------------------------------------------------------------------------------
@@ -285,6 +262,6 @@ def tick(asked: Asked, incident: Incident, number: str, *, done: bool) -> Incide
 
 WORDS: Mapping[str, Mapping[str, Callable[[Asked], Answers]]] = {
     "/runbook": {"list": runbook_list, "show": runbook_show, "run": runbook_run},
-    "/oncall": {"now": oncall},
+    "/oncall": words_oncall.WORDS,
     "/review": {"show": review_show, "edit": review_edit, "done": review_done, "actions": review_actions},
 }

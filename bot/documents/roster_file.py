@@ -7,10 +7,10 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from bot.core.policy import Level
-from bot.core.roster import CONTACTS, Contact, FirstLevel, Holder, Person, PhoneNumber, Roster
+from bot.core.roster import CONTACTS, Contact, FirstLevel, Holder, Person, PhoneNumber, Roster, WeeklyTest
 from bot.documents import reader
 from bot.documents.mistakes import Notes, shown, suggest
-from bot.documents.rotation_file import holder, zone
+from bot.documents.rotation_file import WEEKDAYS, holder, time_of_day, zone
 from bot.documents.tree import Entries, Scalar, Tree
 
 _NAME = re.compile(r"[^\W_][\w.-]{0,79}")
@@ -27,7 +27,7 @@ _UPPER = (Level.L2, Level.L3, Level.L4)
 
 def read_roster(tree: Tree, notes: Notes) -> Roster:
     """The roster that the file describes; every mistake is noted, and what is wrong is left out."""
-    top = reader.entries(tree, notes, "the roster", ["people", "levels", "contacts"])
+    top = reader.entries(tree, notes, "the roster", ["people", "levels", "contacts", "test_page"])
     people = _people(top["people"], notes) if "people" in top else {}
     if not people:
         notes.add(tree.line, "the roster has no people", "Add `people:` with at least one person.")
@@ -40,7 +40,27 @@ def read_roster(tree: Tree, notes: Notes) -> Roster:
         notes.add(line, "there is no level L1", "Add `L1: {primary: NAME, backup: NAME, emergency: NUMBER}`.")
     upper = {level: _holders(levels[level], level, people, notes) for level in _UPPER if level in levels}
     contacts = _contacts(top["contacts"], people, notes) if "contacts" in top else {}
-    return Roster(people=people, first=first, upper=upper, contacts=contacts)
+    test = _test_page(top["test_page"], notes) if "test_page" in top else WeeklyTest()
+    return Roster(people=people, first=first, upper=upper, contacts=contacts, test_page=test)
+
+
+def _test_page(tree: Tree, notes: Notes) -> WeeklyTest:
+    """`{weekday: monday, at: "10:00", answer_within: 1d}`, or `off`."""
+    usual = WeeklyTest()
+    if isinstance(tree, Scalar) and tree.text.strip().lower() in ("off", "no", "false", "none"):
+        return WeeklyTest(weekday=None)
+    found = reader.entries(tree, notes, "test_page", ["weekday", "at", "answer_within"])
+    day = (
+        reader.choice(found["weekday"], notes, "test_page, weekday", WEEKDAYS) if "weekday" in found else None
+    )
+    at = time_of_day(found["at"], notes, "test_page, at") if "at" in found else None
+    within = found.get("answer_within")
+    length = reader.duration(within, notes, "test_page, answer_within") if within is not None else None
+    return WeeklyTest(
+        weekday=WEEKDAYS.index(day) if day is not None else usual.weekday,
+        at=at if at is not None else usual.at,
+        answer_within=length or usual.answer_within,
+    )
 
 
 def _people(tree: Tree, notes: Notes) -> dict[str, Person]:
@@ -85,6 +105,7 @@ def _person(name: str, tree: Tree, notes: Notes) -> Person:
         phone=_matching(ways.get("phone"), notes, f"{name}, phone", _PHONE, "phone number", "+1-555-0100"),
         hook=_url(ways["hook"], notes, f"{name}, hook") if "hook" in ways else None,
         tz=zone(ways.get("tz"), notes, f"{name}, tz"),
+        tz_given="tz" in ways,
     )
 
 

@@ -90,7 +90,7 @@ def _turns(
     length = _length(found["rotation"], notes, f"{what}, rotation")
     names = _names(found.get("people"), line, what, people, notes)
     start = _start(found.get("start"), line, what, notes)
-    at = _time(found["hand_over"], notes, f"{what}, hand_over") if "hand_over" in found else hand_over
+    at = time_of_day(found["hand_over"], notes, f"{what}, hand_over") if "hand_over" in found else hand_over
     here = zone(found.get("tz"), notes, f"{what}, tz", tz)
     if "weekday" in found and not _fits(found["weekday"], start, length, what, notes):
         return None
@@ -162,7 +162,7 @@ def _fits(tree: Tree, start: date | None, length: timedelta | None, what: str, n
     return False
 
 
-def _time(tree: Tree, notes: Notes, what: str, *, end: bool = False) -> time | None:
+def time_of_day(tree: Tree, notes: Notes, what: str, *, end: bool = False) -> time | None:
     """A time of day; as an `end`, 24:00 is midnight."""
     written = reader.text(tree, notes, what)
     if written is None:
@@ -212,8 +212,8 @@ def _layer(tree: Tree, what: str, people: Collection[str], notes: Notes) -> Laye
     for key in ("from", "to"):
         if key not in found:
             notes.add(tree.line, f"{what} has no `{key}`", f'Add `{key}: "08:00"`, a time of day in its tz.')
-    begin = _time(found["from"], notes, f"{what}, from") if "from" in found else None
-    end = _time(found["to"], notes, f"{what}, to", end=True) if "to" in found else None
+    begin = time_of_day(found["from"], notes, f"{what}, from") if "from" in found else None
+    end = time_of_day(found["to"], notes, f"{what}, to", end=True) if "to" in found else None
     tz = zone(found.get("tz"), notes, f"{what}, tz")
     who = _who(found, tree.line, what, people, notes, tz=tz, hand_over=begin or _MORNING)
     if begin is None or end is None or who is None:

@@ -252,6 +252,11 @@ class Sender:
         wanted = str(out.data.get("channel") or "")
         if wanted:
             return wanted
+        if to := str(out.data.get("to") or ""):
+            user = await self.directory.find(to)
+            if user is None:
+                raise Failure("user_not_found", Refused(reason=f"Slack knows no person {to!r}"))
+            return await self.directory.dm(user)
         if incident is not None and incident.channel_id:
             return incident.channel_id
         raise Failure("no_channel", NotSent(reason="the incident has no channel yet", retry_in=SOON))

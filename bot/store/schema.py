@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0001"
+REVISION = "0002"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -207,3 +207,21 @@ counters = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.Integer, nullable=False),
 )
+
+overrides = sa.Table(
+    "overrides",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("ends_at", Instant, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+)
+sa.Index("overrides_end", overrides.c.ends_at)
+
+receipts = sa.Table(
+    "receipts",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("made_at", Instant, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+)
+sa.Index("receipts_made", receipts.c.made_at)

@@ -76,6 +76,19 @@ def test_oncall_names_every_level_and_contact(people: People) -> None:
     assert "security: security@yourcompany.com" in text
 
 
+def test_an_override_is_shown_and_both_people_are_told(people: People) -> None:
+    since = people.mark()
+    people.ask("carol", "general", "/oncall override L2 @dave for 2h dentist", "dave takes L2 from carol")
+    for person in ("carol", "dave"):
+        told = people.saw("dave takes L2 from carol", channel=person, since=since)
+        assert "dentist" in told["text"]
+    text = people.ask("bob", "general", "/oncall", "L2: dave until")["text"]
+    assert "override 1, by carol" in text
+    people.refused("bob", "general", "/oncall override L2 @bob for 1h", "You may not do that")
+    people.ask("dave", "general", "/oncall cancel 1", "Cancelled")
+    people.ask("bob", "general", "/oncall", "L2: carol")
+
+
 def test_runbooks_can_be_listed_read_and_rehearsed(people: People) -> None:
     people.ask("alice", "general", "/runbook", "pipeline-health: Pipeline health")
     shown = people.ask("alice", "general", "/runbook show pipeline-health", "1. Check pipeline status")

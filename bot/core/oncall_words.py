@@ -1,0 +1,68 @@
+"""On call in words: the same in Slack, on the page and in the terminal. Plain text; whoever shows it escapes it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bot.core.oncall import clock, standing
+from bot.core.oncall import plan as days_of
+from bot.core.overrides import Override
+from bot.core.policy import Level
+from bot.core.receipts import WAYS
+from bot.core.roster import Person, PhoneNumber, Roster
+
+
+def standing_lines(roster: Roster, at: datetime, zone: ZoneInfo) -> list[str]:
+    """One line for each place: who, until when, by which override, reached how."""
+    lines, held = [], set()
+    for each in standing(roster, at):
+        held.add(each.place.level)
+        who = each.person.name if each.person else "NOBODY"
+        until = f" until {clock(each.until, zone)}" if each.until else ""
+        by = f" (override {each.override.id}, by {each.override.made_by})" if each.override else ""
+        lines.append(f"{each.place.title}: {who}{until}{by}{reached(each.person)}")
+    if roster.first.primary is None:
+        lines.insert(0, "L1 primary: NOBODY")
+        held.add(Level.L1)
+    last = roster.first.emergency
+    if isinstance(last, PhoneNumber):
+        lines.insert(sum(line.startswith("L1") for line in lines), f"L1 emergency: {last.number}")
+    lines += [f"{level}: NOBODY" for level in Level if level not in held]
+    return lines
+
+
+def reached(person: Person | None) -> str:
+    """By which ways a page finds the person, and the number to dial."""
+    if person is None:
+        return ""
+    ways = [WAYS[way] for way in person.ways]
+    dial = f"; dial {person.phone}" if person.phone else ""
+    return f", reached by {', '.join(ways)}{dial}" if ways else f", NOT REACHABLE by a message{dial}"
+
+
+def plan_table(
+    roster: Roster, at: datetime, zone: ZoneInfo, days: int = 14
+) -> tuple[list[str], list[list[str]], str]:
+    """(columns, rows, a line): the coming days of the places that change hands, and who holds the others."""
+    days_ahead = days_of(roster, at, zone, days)
+    titles = list(days_ahead[0].cells)
+    moving = [title for title in titles if len({day.cells[title] for day in days_ahead}) > 1]
+    still = [f"{title} {days_ahead[0].cells[title]}" for title in titles if title not in moving]
+    rows = [[f"{day.day:%a %Y-%m-%d}", *(day.cells[title] for title in moving)] for day in days_ahead]
+    fixed = f"The next {days} days without a change: {', '.join(still)}" if still else ""
+    return ["Day", *moving], rows if moving else [], fixed
+
+
+def override_words(o: Override, zone: ZoneInfo) -> str:
+    """One override in a sentence, with its id."""
+    what = f"{o.person} and {o.other} swap" if o.kind == "swap" else f"{o.person} takes {place_words(o)}"
+    if o.kind == "override" and o.other:
+        what += f" from {o.other}"
+    why = f": {o.reason}" if o.reason else ""
+    return f"Override {o.id}: {what}, {clock(o.begin, zone)} to {clock(o.end, zone)}, by {o.made_by}{why}"
+
+
+def place_words(o: Override) -> str:
+    """The place of an override in words."""
+    return f"L1 {o.place}" if o.level is Level.L1 else str(o.level)

@@ -1,0 +1,42 @@
+"""The weekly test page: what was sent to whom by which method, and its receipt. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+WAYS = {"slack": "Slack", "email": "e-mail", "hook": "hook"}
+"""Methods in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """One method of one person in one week. Instants are aware UTC.
+
+    id: "2026-11-23:alice:slack", the day on which the week's test was due in their zone.
+    seen_at: when its link was opened. Slack does not tell that; there it stays None.
+    """
+
+    id: str
+    person: str
+    level: str
+    method: str
+    made_at: datetime
+    sent_at: datetime | None = None
+    seen_at: datetime | None = None
+    acked_at: datetime | None = None
+    failed: str = ""
+    reported_at: datetime | None = None
+
+    @property
+    def words(self) -> str:
+        """What became of it, in a few words."""
+        if self.acked_at is not None:
+            return f"acknowledged {self.acked_at:%Y-%m-%d %H:%M} UTC"
+        if self.failed:
+            return f"FAILED ({self.failed})"
+        if self.seen_at is not None:
+            return f"seen {self.seen_at:%Y-%m-%d %H:%M} UTC, not acknowledged"
+        if self.sent_at is not None:
+            return f"sent {self.sent_at:%Y-%m-%d %H:%M} UTC, not acknowledged"
+        return "waits to be sent"
