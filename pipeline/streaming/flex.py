@@ -13,9 +13,10 @@ from typing import Any
 
 from pipeline.errors import ConfigError, PipelineError, Refused
 from pipeline.jobs import Job
-from pipeline.operations import ChangeOperation, Context, Plan, ProgressSink, Risk, plan_id
+from pipeline.operations import ChangeOperation, Context, Plan, Progress, ProgressSink, Risk, plan_id
 from pipeline.operations.restart_run import restart, watch
-from pipeline.report import Report
+from pipeline.operations.stores import lacking, make
+from pipeline.report import Finding, Report
 from pipeline.streaming.settings import read, template_parameters
 
 
@@ -48,6 +49,7 @@ def plan_flex(ctx: Context) -> Plan:
         mistakes.append(_alive(living))
     elif not mistakes:
         mistakes += _dataflow_says(ctx, parameters)
+    gaps, unsure = lacking(ctx)
     return Plan(
         id=plan_id(),
         operation=RunFlex.name,
@@ -55,11 +57,12 @@ def plan_flex(ctx: Context) -> Plan:
         params={},
         summary=f"Launch {pipeline.job_name} from {pipeline.template or 'no template'}.",
         effects=(
+            *(f"Creates {gap.what}." for gap in gaps),
             f"Launches {pipeline.template} under the fixed name {pipeline.job_name} in {pipeline.region}, "
             "then waits for RUNNING.",
             *(f"{name} = {value}" for name, value in parameters.items()),
         ),
-        warnings=(),
+        warnings=(f"Whether its tables are there is not known: {unsure}",) if unsure else (),
         refusal=" ".join(mistakes) or None,
         risk=Risk.CHANGE,
         made_at=ctx.now(),
@@ -71,12 +74,15 @@ def plan_flex(ctx: Context) -> Plan:
             "template": pipeline.template,
             "job_name": pipeline.job_name,
             "parameters": parameters,
+            "creates": [gap.what for gap in gaps],
         },
     )
 
 
 def run_flex(ctx: Context, plan: Plan, progress: ProgressSink) -> Report:
-    """Launches and waits for RUNNING; the launcher's log is in the report when it fails.
+    """Creates the tables that the plan named, launches and waits for RUNNING.
+
+    The launcher's log is in the report when it fails.
 
     Refused when a job lives that was not there when the plan was made: two jobs on one subscription
     split the stream.
@@ -90,7 +96,10 @@ def run_flex(ctx: Context, plan: Plan, progress: ProgressSink) -> Report:
         raise Refused(
             "pipelines.yaml changed since the plan was made; nothing was launched. Make a new plan."
         )
-    return replace(restart(ctx, plan, progress), title=f"Launch of {ctx.pipeline.name}")
+    made = make(ctx, plan.data["creates"], lambda text: progress(Progress(text)))
+    report = restart(ctx, plan, progress)
+    findings = tuple(Finding("created", "info", f"Created {what}.") for what in made)
+    return replace(report, title=f"Launch of {ctx.pipeline.name}", findings=(*findings, *report.findings))
 
 
 def option_mistakes(ctx: Context, parameters: Mapping[str, str]) -> list[str]:

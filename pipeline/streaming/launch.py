@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from threading import Event, current_thread, main_thread
 from typing import Any, Final
 
 from pipeline.errors import PipelineError, Refused, UsageError
 from pipeline.operations import Context, Operation, Param, ReadOperation
+from pipeline.operations.stores import lacking, make
 from pipeline.operations.words import complete_word
 from pipeline.report import Evidence, Finding, Report, Severity, Table, number, plural
 from pipeline.streaming.flex import RunFlex
@@ -39,8 +41,21 @@ class RunDirect(ReadOperation):
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
         settings = direct_settings(ctx, params)
         _warn_of_a_job(ctx)
+        # Only the stores that this run writes to, and these are emulators.
+        own = replace(
+            ctx,
+            pipeline=replace(
+                ctx.pipeline,
+                dataset=ctx.pipeline.dataset if settings.dataset else "",
+                bigtable_table=ctx.pipeline.bigtable_table if settings.bigtable else "",
+            ),
+        )
+        gaps, unsure = lacking(own)
+        if unsure:
+            print(f"Whether the tables are there is not known: {unsure}", file=sys.stderr)
         if params.get("dry_run"):
-            return _would(ctx, settings)
+            return _would(ctx, settings, [gap.what for gap in gaps])
+        make(own, [gap.what for gap in gaps], lambda text: print(text, file=sys.stderr))
         return _run(ctx, settings, params)
 
 
@@ -100,13 +115,15 @@ def _emulated(service: str) -> bool:
     return bigtable.emulated()
 
 
-def _would(ctx: Context, settings: Settings) -> Report:
+def _would(ctx: Context, settings: Settings, creates: list[str]) -> Report:
     sink = settings.dataset or f"{settings.output_dir} ({settings.output_format})"
     text = (
         f"Would read {settings.click_subscription}, {settings.transaction_subscription} and "
         f"{settings.stock_subscription} at {ctx.clients.settings.pubsub_emulator}, write to {sink}"
         + (f" and {settings.bigtable}" if settings.bigtable else "")
-        + f", and dead letters to {settings.dead_letter_topic}. Nothing was done."
+        + f", and dead letters to {settings.dead_letter_topic}. "
+        + (f"Would first create {'; '.join(creates)}. " if creates else "")
+        + "Nothing was done."
     )
     return _report(ctx, text, "info", {})
 
