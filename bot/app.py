@@ -46,6 +46,7 @@ from pipeline.errors import ConfigError as PipelineConfigError
 from pipeline.google.clients import Clients
 from pipeline.history import History
 from pipeline.operations import registry
+from pipeline.thresholds import SHIPPED
 
 log = structlog.get_logger()
 GRACE_S = 8.0
@@ -60,15 +61,17 @@ def furnish(settings: Settings, today: date | None = None) -> House:
     known = known_operations(operations)
     mistakes: list[str] = []
     pipelines: tuple[Any, ...] = ()
-    try:
-        path = settings.runbooks_dir / "pipelines.yaml"
-        pipelines = catalogue.load(path, settings.google_cloud_project, settings.region).pipelines
-    except PipelineConfigError as error:
-        mistakes += error.mistakes
+    limits = SHIPPED
     try:
         documents = load_all(settings.runbooks_dir, Surroundings(operations=known, today=today))
+        limits = documents.limits
     except DocumentErrors as errors:
         mistakes += [str(mistake) for mistake in errors.mistakes]
+    try:
+        path = settings.runbooks_dir / "pipelines.yaml"
+        pipelines = catalogue.load(path, settings.google_cloud_project, settings.region, limits).pipelines
+    except PipelineConfigError as error:
+        mistakes += error.mistakes
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return House(

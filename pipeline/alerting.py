@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipeline.catalogue import Pipeline
+from pipeline.report import duration
 
 OWNER: Final = {"managed_by": "streamwatch"}
 _JOB: Final = "dataflow.googleapis.com/job/"
@@ -78,23 +79,23 @@ def _failed(pipeline: Pipeline) -> Policy:
 def _lag(pipeline: Pipeline) -> Policy:
     return Policy(
         key="system_lag",
-        title=f"{pipeline.name}: system lag above 5 minutes",
+        title=f"{pipeline.name}: system lag above {duration(pipeline.limits.system_lag_s)}",
         filter=_of_job(pipeline, "system_lag"),
-        above=300.0,
+        above=pipeline.limits.system_lag_s,
         for_s=300,
         severity="warning",
         kind="performance",
         runbook="performance",
-        advice="Events wait longer than 5 minutes in the pipeline.",
+        advice=f"Events wait longer than {duration(pipeline.limits.system_lag_s)} in the pipeline.",
     )
 
 
 def _backlog(pipeline: Pipeline) -> Policy:
     return Policy(
         key="backlog_age",
-        title=f"{pipeline.name}: events unread for 10 minutes",
+        title=f"{pipeline.name}: events unread for {duration(pipeline.limits.oldest_s)}",
         filter=_of_subscriptions("oldest_unacked_message_age", pipeline.subscriptions),
-        above=600.0,
+        above=pipeline.limits.oldest_s,
         for_s=300,
         severity="warning",
         kind="health",

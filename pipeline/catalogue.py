@@ -9,12 +9,14 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from pipeline.errors import ConfigError, UsageError
+from pipeline.thresholds import POLICY_FILE, SHIPPED, Thresholds
+from pipeline.thresholds import load as load_thresholds
 
 EVENT_TYPES: Final = ("click", "transaction", "stock")
 _TEXTS: Final = ("name", "environment", "project", "region", "job_name", "template", "export")
@@ -47,6 +49,7 @@ class Pipeline:
     bigtable_table: str = ""
     budgets: tuple[str, ...] = ()
     export: str | None = None
+    limits: Thresholds = SHIPPED  # by which its measurements are judged; from the policy file
 
     @property
     def is_production(self) -> bool:
@@ -97,8 +100,16 @@ def default_path() -> Path:
     return Path(os.environ.get("RUNBOOKS_DIR", "runbooks")) / "pipelines.yaml"
 
 
-def load(path: Path | None = None, default_project: str = "", default_region: str = "") -> Catalogue:
-    """Reads the file; ConfigError with every mistake and its line when it is not as it should be."""
+def load(
+    path: Path | None = None,
+    default_project: str = "",
+    default_region: str = "",
+    limits: Thresholds | None = None,
+) -> Catalogue:
+    """Reads the file; ConfigError with every mistake and its line when it is not as it should be.
+
+    ``limits`` judge what is measured of every pipeline; None: those of the policy file beside it.
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -119,9 +130,13 @@ def load(path: Path | None = None, default_project: str = "", default_region: st
         raise ConfigError(f"{path.name}: not YAML: {error}") from None
     reader = _Reader(path.name, default_project, default_region)
     pipelines = reader.read(raw)
-    if reader.mistakes:
+    try:
+        limits = load_thresholds(path.with_name(POLICY_FILE)) if limits is None else limits
+    except ConfigError as error:
+        reader.mistakes += error.mistakes
+    if reader.mistakes or limits is None:
         raise ConfigError(reader.mistakes)
-    return Catalogue(pipelines)
+    return Catalogue(tuple(replace(one, limits=limits) for one in pipelines))
 
 
 class _Reader:

@@ -12,8 +12,7 @@ from typing import Final, Literal
 
 from pipeline.measurements import Counters, LogError, Measurements
 from pipeline.quality import CAUSE_WORDS
-from pipeline.report import Evidence, percent
-from pipeline.rules import DEFAULT, Thresholds
+from pipeline.report import Evidence, duration, percent
 
 IssueType = Literal["resource", "data", "infrastructure"]
 
@@ -60,15 +59,20 @@ class Issue:
     cause: str = ""  # which of the runbook's root causes it is, where that is known
 
 
-def issue_type(m: Measurements, limits: Thresholds = DEFAULT) -> Issue | None:
+def issue_type(m: Measurements) -> Issue | None:
     """What the evidence points to; None when nothing does."""
     counters = m.counters
-    if counters and counters.received >= limits.least_received:
+    if counters and counters.received >= m.limits.least_received:
         ratio = counters.invalid / counters.received
-        if ratio > limits.error_warning:
+        if ratio > m.limits.error_warning:
             worst = max(counters.by_type, key=lambda kind: counters.by_type[kind][1])
             evidence = [
-                Evidence(f"{worst} events invalid in 5 min", counters.by_type[worst][1], "events", m.now)
+                Evidence(
+                    f"{worst} events invalid in {duration(m.limits.rate_s)}",
+                    counters.by_type[worst][1],
+                    "events",
+                    m.now,
+                )
             ]
             cause = root_cause(counters)
             if cause:

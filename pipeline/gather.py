@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.jobs import Job
 from pipeline.measurements import Counters, Gap, LogError, Measurements, Queue
 from pipeline.quality import CAUSES
+from pipeline.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from pipeline.google.clients import Clients
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
     from pipeline.google.metrics import Series
     from pipeline.google.pubsub import Subscription
 
-_WINDOW_S: Final = 15 * 60  # enough for ten minutes and for late samples
-_RATE_S: Final = 5 * 60
-_BOOKS_S: Final = 10 * 60
+_LATE_S: Final = 5 * 60  # samples come late by so much
 _FRESH_S: Final = 5 * 60  # a gauge older than this says nothing about now
 _LOGS: Final = 200
 _LINE: Final = 400  # characters of a log line that are kept
@@ -64,7 +63,8 @@ def measure(
     """One look at a pipeline; raises nothing for a service that does not answer."""
     from pipeline.google import dataflow, metrics, pubsub
 
-    subscriptions = _subscriptions(pipeline)
+    subscriptions, limits = _subscriptions(pipeline), pipeline.limits
+    window_s = max(limits.still_s, limits.books_s, limits.rate_s) + _LATE_S
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="measure") as pool:
         asked = _Asked(pool)
 
@@ -76,7 +76,7 @@ def measure(
                 pipeline.job_name,
                 metric,
                 now,
-                _WINDOW_S,
+                window_s,
                 deadline_s,
             )
 
@@ -88,7 +88,7 @@ def measure(
                 subscriptions,
                 metric,
                 now,
-                _WINDOW_S,
+                window_s,
                 deadline_s,
             )
 
@@ -108,12 +108,13 @@ def measure(
         ids = _living(found_jobs)
         measured = dict(
             now=now,
+            limits=limits,
             job_name=pipeline.job_name,
             jobs=found_jobs,
             active=asked.answer("living jobs", active),
             system_lag_s=_gauge(asked.answer("system lag", lag), ids, now),
             **_watermark(asked.answer("watermark", watermark), ids, now),
-            **_counted(asked.answer("event counters", user), ids, now),
+            **_counted(asked.answer("event counters", user), ids, now, limits),
             queues=_queues(pipeline, asked, counts, ages, described),
         )
     # Where nothing answers, the logs would only make a person wait for one more silence.
@@ -188,7 +189,9 @@ def _watermark(found: Iterable[Series] | None, ids: set[str], now: datetime) -> 
     return {"watermark_age_s": _gauge(found, ids, now), "watermark_still_s": still}
 
 
-def _counted(found: Iterable[Series] | None, ids: set[str], now: datetime) -> dict[str, Any]:
+def _counted(
+    found: Iterable[Series] | None, ids: set[str], now: datetime, limits: Thresholds
+) -> dict[str, Any]:
     """The counters over the window, and for how long nothing valid came out."""
     by_name: dict[str, list[Series]] = {}
     for one in _of(found, ids):
@@ -202,12 +205,12 @@ def _counted(found: Iterable[Series] | None, ids: set[str], now: datetime) -> di
         return sum(value(one) for kind in kinds_ for one in by_name.get(f"{kind}_{suffix}", ()))
 
     def recent(one: Series) -> float:
-        return _increase(one, now, _RATE_S)
+        return _increase(one, now, limits.rate_s)
 
     def kinds(kind: str) -> tuple[float, float]:
         return sum(map(recent, received[kind])), sum(map(recent, by_name.get(f"{kind}_invalid", ())))
 
-    before = now - timedelta(seconds=_BOOKS_S)
+    before = now - timedelta(seconds=limits.books_s)
     old_enough = all(one.at(before) for group in by_name.values() for one in group)
     accounted = ("valid", "dead_lettered", "duplicates")
     counters = Counters(
@@ -285,7 +288,8 @@ def _trouble(measured: dict[str, Any]) -> bool:
         return True
     if counters is None or (counters.received > 0 and counters.invalid / counters.received > 0.05):
         return True
-    return still is None or still > 180 or (measured["system_lag_s"] or 0) > 300
+    limits: Thresholds = measured["limits"]
+    return still is None or still > limits.moving_s or (measured["system_lag_s"] or 0.0) > limits.system_lag_s
 
 
 def _errors(clients: Clients, pipeline: Pipeline, now: datetime, gaps: list[Gap]) -> tuple[LogError, ...]:

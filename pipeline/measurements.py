@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pipeline.jobs import Job, current
+from pipeline.thresholds import SHIPPED, Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """Sums of the pipeline's counters over the last five minutes, and its books over ten.
+    """Sums of the pipeline's counters over the last five minutes, and its books over ten (shipped numbers).
 
     ``received_before`` and ``accounted_before`` are totals ten minutes ago, the other two are
     totals now; "accounted" is valid + dead-lettered + duplicates.
@@ -84,6 +85,7 @@ class Measurements:
     queues: tuple[Queue, ...] = ()
     errors: tuple[LogError, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    limits: Thresholds = SHIPPED  # by which it is judged
 
     @property
     def job(self) -> Job | None:

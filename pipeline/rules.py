@@ -6,44 +6,24 @@ Each fact is true, false, or None when it cannot be told; None keeps what was kn
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipeline.jobs import Job, doubles
 from pipeline.measurements import Measurements
 from pipeline.report import Fact, Severity, age, clock, duration, number, percent, plural
+from pipeline.thresholds import Thresholds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thresholds:
-    """Every number of the rules; ratios are 0 to 1, times in seconds."""
-
-    error_warning: float = 0.10
-    error_escalates: float = 0.25
-    error_critical: float = 0.50
-    least_received: float = 100
-    still_s: float = 600  # neither watermark nor output for so long, with a backlog: down
-    settled_s: float = 120  # RUNNING and moving for so long: no longer down
-    moving_s: float = 180  # metrics come every 60 s and late
-    system_lag_s: float = 300
-    watermark_age_s: float = 600
-    oldest_s: float = 600
-    deletion_warning_s: float = 24 * 3600
-
-
-DEFAULT = Thresholds()
-
-
-def facts(m: Measurements, limits: Thresholds = DEFAULT) -> tuple[Fact, ...]:
+def facts(m: Measurements) -> tuple[Fact, ...]:
     """down, error_rate, error_rate_critical, degraded, data_loss, doubled_job, healthy."""
-    down_fact = down(m, limits)
-    rate, critical = error_rates(m, limits)
-    slow = degraded(m, limits)
-    loss = data_loss(m, limits)
-    return (down_fact, rate, critical, slow, loss, doubled(m), healthy(m, down_fact, slow, limits))
+    down_fact = down(m)
+    rate, critical = error_rates(m)
+    slow = degraded(m)
+    loss = data_loss(m)
+    return (down_fact, rate, critical, slow, loss, doubled(m), healthy(m, down_fact, slow))
 
 
-def down(m: Measurements, limits: Thresholds = DEFAULT) -> Fact:
+def down(m: Measurements) -> Fact:
     """Down begins without a RUNNING or starting job, or with one that stands still for 10 min with a backlog."""
     if m.jobs is None:
         return Fact("down", None, "the jobs cannot be listed")
@@ -51,24 +31,24 @@ def down(m: Measurements, limits: Thresholds = DEFAULT) -> Fact:
     if job is None:
         return Fact("down", True, f"there is no job named {m.job_name}")
     if job.running:
-        return _running(m, job, limits)
+        return _running(m, job)
     if job.starting:
         return Fact("down", None, f"job {job.name} is starting ({job.state})", since=job.since)
     for_ = f" for {age(job.since, m.now)}" if job.since else ""
     return Fact("down", True, f"job {job.name} is {job.state}{for_}", since=_stopped_since(m.jobs, job))
 
 
-def _running(m: Measurements, job: Job, limits: Thresholds) -> Fact:
+def _running(m: Measurements, job: Job) -> Fact:
     still = stands_still(m)
     backlog = m.backlog
-    if still is not None and still >= limits.still_s and (backlog or 0) > 0:
+    if still is not None and still >= m.limits.still_s and (backlog or 0) > 0:
         waiting = number(backlog or 0)
         text = f"job {job.name} is RUNNING but has moved nothing for {duration(still)} with {waiting} waiting"
         return Fact("down", True, text, value=still, unit="s", since=m.now - timedelta(seconds=still))
     for_ = (m.now - job.since).total_seconds() if job.since else None
-    if for_ is not None and for_ < limits.settled_s:
+    if for_ is not None and for_ < m.limits.settled_s:
         return Fact("down", None, f"job {job.name} is RUNNING for {duration(for_)} only")
-    moves = moving(m, limits)
+    moves = moving(m)
     if moves is None:
         return Fact("down", None, f"job {job.name} is RUNNING; whether it moves cannot be told")
     if not moves:
@@ -82,40 +62,42 @@ def stands_still(m: Measurements) -> float | None:
     return min(known) if known else None
 
 
-def moving(m: Measurements, limits: Thresholds = DEFAULT) -> bool | None:
+def moving(m: Measurements) -> bool | None:
     """Whether the watermark moves, and output too unless nothing waits."""
     if m.watermark_still_s is None:
         return None
-    if m.watermark_still_s > limits.moving_s:
+    if m.watermark_still_s > m.limits.moving_s:
         return False
     if m.backlog == 0:
         return True
     if m.output_still_s is None:
         return None
-    return m.output_still_s <= limits.moving_s
+    return m.output_still_s <= m.limits.moving_s
 
 
-def error_rates(m: Measurements, limits: Thresholds = DEFAULT) -> tuple[Fact, Fact]:
-    """Invalid by received over 5 min, above 25 % and above 50 %; below 100 received it is unknown."""
+def error_rates(m: Measurements) -> tuple[Fact, Fact]:
+    """Invalid by received over 5 min, above 25 % and above 50 %; below 100 received it is unknown (shipped numbers)."""
     counters = m.counters
     if counters is None:
         text = "the counters of events cannot be read"
         return Fact("error_rate", None, text), Fact("error_rate_critical", None, text)
-    if counters.received < limits.least_received:
+    if counters.received < m.limits.least_received:
         text = (
-            f"error rate unknown: {number(counters.received)} events received in 5 min, "
-            f"{number(limits.least_received)} are needed"
+            f"error rate unknown: {number(counters.received)} events received in {duration(m.limits.rate_s)}, "
+            f"{number(m.limits.least_received)} are needed"
         )
         return Fact("error_rate", None, text), Fact("error_rate_critical", None, text)
     ratio = counters.invalid / counters.received
-    text = f"{percent(ratio)} of {number(counters.received)} events in 5 min are invalid"
+    text = (
+        f"{percent(ratio)} of {number(counters.received)} events in {duration(m.limits.rate_s)} are invalid"
+    )
     return (
-        Fact("error_rate", ratio > limits.error_escalates, text, ratio, "ratio"),
-        Fact("error_rate_critical", ratio > limits.error_critical, text, ratio, "ratio"),
+        Fact("error_rate", ratio > m.limits.error_escalates, text, ratio, "ratio"),
+        Fact("error_rate_critical", ratio > m.limits.error_critical, text, ratio, "ratio"),
     )
 
 
-def rate_finding(ratio: float | None, limits: Thresholds = DEFAULT) -> tuple[str, Severity]:
+def rate_finding(ratio: float | None, limits: Thresholds) -> tuple[str, Severity]:
     """The id and severity of a finding about an error rate (runbook "Severity Levels")."""
     if ratio is None:
         return "few_events", "info"
@@ -124,13 +106,13 @@ def rate_finding(ratio: float | None, limits: Thresholds = DEFAULT) -> tuple[str
     return ("error_rate_high", "warning") if ratio > limits.error_warning else ("few_errors", "ok")
 
 
-def degraded(m: Measurements, limits: Thresholds = DEFAULT) -> Fact:
+def degraded(m: Measurements) -> Fact:
     """Slow: system lag, watermark or oldest waiting message beyond its limit."""
     oldest = max((q.oldest_s for q in m.sources if q.oldest_s is not None), default=None)
     parts = (
-        ("system lag", m.system_lag_s, limits.system_lag_s),
-        ("the watermark's age", m.watermark_age_s, limits.watermark_age_s),
-        ("the oldest waiting message's age", oldest, limits.oldest_s),
+        ("system lag", m.system_lag_s, m.limits.system_lag_s),
+        ("the watermark's age", m.watermark_age_s, m.limits.watermark_age_s),
+        ("the oldest waiting message's age", oldest, m.limits.oldest_s),
     )
     slow = [
         f"{name} is {duration(value)}" for name, value, limit in parts if value is not None and value > limit
@@ -143,7 +125,7 @@ def degraded(m: Measurements, limits: Thresholds = DEFAULT) -> Fact:
     return Fact("degraded", False, "lag and freshness are within limits")
 
 
-def data_loss(m: Measurements, limits: Thresholds = DEFAULT) -> Fact:
+def data_loss(m: Measurements) -> Fact:
     """The oldest message reached the retention, or the books of ten minutes do not balance."""
     for queue in m.queues:
         if (
@@ -154,16 +136,16 @@ def data_loss(m: Measurements, limits: Thresholds = DEFAULT) -> Fact:
         ):
             text = f"the oldest message of {queue.name} has reached the retention of {duration(queue.retention_s)}"
             return Fact("data_loss", True, text)
-    missing = _unaccounted(m, limits)
+    missing = _unaccounted(m)
     if missing:
-        text = f"unaccounted for: {plural(round(missing), 'event')} received more than 10 min ago"
+        text = f"unaccounted for: {plural(round(missing), 'event')} received more than {duration(m.limits.books_s)} ago"
         return Fact("data_loss", True, text, missing)
     if any(queue.count is None or queue.retention_s is None for queue in m.queues) or not m.queues:
         return Fact("data_loss", None, "the age of what waits cannot be told everywhere")
     return Fact("data_loss", False, "nothing waits as long as it is kept")
 
 
-def _unaccounted(m: Measurements, limits: Thresholds) -> float:
+def _unaccounted(m: Measurements) -> float:
     """Events that are in no account ten minutes after they came (RULES: in != valid + dead-lettered + duplicates).
 
     A pipeline that stands still has them in flight, not lost.
@@ -173,7 +155,7 @@ def _unaccounted(m: Measurements, limits: Thresholds) -> float:
         return 0.0
     if c.accounted_before is None or c.received_total is None:
         return 0.0
-    if not moving(m, limits):
+    if not moving(m):
         return 0.0
     return max(0.0, c.received_before - c.accounted_total, c.accounted_before - c.received_total)
 
@@ -191,7 +173,7 @@ def doubled(m: Measurements) -> Fact:
     )
 
 
-def healthy(m: Measurements, down_fact: Fact, degraded_fact: Fact, limits: Thresholds = DEFAULT) -> Fact:
+def healthy(m: Measurements, down_fact: Fact, degraded_fact: Fact) -> Fact:
     """For recovery: RUNNING, moving or nothing waiting, caught up, few errors; None where that is not measurable."""
     job = m.job
     if down_fact.on or (m.jobs is not None and (job is None or not job.running)):
@@ -199,13 +181,13 @@ def healthy(m: Measurements, down_fact: Fact, degraded_fact: Fact, limits: Thres
     counters = m.counters
     if counters is not None and counters.received > 0:
         ratio = counters.invalid / counters.received
-        if ratio > limits.error_warning and (
-            counters.received >= limits.least_received or counters.invalid >= 10
+        if ratio > m.limits.error_warning and (
+            counters.received >= m.limits.least_received or counters.invalid >= 10
         ):
             return Fact("healthy", False, f"{percent(ratio)} of events are invalid", ratio, "ratio")
     if degraded_fact.on:
         return Fact("healthy", False, f"it has not caught up: {degraded_fact.text}")
-    moves = moving(m, limits)
+    moves = moving(m)
     if moves is False and m.backlog != 0:
         return Fact("healthy", False, "the watermark stands still")
     if m.jobs is None or counters is None or (moves is None and m.backlog != 0):

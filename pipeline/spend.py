@@ -14,12 +14,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pipeline.report import number
+from pipeline.thresholds import SHIPPED, Thresholds
+
 if TYPE_CHECKING:
     from pipeline.history import BudgetReport
 
-NEEDED_DAYS: Final = 3  # complete days, fewer say nothing of what is normal
-NORMAL_DAYS: Final = 7
-SPIKE: Final = 1.5
 _LAG_DAYS: Final = 2  # costs arrive late: the day before yesterday is the newest complete one
 _MONTH_DAYS: Final = 31
 # Google promises no time for its export; most of a day's rows are there within half a day.
@@ -51,13 +51,14 @@ class Outlook:
     basis: str  # what the forecast rests on, or why there is none
     ends: date | None
     settled: bool = True  # yesterday is complete
+    above: float = SHIPPED.cost_spike  # so much more than normal is a spike
 
     @property
     def spike(self) -> bool | None:
-        """More than 50 % above normal; a partial day can prove it, a complete one alone disproves it."""
+        """Far above normal; a partial day can prove it, a complete one alone disproves it."""
         if not self.normal:
             return None
-        limit = SPIKE * self.normal
+        limit = (1 + self.above) * self.normal
         if any(day is not None and day > limit for day in (self.today, self.yesterday)):
             return True
         return False if self.yesterday is not None and self.settled else None
@@ -68,7 +69,7 @@ def billing_day(at: datetime) -> date:
     return at.astimezone(_pacific()).date()
 
 
-def outlook(reports: Sequence[BudgetReport], now: datetime) -> Outlook | None:
+def outlook(reports: Sequence[BudgetReport], now: datetime, limits: Thresholds = SHIPPED) -> Outlook | None:
     """Where one budget stands, from its notifications in any order; None without any."""
     if not reports:
         return None
@@ -85,10 +86,10 @@ def outlook(reports: Sequence[BudgetReport], now: datetime) -> Outlook | None:
         Day(day, amount)
         for day, amount in sorted(earlier.items())
         if day <= today - timedelta(days=_LAG_DAYS)
-    )[-NORMAL_DAYS:]
-    normal = sum(day.amount for day in complete) / len(complete) if len(complete) >= NEEDED_DAYS else None
+    )[-int(limits.cost_days) :]
+    normal = _normal(complete, limits)
     so_far = max(totals.values())
-    forecast, basis, ends = _forecast(begin, so_far, normal, len(complete), today)
+    forecast, basis, ends = _forecast(begin, so_far, normal, len(complete), today, limits)
     return Outlook(
         budget=newest.budget,
         currency=newest.currency,
@@ -102,31 +103,38 @@ def outlook(reports: Sequence[BudgetReport], now: datetime) -> Outlook | None:
         forecast=forecast,
         basis=basis,
         ends=ends,
+        above=limits.cost_spike,
     )
 
 
 def exported_outlook(
-    name: str, currency: str, days: Mapping[date, float], as_of: datetime, now: datetime
+    name: str,
+    currency: str,
+    days: Mapping[date, float],
+    as_of: datetime,
+    now: datetime,
+    limits: Thresholds = SHIPPED,
 ) -> Outlook:
     """The same from what a billing export holds of each day, as of its newest row.
 
     A day that the export has not passed yet is not complete; one that is not in it is unknown, not free.
     """
     today = billing_day(now)
-    oldest, newest = today - timedelta(days=_LAG_DAYS + NORMAL_DAYS - 1), today - timedelta(days=_LAG_DAYS)
+    newest = today - timedelta(days=_LAG_DAYS)
+    oldest = newest - timedelta(days=limits.cost_days - 1)
     complete = tuple(
         Day(day, amount)
         for day, amount in sorted(days.items())
         if oldest <= day <= newest and day_ends(day) <= as_of
     )
-    normal = sum(day.amount for day in complete) / len(complete) if len(complete) >= NEEDED_DAYS else None
+    normal = _normal(complete, limits)
     begin = today.replace(day=1)
     so_far = sum(amount for day, amount in days.items() if day >= begin)
-    forecast, basis, ends = _forecast(begin, so_far, normal, len(complete), today)
+    forecast, basis, ends = _forecast(begin, so_far, normal, len(complete), today, limits)
     if normal is None:
         forecast, basis = (
             None,
-            f"the export holds {len(complete)} of the {NEEDED_DAYS} complete days it takes",
+            f"the export holds {len(complete)} of the {number(limits.cost_days_needed)} complete days it takes",
         )
     yesterday = today - timedelta(days=1)
     return Outlook(
@@ -143,7 +151,15 @@ def exported_outlook(
         basis=basis,
         ends=ends,
         settled=day_ends(yesterday) + _EXPORT_SETTLES <= as_of,
+        above=limits.cost_spike,
     )
+
+
+def _normal(complete: Sequence[Day], limits: Thresholds) -> float | None:
+    """The mean of complete days; None where they are too few to say what is normal."""
+    if not complete or len(complete) < limits.cost_days_needed:
+        return None
+    return sum(day.amount for day in complete) / len(complete)
 
 
 def day_ends(day: date) -> datetime:
@@ -152,7 +168,7 @@ def day_ends(day: date) -> datetime:
 
 
 def _forecast(
-    begin: date, so_far: float, normal: float | None, known: int, today: date
+    begin: date, so_far: float, normal: float | None, known: int, today: date, limits: Thresholds
 ) -> tuple[float | None, str, date | None]:
     """(cost at the month's end, what it rests on, the last day)."""
     after = (begin.replace(day=1) + timedelta(days=_MONTH_DAYS + 1)).replace(day=1)
@@ -163,8 +179,12 @@ def _forecast(
     if normal is not None:
         return so_far + normal * left, f"the mean of {known} complete days", ends
     passed = (today - begin).days + 1
-    if passed <= NEEDED_DAYS:
-        return None, f"the period is {passed} days old; more than {NEEDED_DAYS} are needed", ends
+    if passed <= limits.cost_days_needed:
+        return (
+            None,
+            f"the period is {passed} days old; more than {number(limits.cost_days_needed)} are needed",
+            ends,
+        )
     return so_far + so_far / passed * left, f"a straight line through {passed} days, a rough one", ends
 
 

@@ -13,12 +13,13 @@ from bot.core.roster import Roster
 from bot.core.runbook import Runbook
 from bot.documents.files import read_text
 from bot.documents.mistakes import DocumentErrors, Mistake, Notes
-from bot.documents.policy_file import read_policy
+from bot.documents.policy_file import read_limits, read_policy
 from bot.documents.rehearsal_file import read_rehearsal
 from bot.documents.roster_file import read_roster
 from bot.documents.runbook_file import read_runbook
 from bot.documents.surroundings import Surroundings
 from bot.documents.tree import Tree, read_tree
+from pipeline.thresholds import Thresholds as Limits
 
 POLICY_FILE = "escalation.yaml"
 ROSTER_FILE = "roster.yaml"
@@ -36,12 +37,18 @@ class Documents:
     runbooks: tuple[Runbook, ...]
     policy: Policy
     roster: Roster
+    limits: Limits  # by which what is measured of a pipeline is judged
     warnings: tuple[Mistake, ...] = ()
 
 
 def load_policy(path: Path) -> Policy:
     """The policy of this file. Raises DocumentErrors with every mistake in it."""
     return _yaml(path, read_policy)
+
+
+def load_limits(path: Path) -> Limits:
+    """The thresholds of the same file. Raises DocumentErrors with every mistake in it."""
+    return _yaml(path, read_limits)
 
 
 def load_roster(path: Path) -> Roster:
@@ -100,7 +107,15 @@ def load_all(directory: Path, known: Surroundings) -> Documents:
     runbooks = _gather(lambda: load_runbooks(directory, around, warnings), mistakes)
     if runbooks is None or policy is None or roster is None:
         raise DocumentErrors(mistakes)
-    return Documents(runbooks=runbooks, policy=policy, roster=roster, warnings=tuple(sorted(warnings)))
+    # load_policy has told the mistakes of these keys already
+    limits = load_limits(directory / POLICY_FILE)
+    return Documents(
+        runbooks=runbooks,
+        policy=policy,
+        roster=roster,
+        limits=limits,
+        warnings=tuple(sorted(warnings)),
+    )
 
 
 def _gather(load: Callable[[], _T], mistakes: list[Mistake]) -> _T | None:

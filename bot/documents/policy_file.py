@@ -12,6 +12,8 @@ from bot.core.policy import FACTS, SHIPPED_RULES, Level, Policy, Rule, Threshold
 from bot.documents import reader
 from bot.documents.mistakes import Notes, shown
 from bot.documents.tree import Tree
+from pipeline.thresholds import KEYS, SHIPPED, Unit
+from pipeline.thresholds import Thresholds as Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,15 @@ _THRESHOLDS: dict[str, _Field] = {
     "facts.probe": _Field("probe"),
 }
 
-_FIELDS = {**_TIMERS, **_THRESHOLDS}
+# What judges a measurement is the pipeline's business: its keys, its numbers; here they are read by line.
+_HOW: dict[Unit, Literal["duration", "ratio", "count"]] = {
+    "duration": "duration",
+    "ratio": "ratio",
+    "count": "count",
+}
+_LIMITS = {path: _Field(key.attribute, _HOW[key.unit]) for path, key in KEYS.items()}
+
+_FIELDS = {**_LIMITS, **_TIMERS, **_THRESHOLDS}
 _LADDER = (Level.L2, Level.L3, Level.L4)
 
 
@@ -73,7 +83,7 @@ def read_policy(tree: Tree, notes: Notes) -> Policy:
     for path, value in _values(top, "", notes):
         field = _FIELDS[path]
         read = _value(value, field, notes, path)
-        if read is not None:
+        if read is not None and path in _TIMERS | _THRESHOLDS:
             (timers if path in _TIMERS else thresholds)[field.attribute] = read
     shipped = Policy()
     return replace(
@@ -95,6 +105,17 @@ def thresholds(policy: Policy) -> dict[str, object]:
 def threshold(path: str, tree: Tree, notes: Notes) -> object:
     """A value written for a name that `thresholds` gives, or None after noting what is wrong with it."""
     return _value(tree, _FIELDS.get(path, _Field("", "duration")), notes, path)
+
+
+def read_limits(tree: Tree, notes: Notes) -> Limits:
+    """The thresholds by which measurements are judged; every mistake is noted, as `read_policy` does."""
+    found: dict[str, float] = {}
+    for path, value in _values(reader.entries(tree, notes, "the policy", None), "", notes):
+        field = _LIMITS.get(path)
+        read = _value(value, field, notes, path) if field is not None else None
+        if field is not None and read is not None:
+            found[field.attribute] = read.total_seconds() if isinstance(read, timedelta) else float(str(read))
+    return replace(SHIPPED, **found)
 
 
 def _children(prefix: str) -> list[str]:

@@ -24,7 +24,7 @@ from pipeline.operations.base import (
     plan_id,
 )
 from pipeline.report import Evidence, Fact, Finding, NextStep, Report, duration, number, plural
-from pipeline.rules import DEFAULT, facts, stands_still
+from pipeline.rules import facts, stands_still
 from pipeline.waiting import looks
 
 _CANCELLED_S: Final = 10 * 60
@@ -141,7 +141,7 @@ def _effects(m: Measurements, living: int) -> tuple[str, ...]:
 def _warnings(m: Measurements, job: Job | None) -> tuple[str, ...]:
     out = []
     still = stands_still(m)
-    if job is not None and job.running and (still is None or still < DEFAULT.still_s):
+    if job is not None and job.running and (still is None or still < m.limits.still_s):
         out.append(
             "The job was not seen to stand still: a drain (`restart --mode drain`) would lose nothing."
         )

@@ -74,7 +74,10 @@ def outlooks(ctx: Context) -> list[Outlook]:
         return []
     reports = ctx.history.budget_reports(ctx.pipeline.budgets or None, ctx.now() - _BACK)
     names = dict.fromkeys(report.budget for report in reports)
-    found = (outlook([one for one in reports if one.budget == name], ctx.now()) for name in names)
+    found = (
+        outlook([one for one in reports if one.budget == name], ctx.now(), ctx.pipeline.limits)
+        for name in names
+    )
     return [one for one in found if one is not None]
 
 
@@ -118,7 +121,7 @@ def normal_finding(one: Outlook, exported: Exported) -> Finding:
     if one.spike is None:
         text = f"{one.budget}: normal is {normal} a day; the newest day is not complete, which proves nothing yet."
         return Finding("normal", "info", text, evidence)
-    text = f"{one.budget}: yesterday was within 50 % of the normal {normal} a day."
+    text = f"{one.budget}: yesterday was within {one.above * 100:g} % of the normal {normal} a day."
     return Finding("normal", "ok", text, evidence)
 
 
@@ -144,9 +147,10 @@ def _verdict(name: str, found: list[Outlook]) -> str:
         return f"What {name} will cost is not known: {found[0].basis}."
     top = max(known, key=lambda one: (one.forecast or 0) / one.amount if one.amount > 0 else 0)
     over = "above" if top.amount > 0 and (top.forecast or 0) > top.amount else "within"
-    spike = next((" A day costs more than 50 % above normal." for one in found if one.spike), "")
+    spike = next((one for one in found if one.spike), None)
+    dear = f" A day costs more than {spike.above * 100:g} % above normal." if spike else ""
     budget = f", {over} its budget of {_money(top.amount, top)}" if top.amount > 0 else ""
-    return f"{top.budget} will be at about {_money(top.forecast or 0, top)} by {top.ends}{budget}.{spike}"
+    return f"{top.budget} will be at about {_money(top.forecast or 0, top)} by {top.ends}{budget}.{dear}"
 
 
 def _table(one: Outlook) -> Table:

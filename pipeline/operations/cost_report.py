@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pipeline.history import BudgetReport
 
 LEAKS = frozenset(get_args(Kind))
-_OVERRUN = 1.2  # RULES "Facts": cost/budget above 1.2 is critical
 
 
 class CostReport(ReadOperation):
@@ -51,7 +50,7 @@ class CostReport(ReadOperation):
         exported = read_export(ctx, services=True)
         budgets = _budgets(ctx)
         compared = budgets or _against(exported, limit)
-        findings = [_budget(report, limit, now) for report in compared]
+        findings = [_budget(report, limit, now, ctx.pipeline.limits.budget_overrun) for report in compared]
         if not budgets:
             findings.append(_unknown_spend(ctx, exported))
         findings += spent_findings(exported, now)
@@ -71,7 +70,7 @@ class CostReport(ReadOperation):
             if severity in ("warning", "critical")
             else (),
             facts=(
-                *(_fact(report) for report in budgets),
+                *(_fact(report, ctx.pipeline.limits.budget_overrun) for report in budgets),
                 *cost_facts(exported.outlooks, outlooks(ctx)),
             ),
             data={
@@ -112,7 +111,7 @@ def _ratio(report: BudgetReport, limit: float | None) -> float | None:
     return report.cost / amount if amount > 0 else None
 
 
-def _budget(report: BudgetReport, limit: float | None, now: datetime) -> Finding:
+def _budget(report: BudgetReport, limit: float | None, now: datetime, overrun: float) -> Finding:
     ratio = _ratio(report, limit)
     amount = report.amount if limit is None else limit
     spent = f"{_money(report.cost, report.currency)} of {_money(amount, report.currency)}"
@@ -125,7 +124,7 @@ def _budget(report: BudgetReport, limit: float | None, now: datetime) -> Finding
         return Finding(
             f"budget_{report.budget}", "info", f"{report.budget}: {spent}, no ratio; {begun}.", evidence
         )
-    severity: Severity = "critical" if ratio > _OVERRUN else "warning" if ratio >= 1 else "ok"
+    severity: Severity = "critical" if ratio > overrun else "warning" if ratio >= 1 else "ok"
     over = f", {_money(report.cost - amount, report.currency)} over" if ratio > 1 else ""
     ahead = (
         f"; the forecast crosses {percent(report.forecast)} of the budget"
@@ -180,9 +179,9 @@ def _leaks(ctx: Context) -> list[Finding]:
     return [*found, *gaps]
 
 
-def _fact(report: BudgetReport) -> Fact:
+def _fact(report: BudgetReport, overrun: float) -> Fact:
     ratio = report.ratio
-    on = None if ratio is None else ratio > _OVERRUN
+    on = None if ratio is None else ratio > overrun
     text = f"{report.budget} at {percent(ratio)}" if ratio is not None else f"{report.budget} has no ratio"
     return Fact("budget_overrun", on, text, ratio, "ratio")
 

@@ -19,7 +19,7 @@ from pipeline.operations.dlq import sample, size_of_queue, subscription_of
 from pipeline.operations.dlq_run import replay
 from pipeline.operations.dlq_words import effects, pace_words, report_of_run, warnings
 from pipeline.report import Evidence, Finding, NextStep, Report, plural
-from pipeline.rules import DEFAULT, facts
+from pipeline.rules import facts
 
 _LOOKS = 3
 _LOOK_S = 10.0
@@ -143,7 +143,7 @@ def _standing(ctx: Context, still_arriving: set[str]) -> tuple[str, float | None
         return f"The pipeline is down: {text}.", rate
     if unsure:
         return f"It is not sure that the pipeline runs: {text}.", rate
-    if (rate or 0.0) > DEFAULT.error_warning and still_arriving:
+    if (rate or 0.0) > ctx.pipeline.limits.error_warning and still_arriving:
         kinds = ", ".join(sorted(still_arriving))
         return f"The pipeline still refuses events for the same rule ({kinds}).", rate
     return "", rate

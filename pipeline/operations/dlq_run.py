@@ -20,7 +20,7 @@ from pipeline.operations.base import Context, Plan, Progress, ProgressSink
 from pipeline.operations.dlq import guarded, held
 from pipeline.operations.dlq_send import Item, Sender, chunks
 from pipeline.report import clock, number, percent, plural
-from pipeline.rules import DEFAULT, facts
+from pipeline.rules import facts
 from pipeline.waiting import looks
 
 if TYPE_CHECKING:
@@ -259,7 +259,9 @@ class _Run:
         rate = known["error_rate"].value or 0.0
         if known["down"].on:
             return f"the pipeline went down: {known['down'].text}"
-        if rate > DEFAULT.error_warning and rate > float(self._plan.data.get("error_rate") or 0.0):
+        if rate > self._ctx.pipeline.limits.error_warning and rate > float(
+            self._plan.data.get("error_rate") or 0.0
+        ):
             return f"{percent(rate)} of the events are invalid, more than before"
         return ""
 

@@ -74,7 +74,7 @@ def _read(ctx: Context, export: BillingExport, *, services: bool, jobs: bool) ->
     for currency in currencies:
         name = f"Project {project}" if len(currencies) == 1 else f"Project {project} in {currency}"
         sums = by_day(day for day in found.days if day.currency == currency)
-        outlooks.append(exported_outlook(name, currency, sums, found.as_of, ctx.now()))
+        outlooks.append(exported_outlook(name, currency, sums, found.as_of, ctx.now(), ctx.pipeline.limits))
     return Exported(
         outlooks=tuple(outlooks),
         days=found.days,

@@ -29,7 +29,7 @@ from pipeline.report import (
     plural,
     worst,
 )
-from pipeline.rules import DEFAULT, Thresholds, deletion_at, deletion_words, facts, rate_finding
+from pipeline.rules import deletion_at, deletion_words, facts, rate_finding
 
 _SOON_S: Final = 2 * 86400  # a deletion further off is told, but not in the first sentence
 _REASON: Final = 120  # characters of a log line in the first sentence
@@ -63,20 +63,19 @@ def _held(ctx: Context, m: Measurements) -> Bottleneck | None:
 def report(
     pipeline: str,
     m: Measurements,
-    limits: Thresholds = DEFAULT,
     past: Background | None = None,
     held: Bottleneck | None = None,
 ) -> Report:
     """The report of one look at a pipeline (pure)."""
-    known = {fact.id: fact for fact in facts(m, limits)}
+    known = {fact.id: fact for fact in facts(m)}
     seen = past_findings(m, past) if past is not None else []
-    issue = issue_type(m, limits) or silent_issue(seen)
+    issue = issue_type(m) or silent_issue(seen)
     found = [
         *_state(m, known),
         *seen,
-        *_errors(m, known, limits),
+        *_errors(m, known),
         *_speed(m, known, held),
-        *_waiting(m, known, limits),
+        *_waiting(m, known),
         *_dead_letters(m),
         *(
             Finding(f"gap_{i}", "unknown", f"Not measured: {gap.what}. {gap.reason}")
@@ -141,7 +140,7 @@ def _stale(m: Measurements) -> bool:
     return (m.now - job.since).total_seconds() > 300 and m.watermark_still_s is None
 
 
-def _errors(m: Measurements, known: Mapping[str, Fact], limits: Thresholds) -> list[Finding]:
+def _errors(m: Measurements, known: Mapping[str, Fact]) -> list[Finding]:
     fact, counters = known["error_rate"], m.counters
     running = m.job is not None and m.job.running
     if counters is None:
@@ -150,10 +149,10 @@ def _errors(m: Measurements, known: Mapping[str, Fact], limits: Thresholds) -> l
         name = "unknown" if running else "few_events"
         return [Finding(name, level, "Error rate unknown: the counters of events have no data.")]
     evidence = (
-        Evidence("events received in 5 min", counters.received, "events", m.now),
+        Evidence(f"events received in {duration(m.limits.rate_s)}", counters.received, "events", m.now),
         Evidence("of these invalid", counters.invalid, "events", m.now),
     )
-    name, severity = rate_finding(fact.value, limits)
+    name, severity = rate_finding(fact.value, m.limits)
     return [Finding(name, severity, _sentence(fact.text), evidence)]
 
 
@@ -181,16 +180,16 @@ def _by(held: Bottleneck) -> str:
     return f"held back by {held.text}"
 
 
-def _waiting(m: Measurements, known: Mapping[str, Fact], limits: Thresholds) -> list[Finding]:
+def _waiting(m: Measurements, known: Mapping[str, Fact]) -> list[Finding]:
     out: list[Finding] = []
     loss, clock_ = known["data_loss"], deletion_at(m)
     if loss.on:
         out.append(Finding("data_loss", "critical", f"Data loss: {loss.text}."))
     if clock_ is not None:
         left = (clock_[0] - m.now).total_seconds()
-        if left <= limits.deletion_warning_s or known["down"].on:
+        if left <= m.limits.deletion_warning_s or known["down"].on:
             level: Severity = "critical" if left <= 3600 else "warning"
-            level = level if left <= limits.deletion_warning_s else "info"
+            level = level if left <= m.limits.deletion_warning_s else "info"
             left_ = Evidence(f"time left in {clock_[1]}", round(left), "s", m.now)
             out.append(Finding("deletion_clock", level, _sentence(deletion_words(*clock_, m.now)), (left_,)))
     if m.sources and all(queue.count is None for queue in m.sources):
@@ -202,7 +201,9 @@ def _waiting(m: Measurements, known: Mapping[str, Fact], limits: Thresholds) -> 
             f", the oldest for {duration(oldest)}" if m.backlog else ""
         )
         waits = "backlog" if oldest > _BACKLOG_S else "waiting"
-        out.append(Finding(waits, "warning" if oldest > limits.oldest_s else "ok", _sentence(text), evidence))
+        out.append(
+            Finding(waits, "warning" if oldest > m.limits.oldest_s else "ok", _sentence(text), evidence)
+        )
     return out
 
 
@@ -298,7 +299,7 @@ def _next(
         steps.append(NextStep("Read the logs", "pipeline.logs"))
     if m.dead_letters and m.dead_letters.count:
         steps.append(NextStep("Look at dead letters", "dlq.peek"))
-    if (known["error_rate"].value or 0) > DEFAULT.error_warning:
+    if (known["error_rate"].value or 0) > m.limits.error_warning:
         steps.append(NextStep("Find the root cause", "pipeline.quality"))
     if held is not None:
         steps.append(NextStep("See where the time goes", "pipeline.perf"))

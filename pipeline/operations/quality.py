@@ -12,7 +12,7 @@ from pipeline.envelope import revalidate
 from pipeline.errors import PipelineError
 from pipeline.events import Invalid
 from pipeline.gather import measure
-from pipeline.measurements import Counters, Measurements
+from pipeline.measurements import Measurements
 from pipeline.operations.base import Context, Param, ReadOperation
 from pipeline.operations.dlq import sample
 from pipeline.quality import CAUSE_IDS, CAUSE_WORDS, VALID_TODAY, cause_of_event, main_cause, rule_key
@@ -22,6 +22,7 @@ from pipeline.report import (
     NextStep,
     Report,
     Table,
+    duration,
     number,
     percent,
     plural,
@@ -47,7 +48,7 @@ class Quality(ReadOperation):
         now_cause = root_cause(measured.counters) if measured.counters else ""
         findings += _now(measured, now_cause)
         by_cause: Counter[str] = Counter()
-        tables: list[Table] = [_types(measured.counters)] if measured.counters else []
+        tables: list[Table] = _types(measured)
         try:
             with sample(ctx, int(params.get("limit") or 200)) as held:
                 by_cause = causes(held)
@@ -80,11 +81,12 @@ def _rate(m: Measurements) -> Finding:
     if counters is None:
         return Finding("unknown", "unknown", "Error rate unknown: the counters of events have no data.")
     fact = error_rates(m)[0]
-    name, severity = rate_finding(fact.value)
+    name, severity = rate_finding(fact.value, m.limits)
+    span = duration(m.limits.rate_s)
     evidence = (
-        Evidence("received in 5 min", counters.received, "events", m.now),
-        Evidence("valid in 5 min", counters.valid, "events", m.now),
-        Evidence("invalid in 5 min", counters.invalid, "events", m.now),
+        Evidence(f"received in {span}", counters.received, "events", m.now),
+        Evidence(f"valid in {span}", counters.valid, "events", m.now),
+        Evidence(f"invalid in {span}", counters.invalid, "events", m.now),
     )
     return Finding(name, severity, f"{fact.text[:1].upper()}{fact.text[1:]}.", evidence)
 
@@ -93,12 +95,13 @@ def _now(m: Measurements, cause: str) -> list[Finding]:
     """The root cause of what is refused now; the queue may be full of older trouble."""
     if not cause or m.counters is None:
         return []
+    span = duration(m.limits.rate_s)
     counted = sorted(m.counters.causes.items(), key=lambda item: (-item[1], item[0]))
     told = ", ".join(f"{CAUSE_WORDS[name]} {number(count)}" for name, count in counted)
     evidence = tuple(
-        Evidence(f"{CAUSE_WORDS[name]} in 5 min", count, "events", m.now) for name, count in counted
+        Evidence(f"{CAUSE_WORDS[name]} in {span}", count, "events", m.now) for name, count in counted
     )
-    return [Finding(cause, "info", f"Refused in the last 5 min, by root cause: {told}.", evidence)]
+    return [Finding(cause, "info", f"Refused in the last {span}, by root cause: {told}.", evidence)]
 
 
 def _causes(by_cause: Counter[str], seen: int) -> list[Finding]:
@@ -115,7 +118,9 @@ def _causes(by_cause: Counter[str], seen: int) -> list[Finding]:
     ]
 
 
-def _types(counters: Counters) -> Table:
+def _types(m: Measurements) -> list[Table]:
+    if m.counters is None:
+        return []
     rows = tuple(
         (
             kind,
@@ -123,9 +128,11 @@ def _types(counters: Counters) -> Table:
             number(invalid),
             percent(invalid / received) if received else "none received",
         )
-        for kind, (received, invalid) in counters.by_type.items()
+        for kind, (received, invalid) in m.counters.by_type.items()
     )
-    return Table("Last 5 min", ("event type", "received", "invalid", "error rate"), rows)
+    return [
+        Table(f"Last {duration(m.limits.rate_s)}", ("event type", "received", "invalid", "error rate"), rows)
+    ]
 
 
 def _rules(held: list[Held]) -> Table:

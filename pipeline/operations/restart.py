@@ -16,7 +16,7 @@ from pipeline.jobs import Job, current, doubles
 from pipeline.operations.base import ChangeOperation, Context, Param, Plan, ProgressSink, Risk, plan_id
 from pipeline.operations.restart_run import restart, watch
 from pipeline.report import Report, age, duration, plural
-from pipeline.rules import DEFAULT, stands_still
+from pipeline.rules import stands_still
 
 _EFFECTS: Final[dict[str, tuple[str, ...]]] = {
     "launch": (
@@ -140,7 +140,7 @@ def _refusal(ctx: Context, mode: str, job: Job | None, double: tuple[Job, ...]) 
 
 def _warnings(ctx: Context, mode: str, job: Job | None, still_s: float | None) -> list[str]:
     out = []
-    if still_s is not None and still_s >= DEFAULT.still_s and mode == "drain":
+    if still_s is not None and still_s >= ctx.pipeline.limits.still_s and mode == "drain":
         out.append(
             f"The job has moved nothing for {duration(still_s)}: a drain will probably not finish (a stuck sink "
             "keeps it); the run would then stop and ask."
@@ -149,7 +149,7 @@ def _warnings(ctx: Context, mode: str, job: Job | None, still_s: float | None) -
         mode == "update"
         and job is not None
         and job.running
-        and (still_s is None or still_s < DEFAULT.still_s)
+        and (still_s is None or still_s < ctx.pipeline.limits.still_s)
     ):
         out.append("The job is RUNNING and was not seen to stand still; a restart may not be what it needs.")
     if mode in ("launch", "await"):

@@ -77,7 +77,7 @@ def test_what_was_changed_by_hand_is_mended_and_other_channels_stay(stand: Stand
     changed.notification_channels.append(mail.name)
     client.update_alert_policy(request={"alert_policy": changed})
     plan = stand.plan("pipeline.dashboard")
-    assert plan.effects == ('Mend the alert policy "orders: system lag above 5 minutes": condition, labels.',)
+    assert plan.effects == ('Mend the alert policy "orders: system lag above 5 min": condition, labels.',)
     written(stand)
     mended = there(stand)["system_lag"]
     assert mended.name == changed.name
