@@ -165,12 +165,15 @@ def _kind_of(incident: Incident) -> Kind:
 
 
 def alert_closes(incident: Incident, alert: Alert, now: datetime) -> list[Event]:
-    """An alert closes; when it was the last, the incident recovers. The ladder runs on."""
+    """An alert closes; when it was the last, the incident recovers. The ladder runs on.
+
+    Of several closes of one alert, one that proves recovery counts, whichever came first.
+    """
     name = f"{alert.source}:{alert.key}"
     known = incident.alerts.get(name)
-    if known is None or not known.open:
-        return []
     proves = alert.proves_recovery
+    if known is None or not (known.open or (proves and not known.proved and not known.muted)):
+        return []
     events = [
         event(
             "alert_closed",

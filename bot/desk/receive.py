@@ -92,7 +92,7 @@ def _close(tx: Tx, house: House, alert: Alert, stored: StoredAlert | None) -> No
             )
             tx.enqueue([announce(_digest(alert), text)])
         return
-    if not stored.alert.is_open:
+    if not stored.alert.is_open and (stored.alert.proves_recovery or not alert.proves_recovery):
         return
     closed = replace(
         stored.alert,

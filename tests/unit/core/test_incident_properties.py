@@ -168,6 +168,11 @@ PAIRS = {
     "two alerts, one open": [alert("a"), alert("a", state="closed"), alert("b", severity="warning")],
     "copies": [alert("a"), alert("a"), alert("a", state="closed"), alert("a", state="closed")],
     "a close that proves nothing": [alert("a"), alert("a", state="closed", proves=False)],
+    "two closes, one of which proves": [
+        alert("a"),
+        alert("a", state="closed", proves=False),
+        alert("a", state="closed"),
+    ],
 }
 
 
