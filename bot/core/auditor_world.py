@@ -1,0 +1,387 @@
+"""What a timeline says that somebody must be paged for, by a reading of its own (rules: "Escalation").
+
+A second implementation, on purpose: it knows the events and the rules, and nothing of `bot.core.escalation`,
+`bot.core.paging` or the folded incident. Where the two disagree, one of them is wrong, and people are told.
+
+What counts as done is never taken on trust: a timer that is said to have fired needs the page to prove it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bot.core.incident import Event, instant
+from bot.core.policy import Level, Policy, Rule
+
+# The document's "within 4 hours" tier: these page even an info incident, and nobody is asked to answer.
+MINOR = ("persistent_minor", "resource_constraint", "degradation_trend")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """Somebody of ``level`` is to be paged at ``due``. ``step`` is the name that the timeline gives to it."""
+
+    step: str
+    level: Level
+    due: datetime
+    why: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """A page as the timeline tells it."""
+
+    page: str
+    step: str
+    level: Level
+    person: str
+    epoch: int
+    due: datetime
+    made: datetime
+    urgent: bool
+    answered: bool = False
+
+
+@dataclass(slots=True)
+class _Fact:
+    begin: datetime
+    known: datetime
+    holds: bool = True
+
+
+@dataclass(slots=True)
+class World:
+    """One incident, read event by event."""
+
+    policy: Policy = field(default_factory=Policy)
+    severity: str = "info"
+    active: bool = True
+    recovering: bool = False
+    epoch: int = 1
+    cycle: int = 1
+    opened: datetime | None = None
+    clock: datetime | None = None  # unresolved time counts from here; every gap moves it
+    round: datetime | None = None  # the steps of L1 count from here
+    switched_on: datetime | None = None
+    resolved: datetime | None = None
+    acknowledged: bool = False
+    by_hand: Level | None = None
+    facts: dict[str, _Fact] = field(default_factory=dict)
+    snoozed: datetime | None = None
+    deletion: datetime | None = None
+    deletion_known: datetime | None = None
+    calls: list[Call] = field(default_factory=list)
+    done: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)  # step -> (due, fired at)
+    emergencies: set[datetime] = field(default_factory=set)
+    nobody: set[datetime] = field(default_factory=set)
+
+    def read(self, e: Event) -> None:
+        """Take one event in."""
+        reader = _READERS.get(e.type)
+        if reader is not None:
+            reader(self, e)
+
+    # --- what must be done by now ---------------------------------------------------------------------------
+
+    def duties(self, now: datetime) -> list[Duty]:
+        """Every page that is due by ``now`` and was not made, earliest first."""
+        if not self.active:
+            return []
+        known = [
+            *self._rungs(),
+            *self._first_level(),
+            *self._rules(),
+            *self._unanswered(),
+        ]
+        return sorted((d for d in known if d.due <= now), key=lambda d: (d.due, d.step))
+
+    @property
+    def _here(self) -> list[Call]:
+        return [call for call in self.calls if call.epoch == self.epoch]
+
+    def _reached(self, level: Level) -> bool:
+        return any(call.level is level for call in self._here)
+
+    def _is_done(self, step: str, proof: Callable[[datetime, datetime], bool]) -> bool:
+        """It is said to have fired, and there is the page to prove it, or nobody there to be paged."""
+        if step not in self.done:
+            return False
+        due, fired = self.done[step]
+        return fired in self.nobody or proof(due, fired)
+
+    def _helped(self, due: datetime, fired: datetime) -> bool:
+        """The proof of backup and emergency: a page of L1's, or the emergency step's shout with the numbers."""
+        return fired in self.emergencies or self._paged_then(Level.L1)(due, fired)
+
+    def _paged_then(self, level: Level) -> Callable[[datetime, datetime], bool]:
+        """A page at that moment to this level, or to one above where this one had nobody."""
+        return lambda _, fired: any(c.made == fired and c.level >= level for c in self._here)
+
+    def _paged_about(self, level: Level) -> Callable[[datetime, datetime], bool]:
+        """The same, or one that had been due within the merging time of it."""
+        merge = self.policy.merge
+        return lambda due, fired: any(
+            c.level >= level and (c.made == fired or abs(c.due - due) <= merge) for c in self._here
+        )
+
+    def _paged_ever(self, level: Level) -> Callable[[datetime, datetime], bool]:
+        """A page of this epoch: a rule only adds its reason to it."""
+        return lambda _, fired: any(c.level >= level and c.made <= fired for c in self._here)
+
+    def _rungs(self) -> Iterator[Duty]:
+        """L1 at once; L2, L3, L4 on unresolved time. None for info."""
+        if self.severity == "info" or self.clock is None:
+            return
+        step = f"e{self.epoch}:c{self.cycle}:L1"
+        if self.round is not None and not self._is_done(step, self._paged_then(Level.L1)):
+            due = self._patient(self._on(self.round))
+            yield Duty(step=step, level=Level.L1, due=due, why="L1 at once")
+        open_rungs = []
+        for level in (Level.L2, Level.L3, Level.L4):
+            after = self.policy.ladder.get(level)
+            step = f"e{self.epoch}:ladder:{level}"
+            if after is not None and not self._is_done(step, self._paged_about(level)):
+                open_rungs.append((level, step, self.clock + after))
+        lowest = next((level for level, _, _ in open_rungs if not self._reached(level)), None)
+        for level, step, due in open_rungs:
+            sooner = self._before_deletion() if level is lowest else None
+            at = min(due, sooner) if sooner is not None else due
+            yield Duty(step=step, level=level, due=self._patient(self._on(at)), why="unresolved")
+
+    def _first_level(self) -> Iterator[Duty]:
+        """Backup, emergency, L1 again, and L2 when critical: until somebody acknowledges."""
+        if self.round is None or self.acknowledged or self.recovering or self.severity == "info":
+            return
+        start, p = self.round, self.policy
+        name = f"e{self.epoch}:c{self.cycle}"
+        for step, after, why in (
+            (f"{name}:backup", p.backup, "backup"),
+            (f"{name}:emergency", p.emergency, "emergency step"),
+        ):
+            if not self._is_done(step, self._helped):
+                yield Duty(step=step, level=Level.L1, due=self._quiet(self._on(start + after)), why=why)
+        step = f"{name}:L2"
+        if self.severity == "critical" and not self._is_done(step, self._paged_about(Level.L2)):
+            due = self._on(start + p.l2_if_critical)
+            yield Duty(step=step, level=Level.L2, due=due, why="critical and unacknowledged")
+        number = 1
+        while self._is_done(f"{name}:again:{number}", self._paged_then(Level.L1)):
+            number += 1
+        due = self._quiet(self._on(start + number * p.repeat))
+        yield Duty(step=f"{name}:again:{number}", level=Level.L1, due=due, why="L1 again")
+
+    def _rules(self) -> Iterator[Duty]:
+        """ "When to Escalate": begin + for + within, but not before anybody could know."""
+        for rule in self.policy.rules:
+            fact = self.facts.get(rule.fact)
+            if fact is None or not fact.holds or self._taken_by_hand(rule):
+                continue
+            if self.severity == "info" and rule.fact not in MINOR:
+                continue
+            step = f"e{self.epoch}:rule:{rule.id}:{fact.begin.isoformat()}"
+            if not self._is_done(step, self._paged_ever(rule.to)):
+                due = max(fact.begin + rule.for_ + rule.within, fact.known)
+                yield Duty(step=step, level=rule.to, due=due, why=rule.id)
+
+    def _taken_by_hand(self, rule: Rule) -> bool:
+        return self.by_hand is not None and self.by_hand >= rule.to
+
+    def _unanswered(self) -> Iterator[Duty]:
+        """L2 and above: repeated once after 15 min; critical then goes one level up, unless it is there already."""
+        asked: dict[str, list[Call]] = {}
+        for call in self._here:
+            if call.level is not Level.L1 and call.urgent and not _own_step_of_l1(call.step):
+                asked.setdefault(call.step, []).append(call)
+        for step, calls in asked.items():
+            root = step.removesuffix(":repeat")
+            if any(c.answered for name in (root, f"{root}:repeat") for c in asked.get(name, [])):
+                continue
+            level, due = calls[0].level, calls[0].made + self.policy.unanswered
+            if step == root:
+                again = f"{step}:repeat"
+                if not self._is_done(again, self._paged_about(level)):
+                    yield Duty(step=again, level=level, due=self._quiet(due), why="unanswered")
+                continue
+            above = level.up
+            if self.severity == "critical" and above is not None and not self._reached(above):
+                up = f"{step}:up"
+                if not self._is_done(up, self._paged_about(above)):
+                    yield Duty(step=up, level=above, due=due, why="unanswered twice")
+
+    # --- what moves a due time ------------------------------------------------------------------------------
+
+    def _on(self, due: datetime) -> datetime:
+        """What fell due while the ladder was off is due when it is on again."""
+        return due if self.switched_on is None else max(due, self.switched_on)
+
+    def _quiet(self, due: datetime) -> datetime:
+        """A snooze holds repeats and the steps of L1 back to its end."""
+        return due if self.snoozed is None else max(due, self.snoozed)
+
+    def _patient(self, due: datetime) -> datetime:
+        """A snooze holds a ladder back that is not critical, though not past the last hour of the data."""
+        if self.snoozed is None or self.severity == "critical" or due >= self.snoozed:
+            return due
+        end = self.snoozed
+        if self.deletion is not None:
+            end = min(end, self.deletion - self.policy.deletion_margin)
+        return max(due, end)
+
+    def _before_deletion(self) -> datetime | None:
+        """The data-loss clock: an hour before, unless somebody above L1 was paged since that moment."""
+        if self.deletion is None or self.opened is None:
+            return None
+        moment = max(self.deletion - self.policy.deletion_margin, self.deletion_known or self.opened)
+        told = any(call.level > Level.L1 and call.made >= moment for call in self._here)
+        return None if told else moment
+
+
+def _own_step_of_l1(step: str) -> bool:
+    """ "e1:c2:backup" and its like, where an empty L1 made them a page to a higher level; not "e1:c2:L2"."""
+    _, _, rest = step.partition(":")
+    head, _, tail = rest.partition(":")
+    return head.startswith("c") and tail.split(":")[0] != "L2"
+
+
+# --- reading -------------------------------------------------------------------------------------------------
+
+
+def _opened(w: World, e: Event) -> None:
+    w.policy = Policy.from_dict(e.data["policy"])
+    w.severity, w.opened = str(e.data["severity"]), e.at
+    w.recovering = e.data.get("status") == "recovering"
+    if w.severity != "info" and not w.recovering:
+        w.clock = w.round = e.at
+
+
+def _begin_clock(w: World, at: datetime) -> None:
+    if w.clock is None and w.severity != "info":
+        w.clock = w.round = at
+
+
+def _severity(w: World, e: Event) -> None:
+    before, w.severity = w.severity, str(e.data["to"])
+    if not w.recovering:
+        _begin_clock(w, e.at)
+    if before == "info" != w.severity:
+        w.switched_on = e.at
+
+
+def _recovering(w: World, _: Event) -> None:
+    w.recovering = True
+
+
+def _relapsed(w: World, e: Event) -> None:
+    w.recovering, w.switched_on = False, e.at
+    _begin_clock(w, e.at)
+
+
+def _acknowledged(w: World, _: Event) -> None:
+    w.acknowledged = True
+
+
+def _unacknowledged(w: World, e: Event) -> None:
+    w.acknowledged, w.round, w.cycle = False, e.at, w.cycle + 1
+
+
+def _resolved(w: World, e: Event) -> None:
+    w.active, w.resolved, w.snoozed = False, e.at, None
+
+
+def _reopened(w: World, e: Event) -> None:
+    gap = e.at - w.resolved if w.resolved is not None else timedelta(0)
+    w.active, w.resolved, w.acknowledged, w.recovering = True, None, False, False
+    w.cycle += 1
+    if e.data.get("new_epoch"):
+        w.epoch, w.by_hand, w.clock = w.epoch + 1, None, None
+    if w.clock is None:
+        w.round = None
+        _begin_clock(w, e.at)
+    else:
+        w.clock, w.round = w.clock + gap, e.at
+
+
+def _fact_began(w: World, e: Event) -> None:
+    w.facts[str(e.data["fact"])] = _Fact(instant(e.data["begin"]) or e.at, e.at)
+
+
+def _fact_ended(w: World, e: Event) -> None:
+    if (fact := w.facts.get(str(e.data["fact"]))) is not None:
+        fact.holds = False
+
+
+def _escalated(w: World, e: Event) -> None:
+    level = Level(e.data["level"])
+    w.by_hand = level if w.by_hand is None else max(w.by_hand, level)
+
+
+def _probed(w: World, e: Event) -> None:
+    before, w.deletion = w.deletion, instant(e.data.get("deletion_at"))
+    if w.deletion is None:
+        w.deletion_known = None
+    elif before is None:
+        w.deletion_known = e.at
+
+
+def _snoozed(w: World, e: Event) -> None:
+    w.snoozed = instant(e.data["until"])
+
+
+def _paged(w: World, e: Event) -> None:
+    d = e.data
+    call = Call(
+        page=d["page"], step=d["step"], level=Level(d["level"]), person=d["person"], epoch=int(d["epoch"]),
+        due=instant(d["due_at"]) or e.at, made=e.at, urgent=bool(d.get("urgent", True)),
+    )  # fmt: skip
+    w.calls.append(call)
+
+
+def _answered(w: World, e: Event) -> None:
+    named = {e.data.get("page"), *e.data.get("pages", ())}
+    for call in w.calls:
+        call.answered = call.answered or call.page in named
+
+
+def _fired(w: World, e: Event) -> None:
+    for step in e.data["steps"]:
+        w.done[str(step)] = (instant(e.data.get("due_at")) or e.at, e.at)
+
+
+def _emergency(w: World, e: Event) -> None:
+    w.emergencies.add(e.at)
+
+
+def _nobody(w: World, e: Event) -> None:
+    w.nobody.add(e.at)
+
+
+_READERS: dict[str, Callable[[World, Event], None]] = {
+    "opened": _opened,
+    "severity_changed": _severity,
+    "recovering": _recovering,
+    "relapsed": _relapsed,
+    "acknowledged": _acknowledged,
+    "unacknowledged": _unacknowledged,
+    "resolved": _resolved,
+    "reopened": _reopened,
+    "fact_began": _fact_began,
+    "fact_ended": _fact_ended,
+    "escalated": _escalated,
+    "probed": _probed,
+    "snoozed": _snoozed,
+    "paged": _paged,
+    "page_acknowledged": _answered,
+    "timer_fired": _fired,
+    "emergency": _emergency,
+    "nobody_on_call": _nobody,
+}
+
+
+def world_of(events: Iterable[Event]) -> World:
+    """The world after these events, the first of which is ``opened``."""
+    world = World()
+    for event in events:
+        world.read(event)
+    return world
