@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.core.auditor_world import Call, Duty, World
-from bot.core.incident import Event
+from bot.core.incident import Event, instant
 from bot.core.policy import Level, format_duration
 
 # Below this nothing counts as late: a tick and a busy machine are not a disagreement.
@@ -95,13 +95,14 @@ def audit(number: int, events: Sequence[Event], now: datetime) -> Audit:
             _compare(name, standing, world, event.at, findings)
         if event.type == "timer_fired":
             _fired(name, standing, event, findings)
+        elif event.type == "paged":
+            findings += _unasked(name, world, event)
         world.read(event)
         before = event.at
     if before is None:
         return Audit()
     _compare(name, standing, world, now, findings)
     findings += [_from(name, "missing", d, now - d.due) for d in standing.values() if now - d.due > TOLERANCE]
-    findings += _unasked(name, world)
     findings += _delivery(name, events, world, now)
     return Audit(pages=len(world.calls), findings=tuple(findings))
 
@@ -133,17 +134,24 @@ def _from(name: str, kind: str, duty: Duty, late: timedelta) -> Finding:
     )  # fmt: skip
 
 
-def _unasked(name: str, world: World) -> list[Finding]:
-    """A page whose step no timer fired, unless a person asked for it; and one step's person paged twice."""
-    found, seen = list[Finding](), set[str]()
-    for call in world.calls:
-        by_hand = ":hand:" in call.step
-        if call.page in seen:
-            found.append(_of(name, "twice", call, timedelta(0), "made twice"))
-        elif not by_hand and call.step not in world.done:
-            found.append(_of(name, "unasked", call, timedelta(0)))
-        seen.add(call.page)
-    return found
+def _unasked(name: str, world: World, e: Event) -> list[Finding]:
+    """A page that no rule wants now or within the merging time, unless a person asked for it; or one made twice."""
+    step, page = str(e.data["step"]), str(e.data["page"])
+    kind, why = "", ""
+    if any(call.page == page for call in world.calls):
+        kind, why = "twice", "made twice"
+    elif ":hand:" not in step and not any(c.step == step and c.made == e.at for c in world.calls):
+        wanted = {duty.step for duty in world.duties(e.at + world.policy.merge)}
+        kind = "" if step in wanted else "unasked"
+    if not kind:
+        return []
+    due = instant(e.data.get("due_at")) or e.at
+    return [
+        Finding(
+            kind=kind, incident=name, level=str(e.data["level"]), due_at=due, late=timedelta(0), step=step,
+            person=str(e.data["person"]), why=why,
+        )
+    ]  # fmt: skip
 
 
 def _of(name: str, kind: str, call: Call, late: timedelta, why: str = "") -> Finding:

@@ -1,4 +1,7 @@
-"""One incident on a clock that stands until it is moved, with nothing but the core around it."""
+"""One incident on a clock that stands until it is moved, with nothing but the core around it.
+
+Whatever a test does with it, the auditor looks on: it wants nothing before it is due, and nothing after it was done.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from bot.core import lifecycle
 from bot.core.alert_model import Alert, Kind, Severity
+from bot.core.auditor import audit, owed
 from bot.core.correlation import family
 from bot.core.escalation import next_due
 from bot.core.facts import Measured
@@ -16,6 +20,7 @@ from bot.core.paging import fire
 from bot.core.policy import Level, Policy
 from bot.core.roster import Always, FirstLevel, Holder, Person, PhoneNumber, Roster
 
+INSTANT = timedelta(microseconds=1)
 START = datetime(2026, 3, 2, 3, 10, tzinfo=UTC)
 NAMES = ("alice", "bob", "carol", "dave", "erin", "frank")
 PEOPLE = {name: Person(name=name, slack=f"U{name.upper()}", phone=f"+1-{name}") for name in NAMES}
@@ -111,6 +116,7 @@ class Case:
 
     def fire(self) -> None:
         self.store(fire(self.incident, self.roster, self.now))
+        assert owed(self.events, self.now) == [], "the auditor agrees that nothing is owed any more"
 
     def do(self, events: Sequence[Event]) -> None:
         self.store(events)
@@ -120,9 +126,12 @@ class Case:
         """Time passes; what is due is done when it is due."""
         end = START + minutes(minute)
         while (due := next_due(self.incident)) is not None and due <= end:
+            if due > self.now:
+                assert owed(self.events, due - INSTANT) == [], "the auditor agrees that nothing is due yet"
             self.now = max(due, self.now)
             self.fire()
         self.now = end
+        assert audit(7, self.events, self.now).disagreements == ()
         return self
 
     def asleep_to(self, minute: float) -> Case:
