@@ -96,6 +96,20 @@ def check() -> None:
 
 
 @app.command()
+def oncall(
+    as_json: Annotated[bool, typer.Option("--json", help="for scripts")] = False,
+    tz: Annotated[str, typer.Option(help="the zone of days and hours")] = "UTC",
+) -> None:
+    """Print who holds which level until when, and the next two weeks."""
+    from bot.oncall import oncall as run
+
+    try:
+        print(run(os.environ, as_json=as_json, tz=tz))
+    except BotError as error:
+        _fail(str(error))
+
+
+@app.command()
 def review(incident: str) -> None:
     """Print an incident's review as Markdown."""
     from bot.checks import review as run

@@ -24,6 +24,7 @@ from bot.desk.change import fire_due
 from bot.desk.deliver import Deliverer
 from bot.desk.front import FrontDesk
 from bot.desk.house import House, claims_of
+from bot.desk.live import on_call
 from bot.desk.operator import Operator
 from bot.desk.ports import InboxRow, Tx
 from bot.desk.processor import Processor
@@ -325,6 +326,9 @@ class _Pages:
             return None if found is None else (found, tx.events(number))
 
         return await self._bot.database.aread(both)
+
+    async def oncall(self) -> Any:
+        return await self._bot.database.aread(lambda tx: on_call(tx, self._bot.house))
 
     def now(self) -> Any:
         return self._bot.clock.now()

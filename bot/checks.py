@@ -45,19 +45,24 @@ def _told(mistakes: list[str]) -> int:
     return 1 if mistakes else 0
 
 
-def documents(env: Mapping[str, str]) -> tuple[str, list[str], list[str]]:
-    """What the folder of runbooks holds, in one line, the mistakes of its files, and what only needs a look;
-    whatever else is set."""
-    directory = Path(env.get("RUNBOOKS_DIR") or "runbooks")
-    placeholder = Settings(
+def placeholder(env: Mapping[str, str]) -> Settings:
+    """Settings enough to read the documents by; nothing for Slack."""
+    return Settings(
         slack_bot_token="",
         slack_signing_secret="",
-        runbooks_dir=directory,
+        runbooks_dir=Path(env.get("RUNBOOKS_DIR") or "runbooks"),
         google_cloud_project=env.get("GOOGLE_CLOUD_PROJECT", ""),
         region=env.get("REGION", ""),
     )
+
+
+def documents(env: Mapping[str, str]) -> tuple[str, list[str], list[str]]:
+    """What the folder of runbooks holds, in one line, the mistakes of its files, and what only needs a look;
+    whatever else is set."""
+    settings = placeholder(env)
+    directory = settings.runbooks_dir
     try:
-        house = furnish(placeholder, Clock.from_env(env).now().date())
+        house = furnish(settings, Clock.from_env(env).now().date())
     except ConfigError as error:
         return "", str(error).splitlines(), []
     return (

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from bot.core.oncall import clock, standing
+from bot.core.oncall import clock, hand_overs, standing
 from bot.core.oncall import plan as days_of
 from bot.core.overrides import Override
 from bot.core.policy import Level
-from bot.core.receipts import WAYS
+from bot.core.receipts import WAYS, Receipt
 from bot.core.roster import Person, PhoneNumber, Roster
 
 
@@ -54,6 +56,18 @@ def plan_table(
     return ["Day", *moving], rows if moving else [], fixed
 
 
+def receipt_lines(roster: Roster, receipts: Sequence[Receipt], at: datetime) -> list[str]:
+    """The newest test page by each method to each person who is on call now; `receipts` newest first."""
+    newest = {(r.person, r.method): r for r in reversed(receipts)}
+    names = dict.fromkeys(s.person.name for s in standing(roster, at) if s.person)
+    return [
+        f"Test page to {name} by {WAYS.get(r.method, r.method)}: {r.words}"
+        for name in names
+        for (person, _), r in newest.items()
+        if person == name
+    ]
+
+
 def override_words(o: Override, zone: ZoneInfo) -> str:
     """One override in a sentence, with its id."""
     what = f"{o.person} and {o.other} swap" if o.kind == "swap" else f"{o.person} takes {place_words(o)}"
@@ -66,3 +80,60 @@ def override_words(o: Override, zone: ZoneInfo) -> str:
 def place_words(o: Override) -> str:
     """The place of an override in words."""
     return f"L1 {o.place}" if o.level is Level.L1 else str(o.level)
+
+
+def as_json(
+    roster: Roster, overrides: Sequence[Override], receipts: Sequence[Receipt], now: datetime, days: int = 14
+) -> dict[str, Any]:
+    """Who is on call, for scripts; instants are RFC 3339 in UTC. `roster` has the overrides."""
+    return {
+        "as_of": _at(now),
+        "now": [
+            {
+                "place": each.place.title,
+                "level": str(each.place.level),
+                "person": each.person.name if each.person else None,
+                "until": _at(each.until),
+                "override": each.override.id if each.override else None,
+                "reached_by": list(each.person.ways) if each.person else [],
+                "phone": each.person.phone if each.person else None,
+            }
+            for each in standing(roster, now)
+        ],
+        "hand_overs": [
+            {"at": _at(h.at), "place": h.place.title, "from": h.outgoing or None, "to": h.incoming or None}
+            for h in hand_overs(roster, now, now + timedelta(days=days))
+        ],
+        "overrides": [
+            {
+                "id": o.id,
+                "kind": o.kind,
+                "place": place_words(o) if o.kind == "override" else None,
+                "person": o.person,
+                "other": o.other or None,
+                "begin": _at(o.begin),
+                "end": _at(o.end),
+                "reason": o.reason,
+                "made_by": o.made_by,
+            }
+            for o in overrides
+        ],
+        "test_pages": [
+            {
+                "person": r.person,
+                "level": r.level,
+                "method": r.method,
+                "made_at": _at(r.made_at),
+                "sent_at": _at(r.sent_at),
+                "seen_at": _at(r.seen_at),
+                "acknowledged_at": _at(r.acked_at),
+                "failed": r.failed or None,
+            }
+            for r in receipts
+        ],
+        "contacts": {subject: contact.value for subject, contact in roster.contacts.items()},
+    }
+
+
+def _at(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat().replace("+00:00", "Z")

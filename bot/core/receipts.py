@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 WAYS = {"slack": "Slack", "email": "e-mail", "hook": "hook"}
 """Methods in words."""
+RECEIPTS_FOR = timedelta(days=8)
+"""How far back the last week's receipts are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

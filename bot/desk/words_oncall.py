@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bot.core import oncall
 from bot.core import roster as rosters
 from bot.core.asks import OpenForm
 from bot.core.delivery import Outbound
 from bot.core.oncall import Named, clock, zone_of
-from bot.core.oncall_words import override_words, plan_table, standing_lines
+from bot.core.oncall_words import override_words, plan_table, receipt_lines, standing_lines
 from bot.core.overrides import Override
 from bot.core.policy import Level
+from bot.core.receipts import RECEIPTS_FOR
 from bot.core.refusal import Refused
 from bot.core.roster import Person
 from bot.core.spans import read_span
@@ -24,17 +25,13 @@ from bot.desk.telling import tell
 
 Answers = list[Outbound] | OpenForm
 HOW = "`/oncall override L1 @bob for 8h REASON`, `/oncall override L2 @dave from tomorrow 09:00 until 18:00`"
-RECEIPTS = timedelta(days=8)
 
 
 def now(asked: Asked) -> Answers:
     """now: who holds which level, until when and how they are reached; the next two weeks; whom to call"""
     roster, at, zone = asked.house.roster, asked.now, zone_of(asked.person)
-    receipts = {(r.person, r.method): r for r in reversed(asked.tx.receipts(at - RECEIPTS))}
     lines = standing_lines(roster, at, zone)
-    for name in dict.fromkeys(s.person.name for s in oncall.standing(roster, at) if s.person):
-        tests = [r for (person, _), r in receipts.items() if person == name]
-        lines += [f"Test page to {name} by {r.method}: {r.words}" for r in tests]
+    lines += receipt_lines(roster, asked.tx.receipts(at - RECEIPTS_FOR), at)
     lines += [override_words(o, zone) for o in asked.tx.overrides(at)]
     lines += [f"{subject}: {contact.value}" for subject, contact in roster.contacts.items()]
     columns, rows, fixed = plan_table(roster, at, zone)

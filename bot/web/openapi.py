@@ -95,6 +95,9 @@ def document() -> dict[str, Any]:
             "/metrics": _get("Prometheus metrics", ["text/plain"]),
             "/incidents": _get("the incidents", ["text/html", "application/json"], found=True),
             "/incidents/{id}": one,
+            "/oncall": _get(
+                "who is on call, and the next two weeks", ["text/html", "application/json"], found=True
+            ),
             "/incidents/{id}/review": review,
         },
     }

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -19,9 +20,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from bot.core import review
+from bot.core import oncall_words, review
 from bot.core.incident import Event, Incident
+from bot.core.overrides import Override
 from bot.core.policy import format_duration
+from bot.core.receipts import Receipt
+from bot.core.roster import Roster
 from bot.web import pages_view as view
 from bot.web.pages_auth import Unwelcome, judge, remember
 
@@ -53,6 +57,10 @@ class PagesPort(Protocol):
         """The incident with its whole timeline, or None."""
         ...
 
+    async def oncall(self) -> tuple[Roster, Sequence[Override], Sequence[Receipt]]:
+        """The roster with the overrides that hold or are to come, these, and the receipts of the last days."""
+        ...
+
     def now(self) -> datetime:
         """The instant on the incidents' clock."""
         ...
@@ -66,6 +74,7 @@ def routes(
     return [
         Route("/incidents", _guarded(pages.listing, token)),
         Route(STYLE, _style),
+        Route("/oncall", _guarded(pages.oncall, token)),
         Route("/incidents/{id}", _guarded(pages.one, token)),
         Route("/incidents/{id}/review", _guarded(pages.review, token)),
     ]
@@ -137,6 +146,27 @@ class _Pages:
             review.draft(incident, events, head=head), media_type="text/markdown", headers=headers
         )
 
+    async def oncall(self, request: Request) -> Response:
+        """GET /oncall: who holds which level, the next two weeks; `?tz=Europe/Berlin` for its days and hours."""
+        roster, overrides, receipts = await self._read.oncall()
+        now = self._read.now()
+        if _wants_json(request):
+            return JSONResponse(oncall_words.as_json(roster, overrides, receipts, now))
+        zone = _zone(request.query_params.get("tz", "UTC"))
+        columns, rows, fixed = oncall_words.plan_table(roster, now, zone)
+        return self._html(
+            "oncall.html",
+            now=now,
+            zone=zone.key,
+            standing=oncall_words.standing_lines(roster, now, zone),
+            overrides=[oncall_words.override_words(o, zone) for o in overrides],
+            receipts=oncall_words.receipt_lines(roster, receipts, now),
+            contacts=[f"{subject}: {contact.value}" for subject, contact in roster.contacts.items()],
+            columns=columns,
+            rows=rows,
+            fixed=fixed,
+        )
+
     async def _find(self, request: Request) -> tuple[Incident, Sequence[Event]] | None:
         match = _NUMBER.fullmatch(request.path_params["id"])
         found = await self._read.incident(int(match[1])) if match else None
@@ -144,6 +174,14 @@ class _Pages:
 
     def _html(self, name: str, **values: Any) -> Response:
         return Response(self._templates.get_template(name).render(**values), media_type="text/html")
+
+
+def _zone(name: str) -> ZoneInfo:
+    """The zone of this name; UTC where there is none."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo("UTC")
 
 
 def _harmless(value: object) -> object:

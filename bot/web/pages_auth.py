@@ -56,7 +56,7 @@ def remember(request: Request, response: Response, token: str) -> None:
         COOKIE,
         _cookie(token),
         max_age=COOKIE_LIVES_S,
-        path="/incidents",
+        path="/",
         httponly=True,
         samesite="lax",
         secure=request.url.scheme == "https",

@@ -14,7 +14,11 @@ from starlette.applications import Starlette
 from bot.core.alert_model import Kind, Severity
 from bot.core.incident import Event, Incident, fold
 from bot.core.lifecycle import opened
-from bot.core.policy import Policy
+from bot.core.oncall import with_overrides
+from bot.core.overrides import Override
+from bot.core.policy import Level, Policy
+from bot.core.receipts import Receipt
+from bot.core.roster import Always, FirstLevel, Person, Roster
 from bot.web.pages import routes
 
 START = datetime(2026, 3, 2, 3, 10, tzinfo=UTC)
@@ -68,6 +72,16 @@ class Reading:
     async def incident(self, number: int) -> Told | None:
         return self._all.get(number)
 
+    async def oncall(self) -> tuple[Roster, Sequence[Override], Sequence[Receipt]]:
+        override = Override(
+            id=4, kind="override", person="bob", other="alice", level=Level.L1, place="primary", begin=at(0),
+            end=at(90), reason=HOSTILE, made_by="alice", made_at=at(0),
+        )  # fmt: skip
+        people = {name: Person(name=name, slack=f"U{name.upper()}") for name in ("alice", "bob")}
+        roster = Roster(people=people, first=FirstLevel(primary=Always("alice")))
+        sent = Receipt(id="r", person="bob", level="L1", method="slack", made_at=at(-9), sent_at=at(-8))
+        return with_overrides(roster, [override]), [override], [sent]
+
     def now(self) -> datetime:
         return at(20)
 
@@ -108,6 +122,24 @@ async def test_what_is_not_there_and_what_is_private_look_the_same(name: str) ->
         private, absent = await web.get("/incidents/9"), await web.get("/incidents/99")
     assert private.text == absent.text
     assert private.headers == absent.headers
+
+
+async def test_the_on_call_page_shows_overrides_and_receipts_behind_the_same_gate() -> None:
+    async with browse() as web:
+        page = (await web.get("/oncall?tz=Europe/Berlin", headers=HTML)).text
+        told = (await web.get("/oncall", headers=JSON)).json()
+    assert "L1 primary: bob until Mon 2026-03-02 05:40 Europe/Berlin (override 4, by alice)" in page
+    assert "Mon 2026-03-02" in page
+    assert "alice, 04:10 bob, 05:40 alice" in page
+    assert "Test page to bob by Slack: sent 2026-03-02 03:02 UTC, not acknowledged" in page
+    assert "<img" not in page
+    assert "hunter2" not in page
+    assert told["now"][0]["person"] == "bob"
+    assert told["now"][0]["until"] == "2026-03-02T04:40:00Z"
+    assert [(h["from"], h["to"]) for h in told["hand_overs"]] == [("bob", "alice")]
+    assert told["test_pages"][0]["acknowledged_at"] is None
+    async with browse(TOKEN) as web:
+        assert (await web.get("/oncall")).status_code == 401
 
 
 async def test_the_json_has_the_promised_fields() -> None:
