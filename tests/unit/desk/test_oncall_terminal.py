@@ -32,6 +32,6 @@ def test_the_terminal_shows_what_was_overridden_and_makes_no_database(tmp_path: 
         database.write(lambda tx: tx.put_override(made))
     assert "(override 1, by alice)" in oncall(env, as_json=False, tz="Europe/Berlin")
     told = json.loads(oncall(env, as_json=True, tz="UTC"))
-    assert [(p["place"], p["person"]) for p in told["now"]][0] == ("L1 primary", "bob")
+    assert next((p["place"], p["person"]) for p in told["now"]) == ("L1 primary", "bob")
     with pytest.raises(ConfigError):
         oncall(env, as_json=False, tz="Mars/Base")
