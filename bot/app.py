@@ -19,7 +19,9 @@ from bot import calendar
 from bot.clock import Clock
 from bot.core.budget import BudgetNotification
 from bot.core.errors import BotError, ConfigError
+from bot.core.holding import Hold, Why
 from bot.core.roster import Roster
+from bot.desk import holds
 from bot.desk.change import fire_due
 from bot.desk.deliver import Deliverer
 from bot.desk.front import FrontDesk
@@ -28,6 +30,7 @@ from bot.desk.live import on_call
 from bot.desk.operator import Operator
 from bot.desk.ports import InboxRow, Tx
 from bot.desk.processor import Processor
+from bot.desk.receive import let_go
 from bot.desk.watch import Watch
 from bot.documents import DocumentErrors, Surroundings, load_all
 from bot.known import known_operations
@@ -46,6 +49,7 @@ from pipeline import catalogue
 from pipeline.errors import ConfigError as PipelineConfigError
 from pipeline.google.clients import Clients
 from pipeline.history import History
+from pipeline.maintenances import Maintenance
 from pipeline.operations import registry
 from pipeline.thresholds import SHIPPED
 
@@ -113,12 +117,14 @@ class Bot:
             "speed": clock.speed,
         }  # fmt: skip
         self.desk = FrontDesk(**shared, registry=operations)
-        self.processor = Processor(**shared, record_budget=self._record_budget, probe=probe)
+        self.processor = Processor(
+            **shared, record_budget=self._record_budget, probe=probe, maintenances=self._maintenances
+        )
         self.deliverer = Deliverer(
             **shared, sender=self.sender, now=clock.now, monotonic=clock.monotonic, probe=probe
         )
         self.operator = Operator(**asking, probe=probe)
-        self.watch = Watch(**asking, monotonic=clock.monotonic)
+        self.watch = Watch(**asking, monotonic=clock.monotonic, maintenances=self._maintenances)
         slack = SlackSettings(
             signing_secret=settings.slack_signing_secret,
             token=settings.slack_bot_token,
@@ -127,9 +133,11 @@ class Bot:
         self.slack = build_app(slack, self.desk, self.sender.api, clock)
         self.intake = Intake(self.database, _intake_settings(settings), self.wake, self._web(), clock=clock)
         self.timers = Loop("timers", self._timers, every_s=tick)
+        self.holds = Loop("holds", self._holds, every_s=max(0.2, tick))
         self.loops = [
             Loop("inbox", self.processor.turn, every_s=1.0),
             self.timers,
+            self.holds,
             Loop("outbox", self.deliverer.turn, every_s=0.5),
             Loop("runs", self._runs, every_s=1.0),
             Loop("watch", self._watch, every_s=min(1.0, tick * 10)),
@@ -143,7 +151,7 @@ class Bot:
     def wake(self) -> None:
         """Something was committed: whatever may follow from it is done now."""
         for loop in self.loops:
-            if loop.name != "pull":
+            if loop.name not in ("pull", "holds"):
                 loop.wake()
 
     # --- turns --------------------------------------------------------------------------------------------
@@ -173,6 +181,25 @@ class Bot:
     async def _watch(self) -> int:
         await self.watch.turn()
         return 0
+
+    def _maintenances(self) -> tuple[Hold, ...]:
+        return tuple(_hold_of(found) for found in self.history.open_maintenances())
+
+    async def _holds(self) -> int:
+        """Tell of maintenances that begin and end, and let go the alerts that were held."""
+        standing = await asyncio.to_thread(self._maintenances)
+        if not standing and not await self.database.aread(lambda tx: tx.waiting_holds()):
+            return 0
+        house = replace(self.house, maintenances=standing)
+        over = await self.database.awrite(lambda tx: holds.turn(tx, house, let_go))
+        for name in over:
+            await asyncio.to_thread(self.history.maintenance_told, int(name.rpartition(":")[2]))
+        if over:
+            self.wake()
+        left = [(hold.until - self.clock.now()).total_seconds() for hold in standing if hold.name not in over]
+        if left:
+            self.holds.wake_in(max(0.0, min(min(left) / self.clock.speed, 60.0)))
+        return len(over)
 
     def _record_budget(self, new: BudgetNotification, row: InboxRow) -> None:
         self.history.record_budget(
@@ -264,6 +291,18 @@ class Bot:
         except BotError:
             return False
         return True
+
+
+def _hold_of(found: Maintenance) -> Hold:
+    return Hold(
+        name=f"maintenance:{found.id}",
+        why=Why.MAINTENANCE,
+        pipeline=found.pipeline,
+        reason=found.reason,
+        by=found.by,
+        begin=found.begin,
+        until=found.until,
+    )
 
 
 def _until_due(tx: Tx) -> float | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _SPINNER_AFTER_S: Final = 1.0
 USAGE: Final = 2
+_STORED: Final = ("pipeline.status", "pipeline.maintenance", "pipeline.windows")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,11 +62,13 @@ def _operate(words: list[str]) -> int:
 
 
 def _perform(operation: Operation, tokens: list[str]) -> int:
-    from pipeline.operations import ReadOperation, parse
+    from pipeline.operations import ReadOperation, get, parse
 
     params = parse(operation, tokens)
     if params.get("help"):
         return _help(operation)
+    if other := operation.instead(params):
+        operation = get(other)
     catalogue = _catalogue()
     pipeline = catalogue.pipelines[0] if operation.every_pipeline else catalogue.find(params.get("pipeline"))
     with _context(operation, catalogue, pipeline) as ctx:
@@ -186,7 +189,7 @@ def _context(operation: Operation, catalogue: Catalogue, pipeline: Pipeline) -> 
     from pipeline.operations import Context
 
     history = None
-    needed = operation.name == "pipeline.status" or operation.name.startswith("cost.")
+    needed = operation.name in _STORED or operation.name.startswith("cost.")
     if needed or operation.name in ("pipeline.health", "dlq.replay", "dlq.stats"):
         history = _history(needed=needed)
     with Clients(GoogleSettings.from_env()) as clients:

@@ -1,9 +1,9 @@
 """What was measured before: probes of pipelines and reports of budgets.
 
-The only importer of SQLAlchemy in ``pipeline``.  It may share its database with the bot, so every
-write is one short transaction; on SQLite it takes the write lock at once (BEGIN IMMEDIATE), which
-waits up to 30 s instead of failing in the middle.  Times are stored as ISO texts in UTC, so that
-both databases order them alike.
+With ``pipeline.maintenances`` the only importer of SQLAlchemy in ``pipeline``.  It may share its
+database with the bot, so every write is one short transaction; on SQLite it takes the write lock at
+once (BEGIN IMMEDIATE), which waits up to 30 s instead of failing in the middle.  Times are stored as
+ISO texts in UTC, so that both databases order them alike.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import ConfigError, Unreachable
+from pipeline.maintenances import Maintenances
+from pipeline.maintenances import metadata as _maintained
+from pipeline.maintenances import text as _text
 from pipeline.report import Report
 
 DEFAULT_URL: Final = "sqlite:///var/streamwatch.db"
@@ -123,7 +126,7 @@ class BudgetReport:
         return self.cost / self.amount if self.amount > 0 else None
 
 
-class History:
+class History(Maintenances):
     """The store; open it with :meth:`open`, close it with :meth:`close`."""
 
     def __init__(self, engine: Engine) -> None:
@@ -152,7 +155,8 @@ class History:
             # other waits (SQLite by the write lock, PostgreSQL by this one) and finds them.
             if not sqlite:
                 connection.execute(select(func.pg_advisory_xact_lock(_CREATING)))
-            _metadata.create_all(connection, checkfirst=True)
+            for tables in (_metadata, _maintained):
+                tables.create_all(connection, checkfirst=True)
         return history
 
     def close(self) -> None:
@@ -351,10 +355,6 @@ def _driver(url: str) -> str:
 def _words(error: SQLAlchemyError) -> Unreachable:
     first = str(getattr(error, "orig", None) or error).splitlines()[0]
     return Unreachable(f"The database does not answer ({first}). Look at DATABASE_URL and at the database.")
-
-
-def _text(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _period(text: str) -> datetime:

@@ -54,7 +54,16 @@ class Outage:
     length: timedelta
 
 
-Happening = AlertArrives | FactChanges | PersonActs | Outage
+@dataclass(frozen=True, slots=True)
+class Maintained:
+    """A pipeline is in maintenance from `at` for `length`; None is the one that the rehearsal is about."""
+
+    at: datetime
+    length: timedelta
+    pipeline: str | None = None
+
+
+Happening = AlertArrives | FactChanges | PersonActs | Outage | Maintained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot.core.correlation import PipelineClaims
+from bot.core.holding import Hold
 from bot.core.policy import Policy
 from bot.core.roster import Roster
 from bot.core.runbook import INCIDENT_KINDS, Runbook, for_kind
@@ -30,6 +31,8 @@ class House:
         str, ...
     ] = ()  # of the documents: what should be looked at, and keeps nobody from starting
     live: bool = False
+    # Maintenances whose end was not told yet, running or over; looked up before each use.
+    maintenances: tuple[Hold, ...] = ()
 
     def pipeline(self, name: str) -> Pipeline | None:
         """The pipeline of this name, or None for one that no file claims."""

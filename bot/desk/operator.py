@@ -197,5 +197,6 @@ def _facts(tx: Tx, house: House, name: str) -> dict[str, Any]:
     known = dict(raw) if isinstance(raw, Mapping) else {}
     pipeline = house.pipeline(name)
     project = pipeline.project if pipeline is not None else ""
+    known["maintenance_max_s"] = house.policy.maintenance_max.total_seconds()
     known["stream_incident"] = tx.open_incident(correlation_key(project, name, "stream")) is not None
     return known

@@ -42,6 +42,16 @@ class StoredAlert:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldAlert:
+    """An alert that a hold keeps (``waits``) or kept back, and in how many notifications it came meanwhile."""
+
+    alert: Alert
+    incident: int | None
+    notifications: int
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One run of an operation: asked for, planned, confirmed, running, done, failed, unknown, cancelled.
 
@@ -107,6 +117,22 @@ class Tx(Protocol):
     # alerts
     def alert(self, source: str, key: str) -> StoredAlert | None: ...
     def put_alert(self, alert: Alert, *, incident: int | None, announced: bool = False) -> None: ...
+
+    # alerts held back by a maintenance or a running operation
+    def hold_alert(self, hold: str, source: str, key: str) -> None:
+        """One more notification of an alert that this hold keeps back."""
+        ...
+
+    def held(self, hold: str) -> Sequence[HeldAlert]: ...
+    def hold_of(self, source: str, key: str) -> tuple[str, bool] | None:
+        """(the newest hold that kept an alert back, whether it waits there still); None for none."""
+        ...
+
+    def waiting_holds(self) -> Sequence[str]:
+        """Holds with alerts that wait for their end."""
+        ...
+
+    def release(self, hold: str) -> None: ...
 
     # the inbox
     def inbox_batch(self, limit: int) -> Sequence[InboxRow]: ...

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -10,6 +12,7 @@ import structlog
 from bot.core.alert_model import Unusable
 from bot.core.budget import BudgetNotification
 from bot.core.errors import KeyTaken, StorageError
+from bot.core.holding import Hold
 from bot.desk.deliver import Store
 from bot.desk.house import House
 from bot.desk.live import live
@@ -32,7 +35,9 @@ class Processor:
         record_budget: Callable[[BudgetNotification, InboxRow], Any],
         wake: Callable[[], None],
         probe: Probe = nowhere,
+        maintenances: Callable[[], tuple[Hold, ...]] = tuple,
     ) -> None:
+        self._maintenances = maintenances
         self._store = store
         self._house = house
         self._record_budget = record_budget
@@ -41,7 +46,8 @@ class Processor:
 
     async def turn(self) -> int:
         """Process a batch; returns how many rows were taken."""
-        house = self._house()
+        # Looked up before every batch: what a terminal set a moment ago counts already.
+        house = replace(self._house(), maintenances=await asyncio.to_thread(self._maintenances))
         try:
             rows: list[InboxRow | None] = list(await self._store.awrite(lambda tx: self._batch(tx, house)))
         except StorageError as error:

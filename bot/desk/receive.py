@@ -22,6 +22,7 @@ from bot.core.delivery import Outbound, Priority
 from bot.core.facts import began_by_alert
 from bot.core.incident import Event, Incident, begin
 from bot.core.runbook import INCIDENT_KINDS
+from bot.desk import holds
 from bot.desk.change import change
 from bot.desk.house import House
 from bot.desk.ports import InboxRow, StoredAlert, Tx
@@ -70,6 +71,8 @@ def announce(key: str, text: str) -> Outbound:
 def receive(tx: Tx, house: House, alert: Alert, received_at: datetime) -> None:
     """One normalised alert, open or closed, into the state that stands."""
     stored = tx.alert(alert.source, alert.key)
+    if (stored is None or stored.incident is None) and _held(tx, house, alert, stored):
+        return
     if not alert.is_open:
         _close(tx, house, alert, stored)
     elif stored is None:
@@ -80,6 +83,36 @@ def receive(tx: Tx, house: House, alert: Alert, received_at: datetime) -> None:
         _open_after_close(tx, house, alert, stored.alert, received_at)
     elif alert.severity > stored.alert.severity:
         _graver_after_close(tx, house, alert, stored, received_at)
+
+
+def _held(tx: Tx, house: House, alert: Alert, stored: StoredAlert | None) -> bool:
+    """Keep it back during a maintenance or an operation; of one that was over by then, more says nothing."""
+    before = tx.hold_of(alert.source, alert.key) if stored is not None else None
+    if before is not None:
+        name, waits = before
+        if waits:
+            holds.keep(tx, None, name, alert, stored)
+        return True
+    hold = holds.hold_for(tx, house, alert, correlate(alert, house.claims))
+    if hold is not None:
+        holds.keep(tx, hold, hold.name, alert, stored)
+    return hold is not None
+
+
+def let_go(tx: Tx, house: House, alert: Alert, ended: datetime, why: str) -> None:
+    """A held alert that is still open at the hold's end: it counts from there, as its fact does."""
+    hold = holds.hold_for(tx, house, alert, correlate(alert, house.claims))
+    if hold is not None:
+        holds.keep(tx, hold, hold.name, alert, tx.alert(alert.source, alert.key))
+        return
+    _open(tx, house, replace(alert, started_at=ended), ended)
+    stored = tx.alert(alert.source, alert.key)
+    incident = tx.incident(stored.incident) if stored and stored.incident is not None else None
+    if incident is not None:
+        text = f"{alert.title}: {why}, and is still open at its end. Counted from {ended:%Y-%m-%d %H:%M} UTC."
+        change(
+            tx, house, incident, incident.id, [lifecycle.event("noted", tx.now(), lifecycle.BOT, text=text)]
+        )
 
 
 def _close(tx: Tx, house: House, alert: Alert, stored: StoredAlert | None) -> None:

@@ -20,6 +20,7 @@ from bot.core.alert_model import Severity
 from bot.core.effects import page_keys
 from bot.core.escalation import TimerKind, timers
 from bot.core.facts import Measured, from_measurements
+from bot.core.holding import Hold, Why
 from bot.core.incident import Event, Incident, begin
 from bot.core.policy import format_duration
 from bot.core.refusal import Refused
@@ -28,15 +29,17 @@ from bot.core.rehearsal import (
     FactChanges,
     Happening,
     Line,
+    Maintained,
     Outage,
     PersonActs,
     Rehearsal,
     Story,
 )
+from bot.desk import holds
 from bot.desk.change import change, decide, fire_due
 from bot.desk.house import House
 from bot.desk.ports import Tx
-from bot.desk.receive import receive
+from bot.desk.receive import let_go, receive
 from bot.desk.rehearse_lines import lines_of
 from bot.desk.rehearse_memory import Memory
 from bot.desk.rehearse_world import World, gravity_of, kind_of
@@ -94,7 +97,8 @@ class _Player:
         self._down: dict[str, datetime] = {}
         self._held: list[Happening] = []
         self._unsent: dict[str, Line] = {}
-        ends = [h.at + h.length if isinstance(h, Outage) else h.at for h in rehearsal.happenings]
+        lasting = (Outage, Maintained)
+        ends = [h.at + h.length if isinstance(h, lasting) else h.at for h in rehearsal.happenings]
         self._last = max(ends, default=rehearsal.start)
 
     @property
@@ -111,6 +115,7 @@ class _Player:
             if "bot" not in self._down:
                 self._fire()
                 self._release()
+                self._let_go()
             while self._agenda and self._agenda[0][0] <= self._now:
                 self._happens(heapq.heappop(self._agenda)[2])
             if "bot" not in self._down:
@@ -121,13 +126,14 @@ class _Player:
         candidates += self._down.values()
         if "bot" not in self._down:
             candidates += self._probes.values()
+            candidates += [hold.until for hold in self._house.maintenances]
             due = self._memory.next_due()
             candidates += [due] if due is not None else []
         return min(candidates, default=None)
 
     def _only_repeats(self) -> bool:
         """Nobody acts any more, and L1 is paged again until somebody does: the story is told."""
-        if self._agenda or self._down or self._probes:
+        if self._agenda or self._down or self._probes or self._house.maintenances:
             return False
         armed = [timer for incident in self._memory.active() for timer in timers(incident)]
         return all(timer.kind is TimerKind.L1_AGAIN for timer in armed)
@@ -160,6 +166,8 @@ class _Player:
             self._goes_down(item)
         elif isinstance(item, FactChanges):
             self._fact(item)
+        elif isinstance(item, Maintained):
+            self._maintained(item)
         elif "bot" in self._down or ("slack" in self._down and isinstance(item, PersonActs)):
             self._held.append(item)
         elif isinstance(item, AlertArrives):
@@ -183,6 +191,32 @@ class _Player:
         name = item.pipeline or self._about
         self._world.change(name, item.name, item.on, item.at)
         self._probes[name] = self._now
+
+    def _maintained(self, item: Maintained) -> None:
+        """It stands in the database, whether the bot is there to see it or not."""
+        known = self._house.maintenances
+        hold = Hold(
+            name=f"maintenance:{item.at.isoformat()}:{item.pipeline}",
+            why=Why.MAINTENANCE,
+            pipeline=item.pipeline or self._about,
+            reason="rehearsed",
+            by="somebody",
+            begin=item.at,
+            until=item.at + item.length,
+        )
+        self._house = replace(self._house, maintenances=(*known, hold))
+        if "bot" not in self._down:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """What maintenances begin and end now, and the alerts that they held."""
+        over: list[str] = []
+        self._do(lambda: over.extend(holds.turn(self._tx, self._house, let_go)))
+        for hold in [hold for hold in self._house.maintenances if hold.name in over]:
+            self._house = replace(
+                self._house, maintenances=tuple(h for h in self._house.maintenances if h is not hold)
+            )
+            self._probes.update(dict.fromkeys(self._measured & {hold.pipeline}, self._now))
 
     def _person(self, item: PersonActs) -> None:
         if roster.level_of(self._house.roster, item.person, self._now) is None:

@@ -15,7 +15,7 @@ from bot.core.delivery import Kind, Outbound
 from bot.core.errors import KeyTaken
 from bot.core.incident import Event, Incident
 from bot.core.overrides import Override
-from bot.desk.ports import StoredAlert
+from bot.desk.ports import HeldAlert, Run, StoredAlert
 
 
 class Memory:
@@ -33,6 +33,7 @@ class Memory:
         self._active: dict[int, None] = {}
         self._alerts: dict[tuple[str, str], StoredAlert] = {}
         self._values: dict[str, Any] = {}
+        self._holds: dict[str, dict[tuple[str, str], HeldAlert]] = {}
 
     def now(self) -> datetime:
         """Where the clock stands."""
@@ -108,6 +109,41 @@ class Memory:
         """Keep an alert in place of what was known of its key."""
         stored = StoredAlert(alert=alert, incident=incident, announced=announced)
         self._alerts[(alert.source, alert.key)] = stored
+
+    def hold_alert(self, hold: str, source: str, key: str) -> None:
+        """One more notification of an alert that is held back."""
+        kept = self._holds.setdefault(hold, {})
+        before = kept.get((source, key))
+        count = before.notifications + 1 if before else 1
+        alert = self._alerts[(source, key)].alert
+        kept[(source, key)] = HeldAlert(alert=alert, incident=None, notifications=count, waits=True)
+
+    def held(self, hold: str) -> Sequence[HeldAlert]:
+        """All alerts that a hold kept back, as they are now."""
+        return [
+            replace(item, alert=self._alerts[name].alert, incident=self._alerts[name].incident)
+            for name, item in sorted(self._holds.get(hold, {}).items())
+        ]
+
+    def hold_of(self, source: str, key: str) -> tuple[str, bool] | None:
+        """The newest hold of an alert, and whether it waits there."""
+        found = [
+            (kept[(source, key)].waits, name) for name, kept in self._holds.items() if (source, key) in kept
+        ]
+        return (max(found)[1], max(found)[0]) if found else None
+
+    def waiting_holds(self) -> Sequence[str]:
+        """Holds with alerts that wait."""
+        return [name for name, kept in self._holds.items() if any(item.waits for item in kept.values())]
+
+    def release(self, hold: str) -> None:
+        """Its alerts wait no more."""
+        for name, item in self._holds.get(hold, {}).items():
+            self._holds[hold][name] = replace(item, waits=False)
+
+    def running_change(self, pipeline: str, besides: str = "") -> Run | None:
+        """No operation runs in a rehearsal."""
+        return None
 
     def enqueue(self, rows: Iterable[Outbound]) -> None:
         """Nothing leaves; what would be one line in the announcement channel is kept for the story."""

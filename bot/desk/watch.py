@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,9 @@ from bot.core import lifecycle
 from bot.core.alert_model import Kind, Severity
 from bot.core.correlation import correlation_key
 from bot.core.facts import Measured, from_measurements
+from bot.core.holding import ALWAYS, Hold, Why, counted_from, measured_meanwhile
 from bot.core.incident import Event, Incident, begin
+from bot.desk import holds
 from bot.desk.change import change
 from bot.desk.deliver import Store
 from bot.desk.house import House
@@ -53,8 +56,12 @@ def learn(tx: Tx, house: House, pipeline: Pipeline, report: Report) -> None:
     deletion_at = _instant(report.data.get("deletion_at"))
     facts = measured(report)
     tx.put_value(f"facts:{pipeline.name}", {f.id: f.on for f in facts})
+    facts = counted_from(facts, holds.over_at(tx, pipeline.name))
+    held = holds.holds_now(tx, house, pipeline.name)
     standing = tx.open_incident(correlation_key(pipeline.project, pipeline.name, "stream"))
     if standing is not None:
+        if any(hold.why is Why.MAINTENANCE for hold in held):
+            facts = measured_meanwhile(facts, [fact.id for fact in standing.holding])
         events = lifecycle.probed(
             standing,
             healthy=healthy,
@@ -66,6 +73,8 @@ def learn(tx: Tx, house: House, pipeline: Pipeline, report: Report) -> None:
         )
         if events:
             change(tx, house, standing, standing.id, events)
+        return
+    if held and not any(fact.id == ALWAYS and fact.on for fact in facts):
         return
     _maybe_open(tx, house, pipeline, report, healthy, facts)
 
@@ -165,7 +174,9 @@ class Watch:
         monotonic: Callable[[], float],
         speed: float,
         wake: Callable[[], None],
+        maintenances: Callable[[], tuple[Hold, ...]] = tuple,
     ) -> None:
+        self._maintenances = maintenances
         self._store = store
         self._house = house
         self._registry = registry
@@ -221,7 +232,8 @@ class Watch:
             return
         try:
             await asyncio.to_thread(self._history.record_probe, report)
-            house = self._house()
+            standing = await asyncio.to_thread(self._maintenances)
+            house = replace(self._house(), maintenances=standing)
             await self._store.awrite(lambda tx: learn(tx, house, pipeline, report))
         except Exception:
             log.exception("probe_not_stored", action="probe_not_stored", pipeline=pipeline.name)

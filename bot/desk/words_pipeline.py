@@ -49,7 +49,8 @@ def command(asked: Asked, name: str, registry: Mapping[str, Operation]) -> list[
         params = parse(operation, rest)
     except UsageError as error:
         raise Refused(str(error), f"`{name} {word} help` shows its flags.") from error
-    return start(asked, operation, params)
+    other = operation.instead(params)
+    return start(asked, registry[other] if other else operation, params)
 
 
 def _help(asked: Asked, name: str, registry: Mapping[str, Operation]) -> list[str]:

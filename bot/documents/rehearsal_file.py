@@ -10,7 +10,7 @@ from typing import Literal, cast
 from bot.core.alert_model import Unusable
 from bot.core.alerts import parse_monitoring
 from bot.core.policy import FACTS, Policy
-from bot.core.rehearsal import AlertArrives, FactChanges, Happening, Outage, PersonActs, Rehearsal
+from bot.core.rehearsal import AlertArrives, FactChanges, Happening, Maintained, Outage, PersonActs, Rehearsal
 from bot.core.roster import Roster
 from bot.core.runbook import KINDS
 from bot.documents import reader
@@ -19,7 +19,7 @@ from bot.documents.policy_file import read_policy
 from bot.documents.roster_file import read_roster
 from bot.documents.tree import Scalar, Tree
 
-_WHAT = ("alert", "fact", "ack", "resolve", "down")
+_WHAT = ("alert", "fact", "ack", "resolve", "down", "maintenance")
 _ALERT_WORDS = {"severity": ("critical", "warning", "info"), "kind": KINDS, "state": ("open", "closed")}
 _AS_SENT = frozenset({"incident_id", "policy_name", "condition_name", "resource", "policy_user_labels"})
 _OFFSET = re.compile(r"\+\s*(.+)")
@@ -67,6 +67,8 @@ def _event(tree: Tree, start: datetime, people: Collection[str] | None, notes: N
     kind, value = kinds[0], found[kinds[0]]
     if kind == "down":
         yield from _outage(value, at, length, "for" in found, notes)
+    elif kind == "maintenance":
+        yield from _maintenance(value, at, length, "for" in found, notes)
     elif kind == "alert":
         yield from _alert(value, at, length, notes)
     elif kind == "fact":
@@ -109,6 +111,16 @@ def _outage(
         notes.add(tree.line, "the outage has no length", "Add `for: 20m`.")
     if what is not None and length is not None:
         yield Outage(at, cast(Literal["bot", "slack"], what), length)
+
+
+def _maintenance(
+    tree: Tree, at: datetime, length: timedelta | None, given: bool, notes: Notes
+) -> Iterator[Happening]:
+    pipeline = reader.text(tree, notes, "maintenance")
+    if not given:
+        notes.add(tree.line, "the maintenance has no length", "Add `for: 2h`.")
+    if pipeline is not None and length is not None:
+        yield Maintained(at, length, pipeline)
 
 
 def _alert(tree: Tree, at: datetime, length: timedelta | None, notes: Notes) -> Iterator[Happening]:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0002"
+REVISION = "0003"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -168,6 +168,24 @@ sa.Index(
     postgresql_where=_UNFINISHED,
 )
 sa.Index("outbox_dead", outbox.c.id, sqlite_where=_DEAD, postgresql_where=_DEAD)
+
+# Alerts that a maintenance or a running operation keeps back; `waits` until it is over.
+holds = sa.Table(
+    "holds",
+    metadata,
+    sa.Column("hold", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("notifications", sa.Integer, nullable=False),
+    sa.Column("waits", sa.Boolean, nullable=False),
+)
+sa.Index("holds_alert", holds.c.source, holds.c.key)
+sa.Index(
+    "holds_waiting",
+    holds.c.hold,
+    sqlite_where=sa.text("waits = 1"),
+    postgresql_where=sa.text("waits"),
+)
 
 runs = sa.Table(
     "runs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.store.evidence import Evidence
+from bot.store.holds import Holds
 from bot.store.inbox import Inbox
 from bot.store.incidents import Incidents
 from bot.store.oncall import OnCall
@@ -10,5 +11,5 @@ from bot.store.outbox import Outbox
 from bot.store.runs import Runs
 
 
-class StoreTx(Incidents, Inbox, Outbox, Runs, OnCall, Evidence):
+class StoreTx(Incidents, Holds, Inbox, Outbox, Runs, OnCall, Evidence):
     """What ``Database.write`` and ``Database.read`` hand to their function; useless afterwards."""

@@ -63,6 +63,8 @@ _WHERE: Final[dict[str, tuple[str, str]]] = {
     "pipeline.restart": ("restart", "Restart"),
     "pipeline.scale": ("scale", "Scale"),
     "pipeline.cancel": ("cancel", "Cancel"),
+    "pipeline.maintenance": ("maintenance", "Maintenance"),
+    "pipeline.windows": ("windows", "Windows"),
     "pipeline.loadtest": ("loadtest", "LoadTest"),
     "pipeline.dashboard": ("dashboard", "Dashboard"),
     "dlq.stats": ("dlq_stats", "DlqStats"),

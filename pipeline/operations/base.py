@@ -11,13 +11,14 @@ import hashlib
 import json
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pipeline.catalogue import Pipeline
+from pipeline.errors import UsageError
 from pipeline.report import Report
 
 if TYPE_CHECKING:  # both are heavy to import; an operation that needs neither never pays for them
@@ -190,6 +191,19 @@ class Operation(ABC):
     def gate(self) -> Risk:
         """The risk by which a caller is judged: unmasked data needs the right to change, though nothing changes."""
         return Risk.CHANGE if self.unmasked and self.risk is Risk.READ else self.risk
+
+    def bare(self, words: Sequence[str]) -> dict[str, Any]:
+        """What words without a flag say, as parameters; they are the pipeline's name unless told otherwise.
+
+        Raises UsageError for what is not understood.
+        """
+        if len(words) > 1:
+            raise UsageError(f"{words[1]!r} is one word too many.")
+        return {"pipeline": words[0]} if words else {}
+
+    def instead(self, params: Mapping[str, Any]) -> str:
+        """The name of the reading that answers these parameters, where they ask for no change; or ""."""
+        return ""
 
     @property
     def command(self) -> str:

@@ -33,11 +33,12 @@ def parse(operation: Operation, tokens: Sequence[str]) -> dict[str, Any]:
     known = {param.flag: param for param in flags(operation)}
     out: dict[str, Any] = {param.name: param.default for param in operation.params}
     waiting = list(tokens)
+    bare: list[str] = []
     seen: set[str] = set()
     while waiting:
         token = _dashed(waiting.pop(0))
         if not token.startswith("-") or token == "-":
-            _pipeline_word(operation, out, token)
+            bare.append(token)
             continue
         flag, has_value, value = token.partition("=")
         param = known.get("--help" if flag == "-h" else flag)
@@ -47,6 +48,7 @@ def parse(operation: Operation, tokens: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"{param.flag} is given twice.")
         seen.add(param.name)
         out[param.name] = _value(param, value if has_value else None, waiting)
+    _bare_words(operation, out, bare)
     return out
 
 
@@ -87,10 +89,17 @@ def _dashed(token: str) -> str:
     return token
 
 
-def _pipeline_word(operation: Operation, out: dict[str, Any], token: str) -> None:
-    if operation.every_pipeline or out.get("pipeline"):
-        raise UsageError(f"{token!r} is one word too many. Usage: {usage(operation)}")
-    out["pipeline"] = token
+def _bare_words(operation: Operation, out: dict[str, Any], words: Sequence[str]) -> None:
+    """What was said without a flag: for most operations the pipeline's name."""
+    try:
+        if operation.every_pipeline and words:
+            raise UsageError(f"{words[0]!r} is one word too many.")
+        said = operation.bare(words)
+        if said.get("pipeline") and out.get("pipeline"):
+            raise UsageError(f"{said['pipeline']!r} is one word too many.")
+    except UsageError as error:
+        raise UsageError(f"{error} Usage: {usage(operation)}") from error
+    out.update(said)
 
 
 def _unknown_flag(operation: Operation, flag: str, known: Mapping[str, Param]) -> str:

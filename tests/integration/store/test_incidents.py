@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from bot.core.errors import KeyTaken
 from bot.core.incident import Event, fold
 from bot.store.database import Database
 from bot.store.engines import open_engines
+from bot.store.tx import StoreTx
 from tests.integration.store.making import SECOND, add, open_in, open_incident
 
 
@@ -221,3 +223,48 @@ def test_any_text_and_number_in_an_event_is_stored_and_verifies(
     found = database.read(lambda tx: tx.verify(incident.id))
     assert found is not None
     assert "counts 1" in found.reason
+
+
+def _held(database: Database, hold: str) -> list[tuple[str, int, bool, int | None]]:
+    found = database.read(lambda tx: tx.held(hold))
+    return [(item.alert.key, item.notifications, item.waits, item.incident) for item in found]
+
+
+def test_held_alerts_are_counted_and_wait_until_they_are_released(database: Database) -> None:
+    """Each notification counts; what is released keeps its counts, and a later one waits again."""
+    plain = Alert(source="s", key="a", state="open", title="t")
+
+    def hold(key: str, name: str = "maintenance:1") -> None:
+        def do(tx: StoreTx) -> None:
+            tx.put_alert(replace(plain, key=key), incident=None)
+            tx.hold_alert(name, "s", key)
+
+        database.write(do)
+
+    for key in ("b", "a", "a"):
+        hold(key)
+    hold("c", "run:x")
+    assert _held(database, "maintenance:1") == [("a", 2, True, None), ("b", 1, True, None)]
+    assert database.read(lambda tx: tx.waiting_holds()) == ["maintenance:1", "run:x"]
+    made = open_incident(database)
+    database.write(lambda tx: tx.put_alert(plain, incident=made.id))
+    database.write(lambda tx: tx.release("maintenance:1"))
+    assert _held(database, "maintenance:1") == [("a", 2, False, made.id), ("b", 1, False, None)]
+    assert database.read(lambda tx: tx.waiting_holds()) == ["run:x"]
+    assert database.read(lambda tx: tx.hold_of("s", "a")) == ("maintenance:1", False)
+    assert database.read(lambda tx: tx.hold_of("s", "none")) is None
+    hold("a", "run:y")
+    assert database.read(lambda tx: tx.hold_of("s", "a")) == ("run:y", True)
+    hold("c", "maintenance:1")
+    assert _held(database, "maintenance:1")[2] == ("c", 1, True, None)
+
+
+def test_an_alert_held_after_the_release_waits_again(database: Database) -> None:
+    """One that was held in the moment of the end is found by the next turn."""
+    database.write(
+        lambda tx: tx.put_alert(Alert(source="s", key="a", state="open", title="t"), incident=None)
+    )
+    database.write(lambda tx: tx.hold_alert("maintenance:1", "s", "a"))
+    database.write(lambda tx: tx.release("maintenance:1"))
+    database.write(lambda tx: tx.hold_alert("maintenance:1", "s", "a"))
+    assert _held(database, "maintenance:1") == [("a", 2, True, None)]
