@@ -36,7 +36,11 @@ class Failed(Exception):
 
 
 class Unknowable(Exception):
-    """Raised by a probe that cannot tell from here."""
+    """Raised by a probe that cannot tell from here; ``command`` shows or mends it."""
+
+    def __init__(self, text: str, command: str = "") -> None:
+        super().__init__(text)
+        self.command = command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +63,7 @@ def made(probe: Probe) -> Check:
     except Failed as failed:
         return _check(probe, "fail", str(failed), failed.command or probe.mend)
     except Unknowable as unknown:
-        return _check(probe, "unknown", str(unknown), probe.show or probe.mend)
+        return _check(probe, "unknown", str(unknown), unknown.command or probe.show or probe.mend)
     except Missing as missing:
         return _check(probe, "fail", f"not found: {missing.resource or missing}", probe.mend)
     except Denied as denied:

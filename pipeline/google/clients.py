@@ -220,6 +220,33 @@ class Clients:
         return self.settings.bigtable_emulator or self.settings.endpoint
 
     @cached_property
+    def http(self) -> Any:
+        """A session for the services that have no client among the dependencies; :meth:`url` has their addresses."""
+        from google.auth.transport.requests import AuthorizedSession
+
+        if self.settings.rest:
+            from google.auth.credentials import AnonymousCredentials
+
+            return self._keep(AuthorizedSession(AnonymousCredentials()))
+        import google.auth
+
+        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+        return self._keep(AuthorizedSession(credentials))
+
+    def url(self, service: str) -> str:
+        """Where a service ("serviceusage") is spoken to over HTTP.
+
+        ConfigError when Google's other services are elsewhere and nothing says where this one is.
+        """
+        if self.settings.rest:
+            return self.settings.rest.rstrip("/")
+        if self.settings.endpoint:
+            raise ConfigError(
+                f"{service} is not at {self.settings.endpoint}; set GOOGLE_REST_ENDPOINT to where it is"
+            )
+        return f"https://{service}.googleapis.com"
+
+    @cached_property
     def publisher(self) -> Any:
         """Pub/Sub topics: publish with an answer for each call (no background batching)."""
         # The package first, here and below: two threads that import two of its modules at once would

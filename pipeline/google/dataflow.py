@@ -128,6 +128,24 @@ def workers_of(clients: Clients, pipeline: Pipeline, job_id: str, deadline_s: fl
     )
 
 
+def worker_account(clients: Clients, pipeline: Pipeline, deadline_s: float = 20.0) -> str:
+    """The account that the workers of the living job run as; empty when none lives or Dataflow does not tell."""
+    from google.cloud import dataflow_v1beta3 as dataflow
+
+    living = active_jobs(clients, pipeline, named=True, deadline_s=deadline_s)
+    if not living:
+        return ""
+    request = dataflow.GetJobRequest(
+        project_id=pipeline.project,
+        job_id=living[0].id,
+        location=pipeline.region,
+        view=dataflow.JobView.JOB_VIEW_ALL,
+    )
+    with explained("Dataflow", f"reading the environment of job {living[0].id}"):
+        raw = clients.jobs.get_job(request=request, **reading(deadline_s))
+    return str(raw.environment.service_account_email)
+
+
 def set_workers(
     clients: Clients, pipeline: Pipeline, job_id: str, least: int | None, most: int | None
 ) -> None:

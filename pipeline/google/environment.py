@@ -1,4 +1,4 @@
-"""Looks at what a pipeline needs to run: credentials, project, template, stores, permissions."""
+"""Looks at what a pipeline needs to run: credentials, template, topics, permissions on them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from typing import Any, Final
 
 from pipeline.catalogue import Pipeline
 from pipeline.checks import Failed, Unknowable
-from pipeline.errors import ConfigError
 from pipeline.google.calls import once, reading
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
 
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _LAUNCH_S: Final = 30.0
-_TABLES: Final = 1000
 
 
 def credentials(clients: Clients) -> str:
@@ -78,41 +76,3 @@ def granted(client: Any, path: str, permissions: list[str], deadline_s: float) -
     if missing:
         raise Failed(f"the account in use lacks {', '.join(missing)}")
     return ", ".join(permissions)
-
-
-def dataset(clients: Clients, pipeline: Pipeline, deadline_s: float) -> str:
-    """The dataset and its tables, where BigQuery's client is installed."""
-    with explained("BigQuery", "connecting"):
-        try:
-            client = clients.bigquery
-        except ConfigError as error:
-            raise Unknowable(str(error)) from error
-    return tables(client, pipeline, deadline_s)
-
-
-def tables(client: Any, pipeline: Pipeline, deadline_s: float) -> str:
-    """The tables of the pipeline's dataset through a client of BigQuery; Missing without the dataset."""
-    name = f"{pipeline.project}.{pipeline.dataset}"
-    with explained("BigQuery", f"looking at dataset {name}"):
-        client.get_dataset(name, timeout=deadline_s)
-        found = [one.table_id for one in client.list_tables(name, max_results=_TABLES, timeout=deadline_s)]
-    if not found:
-        raise Failed("the dataset holds no table")
-    return f"{len(found)} tables: {', '.join(sorted(found)[:8])}"
-
-
-def bigtable(clients: Clients, pipeline: Pipeline) -> str:
-    """The Bigtable instance and table, where Bigtable's client is installed."""
-    if clients.settings.endpoint:
-        raise Unknowable(f"there is no Bigtable at {clients.settings.endpoint}")
-    try:
-        from google.cloud import bigtable as client_of
-    except ImportError:
-        raise Unknowable("Bigtable's client is not installed here") from None
-    with explained("Bigtable", f"looking at instance {pipeline.bigtable_instance}"):
-        instance = client_of.Client(project=pipeline.project, admin=True).instance(pipeline.bigtable_instance)
-        if not instance.exists():
-            raise Failed(f"there is no instance {pipeline.bigtable_instance}")
-        if pipeline.bigtable_table and not instance.table(pipeline.bigtable_table).exists():
-            raise Failed(f"instance {pipeline.bigtable_instance} has no table {pipeline.bigtable_table}")
-    return f"instance {pipeline.bigtable_instance}, table {pipeline.bigtable_table or 'not named'}"

@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Final
 
-from pipeline.checks import Check, Failed, Probe, Unknowable, count, made
+from pipeline.checks import Check, Failed, Probe, count, made
 from pipeline.operations.base import Context, ReadOperation
+from pipeline.operations.validate_access import access_probes
+from pipeline.operations.validate_stores import store_probes
 from pipeline.report import Finding, NextStep, Report, Severity, Table, duration, plural
 
 _PUBSUB: Final = "pubsub.googleapis.com"
@@ -22,7 +24,8 @@ class Validate(ReadOperation):
     name = "pipeline.validate"
     words = ("validate",)
     summary = (
-        "Check the environment: credentials, project, topics, subscriptions, template, stores, permissions"
+        "Check the environment: credentials, project, APIs, topics, subscriptions, template, tables, permissions, "
+        "quotas"
     )
 
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
@@ -111,8 +114,8 @@ def _probes(ctx: Context) -> Iterator[Probe]:
         project=pipeline.project,
     )
     yield from _services(ctx)
-    yield from _stores(ctx)
-    yield from _unseen(ctx)
+    yield from store_probes(ctx)
+    yield from access_probes(ctx)
 
 
 def _project(ctx: Context) -> str:
@@ -225,43 +228,3 @@ def _services(ctx: Context) -> Iterator[Probe]:
             api=api,
             project=project,
         )
-
-
-def _stores(ctx: Context) -> Iterator[Probe]:
-    from pipeline.google import environment
-
-    clients, pipeline, project = ctx.clients, ctx.pipeline, ctx.pipeline.project
-    if pipeline.dataset:
-        yield Probe(
-            name=f"dataset {pipeline.dataset}",
-            look=lambda: environment.dataset(clients, pipeline, ctx.deadline_s),
-            mend=f"bq mk --dataset {project}:{pipeline.dataset}",
-            show=f"bq ls --project_id {project} {pipeline.dataset}",
-            api="bigquery.googleapis.com",
-            project=project,
-            essential=False,
-        )
-    if pipeline.bigtable_instance:
-        yield Probe(
-            name=f"Bigtable {pipeline.bigtable_instance}",
-            look=lambda: environment.bigtable(clients, pipeline),
-            mend=f"cbt -project {project} -instance {pipeline.bigtable_instance} createtable {pipeline.bigtable_table}",
-            show=f"gcloud bigtable instances list --project {project}",
-            api="bigtableadmin.googleapis.com",
-            project=project,
-            essential=False,
-        )
-
-
-def _unseen(ctx: Context) -> Iterator[Probe]:
-    """What no client here can tell: named, with the command that shows it, and never called fine."""
-    pipeline = ctx.pipeline
-
-    def unseen() -> str:
-        raise Unknowable("no client here can tell")
-
-    for name, command in (
-        ("quota", f"gcloud compute regions describe {pipeline.region} --project {pipeline.project}"),
-        ("permissions of the workers", f"gcloud projects get-iam-policy {pipeline.project}"),
-    ):
-        yield Probe(name=name, look=unseen, mend=command, show=command, essential=False)

@@ -138,6 +138,15 @@ def tables_delete(call: Call, now: float) -> Json:
     return {}
 
 
+def tables_act(call: Call, now: float) -> Json:
+    """tables.testIamPermissions."""
+    name, _, action = call.path["table"].partition(":")
+    call.world.bigquery.table(call.path["project"], call.path["dataset"], name)
+    if action != "testIamPermissions":
+        raise Refused("UNIMPLEMENTED", f"The sandbox does not play {action or 'that'}.")
+    return {"permissions": call.world.iam.granted(call.body.get("permissions") or [])}
+
+
 def insert_all(call: Call, now: float) -> Json:
     """tabledata.insertAll."""
     rows = call.body.get("rows")
@@ -290,6 +299,7 @@ routes = [
     _route(_DATASET + "/tables", "GET", "tables.list", tables_list),
     _route(_DATASET + "/tables", "POST", "tables.insert", tables_insert),
     _route(_TABLE, "GET", "tables.get", tables_get),
+    _route(_TABLE, "POST", "tables.testIamPermissions", tables_act),
     _route(_TABLE, "PATCH PUT", "tables.patch", tables_patch),
     _route(_TABLE, "DELETE", "tables.delete", tables_delete),
     _route(_TABLE + "/insertAll", "POST", "tabledata.insertAll", insert_all),

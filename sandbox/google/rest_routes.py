@@ -96,12 +96,14 @@ def projects_get(call: Call, now: float) -> Json:
 
 
 def projects_act(call: Call, now: float) -> Json:
-    """projects.testIamPermissions: whoever asks has all of them."""
+    """projects.testIamPermissions and projects.getIamPolicy."""
     project, _, action = call.path["project"].partition(":")
-    if action != "testIamPermissions":
-        raise Refused("UNIMPLEMENTED", f"The sandbox does not play {action or 'that'}.")
-    _known(call.world, project)
-    return {"permissions": list(call.body.get("permissions") or [])}
+    project = _known(call.world, project)
+    if action == "testIamPermissions":
+        return {"permissions": call.world.iam.granted(call.body.get("permissions") or [])}
+    if action == "getIamPolicy":
+        return {"version": 1, "etag": "sandbox", "bindings": list(call.world.iam.bindings(project))}
+    raise Refused("UNIMPLEMENTED", f"The sandbox does not play {action or 'that'}.")
 
 
 def _only_check(call: Call) -> bool:
@@ -185,7 +187,5 @@ routes = [
     _route("GET", _SERVICES + "/{service}", "serviceusage.services/get", services_get),
     _route("POST", _SERVICES + "/{service}", "serviceusage.services/enable", services_act),
     _route("GET", "/v3/projects/{project}", "cloudresourcemanager.projects/get", projects_get),
-    _route(
-        "POST", "/v3/projects/{project}", "cloudresourcemanager.projects/testIamPermissions", projects_act
-    ),
+    _route("POST", "/v3/projects/{project}", "cloudresourcemanager.projects/iam", projects_act),
 ]

@@ -24,6 +24,7 @@ from sandbox.google.errors import not_found
 from sandbox.google.faults import Faults
 from sandbox.google.flow import Flow, build_flow
 from sandbox.google.history import MINUTE, History, QueueSample, WorldSample
+from sandbox.google.iam import Iam
 from sandbox.google.jobs import Job
 from sandbox.google.logs import LogBook
 from sandbox.google.policies import Policies
@@ -168,6 +169,7 @@ class World:
         self.bigquery = BigQuery()
         self.bigquery_jobs = Jobs(self.bigquery)
         self.bigtable = Bigtable(self._specs)
+        self.iam = Iam()
         bigquery_seed.seed(self.bigquery, self._specs, self._at)
 
     def _build_queues(self, flow: Flow) -> None:

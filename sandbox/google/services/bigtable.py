@@ -7,6 +7,7 @@ from typing import Any
 
 from google.cloud.bigtable_admin_v2 import types as admin
 from google.cloud.bigtable_v2 import types as data
+from google.iam.v1 import iam_policy_pb2 as iam
 from google.longrunning.operations_pb2 import Operation
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.status_pb2 import Status
@@ -126,10 +127,16 @@ def _tables(world: World) -> dict[str, Method]:
                 table.families.add(one.id)
             return _table(table)
 
+    def tested(request: Any) -> Any:
+        with world.turn():
+            world.bigtable.table(request.resource)
+            return iam.TestIamPermissionsResponse(permissions=world.iam.granted(request.permissions))
+
     return {
         "GetTable": Method(admin.GetTableRequest, admin.Table, got),
         "ListTables": Method(admin.ListTablesRequest, admin.ListTablesResponse, listed),
         "CreateTable": Method(admin.CreateTableRequest, admin.Table, created),
+        "TestIamPermissions": Method(iam.TestIamPermissionsRequest, iam.TestIamPermissionsResponse, tested),
         "ModifyColumnFamilies": Method(admin.ModifyColumnFamiliesRequest, admin.Table, modified),
     }
 

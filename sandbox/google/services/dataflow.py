@@ -10,6 +10,7 @@ from google.protobuf.struct_pb2 import Value
 from sandbox.google import jobs as lifecycle
 from sandbox.google import stage
 from sandbox.google.errors import invalid, not_found
+from sandbox.google.iam import worker_account
 from sandbox.google.jobs import Job
 from sandbox.google.metrics import JobView
 from sandbox.google.services.base import Method, Service, from_timestamp, page, pb, timestamp
@@ -227,7 +228,9 @@ def _proto(job: Job, now: float, *, full: bool = False) -> Any:
     )
     more: dict[str, Any] = {}
     if full:
-        more["environment"] = types.Environment(worker_pools=[pool])
+        more["environment"] = types.Environment(
+            worker_pools=[pool], service_account_email=worker_account(job.project)
+        )
         more["runtime_updatable_params"] = types.RuntimeUpdatableParams(
             min_num_workers=job.min_workers, max_num_workers=job.max_workers
         )

@@ -1,4 +1,4 @@
-"""IAM on topics and subscriptions: whoever asks has every permission on what exists."""
+"""IAM on topics and subscriptions: whoever asks has every permission that was not taken away."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def service(world: World) -> Service:
 def _test(world: World, request: Any) -> Any:
     with world.turn():
         known = request.resource in world.pubsub.topics or request.resource in world.pubsub.subscriptions
+        granted = world.iam.granted(request.permissions)
     if not known:
         raise not_found(request.resource)
-    return iam.TestIamPermissionsResponse(permissions=list(request.permissions))
+    return iam.TestIamPermissionsResponse(permissions=granted)

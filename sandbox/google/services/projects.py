@@ -43,7 +43,8 @@ def services(world: World) -> list[Service]:
     def tested(request: Any) -> Any:
         if request.resource.removeprefix("projects/") not in projects(world):
             raise denied("resourcemanager.projects.getIamPolicy", request.resource)
-        return iam.TestIamPermissionsResponse(permissions=list(request.permissions))
+        with world.turn():
+            return iam.TestIamPermissionsResponse(permissions=world.iam.granted(request.permissions))
 
     return [
         Service(

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
 
 import pytest
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from pipeline.checks import Failed, Probe, made
-from pipeline.errors import Denied, Missing
-from pipeline.google import environment
+from pipeline.checks import Probe, made
+from pipeline.errors import Denied
+from tests.integration.sandbox_google.google import PROJECT
+from tests.integration.sandbox_google.rest import Rest
 
 from .conftest import Stand
+from .stores import TABLE, standing
 
 
 def rows(stand: Stand) -> dict[str, tuple[str, str, str]]:
@@ -38,8 +35,9 @@ def test_a_healthy_environment_passes_and_names_what_cannot_be_seen(stand: Stand
         assert found[name][0] == "pass", found[name]
     for name in ("subscription stock-sub", "subscription dead-letter-sub", "permission on dead-letter-sub"):
         assert found[name][0] == "pass", found[name]
-    assert found["quota"][0] == "unknown"
-    assert found["quota"][2].startswith("gcloud compute regions describe europe-west1")
+    assert found["quota"][:2] == ("pass", "4 of 24 compute.googleapis.com/cpus used in europe-west1")
+    assert found["enabled APIs"][0] == "unknown"
+    assert "set GOOGLE_REST_ENDPOINT" in found["enabled APIs"][1]
 
 
 def test_what_is_missing_is_named_first_with_its_command(stand: Stand) -> None:
@@ -91,60 +89,6 @@ def test_an_api_that_is_off_is_told_with_the_command_that_enables_it() -> None:
     assert check.command == "gcloud services enable pubsub.googleapis.com --project demo-project"
 
 
-@contextmanager
-def bigquery_with(datasets: dict[str, list[str]]) -> Iterator[Any]:
-    """BigQuery's own client on a server that knows these tables of datasets."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            name = self.path.partition("/datasets/")[2].partition("?")[0]
-            dataset, _, rest = name.partition("/")
-            body: dict[str, Any]
-            reference = {"projectId": "demo-project", "datasetId": dataset}
-            if dataset not in datasets:
-                status, body = 404, {"error": {"code": 404, "message": f"Not found: Dataset {dataset}"}}
-            elif rest.startswith("tables"):
-                tables = [{"tableReference": {**reference, "tableId": table}} for table in datasets[dataset]]
-                status, body = 200, {"tables": tables, "totalItems": len(tables)}
-            else:
-                status, body = 200, {"datasetReference": reference}
-            raw = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, *args: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    client = bigquery.Client(
-        project="demo-project",
-        credentials=AnonymousCredentials(),
-        client_options={"api_endpoint": f"http://127.0.0.1:{server.server_port}"},
-    )
-    try:
-        yield client
-    finally:
-        client.close()
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def test_the_dataset_is_looked_at_through_bigquerys_own_client(stand: Stand) -> None:
-    pipeline = replace(stand.ctx.pipeline, dataset="ecommerce")
-    with bigquery_with({"ecommerce": ["sales_summary", "events"], "empty": []}) as client:
-        assert environment.tables(client, pipeline, 5.0) == "2 tables: events, sales_summary"
-        with pytest.raises(Failed, match="no table"):
-            environment.tables(client, replace(pipeline, dataset="empty"), 5.0)
-        with pytest.raises(Missing):
-            environment.tables(client, replace(pipeline, dataset="absent"), 5.0)
-
-
 def test_an_api_that_is_off_in_the_world_is_named_with_its_command(stand: Stand) -> None:
     stand.world.usage.switch("logging.googleapis.com", on=False)
     report = stand.read("pipeline.validate")
@@ -153,3 +97,102 @@ def test_an_api_that_is_off_in_the_world_is_named_with_its_command(stand: Stand)
     result, text, command = rows(stand)["Logging API"]
     assert (result, text) == ("fail", "the API logging.googleapis.com is not enabled")
     assert command == "gcloud services enable logging.googleapis.com --project demo-project"
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Iterator[tuple[Stand, Rest]]:
+    with standing(tmp_path) as made:
+        yield made
+
+
+def test_a_whole_environment_leaves_nothing_unknown(both: tuple[Stand, Rest]) -> None:
+    stand, _ = both
+    stand.happen({}, minutes=2)
+    report = stand.read("pipeline.validate")
+    assert (report.severity, report.data["failed"], report.data["unknown"]) == ("ok", 0, 0), report.verdict
+    found = rows(stand)
+    assert (
+        found["table raw_events"][1]
+        == "25 columns, by day of event_time, clustered by product_id, event_type"
+    )
+    assert (
+        "dataflow-workers@demo-project.iam.gserviceaccount.com has the roles"
+        in found["permissions of the workers"][1]
+    )
+
+
+def test_missing_stores_are_told_with_the_commands_that_make_them(both: tuple[Stand, Rest]) -> None:
+    stand, rest = both
+    rest.bigquery.delete_table(f"{PROJECT}.ecommerce.sales_summary")
+    rest.bigquery.delete_table(f"{PROJECT}.ecommerce.inventory_summary")
+    narrow = [bigquery.SchemaField("window_start", "TIMESTAMP")]
+    rest.bigquery.create_table(bigquery.Table(f"{PROJECT}.ecommerce.inventory_summary", schema=narrow))
+    next(iter(stand.world.bigtable.instances.values())).tables.pop(TABLE)
+    report = stand.read("pipeline.validate")
+    assert report.severity == "warning"
+    found = rows(stand)
+    result, _, command = found["table sales_summary"]
+    assert result == "fail"
+    assert (
+        "CREATE TABLE IF NOT EXISTS `demo-project.ecommerce.sales_summary` (window_start TIMESTAMP NOT NULL"
+        in command
+    )
+    assert command.endswith("PARTITION BY DATE(window_start) CLUSTER BY product_id'")
+    result, text, command = found["table inventory_summary"]
+    assert result == "fail"
+    assert text.startswith("it lacks window_end, product_id, warehouse_id")
+    assert "ADD COLUMN IF NOT EXISTS warehouse_id STRING" in command
+    assert found["Bigtable table product_stats"][2] == (
+        "cbt -project demo-project -instance ecommerce createtable product_stats families=stats:maxage=90d"
+    )
+    assert found["Bigtable ecommerce"][0] == "pass"
+
+
+def test_what_the_account_in_use_lacks_is_named_with_the_role(both: tuple[Stand, Rest]) -> None:
+    stand, _ = both
+    stand.world.iam.lacking |= {
+        "dataflow.jobs.create",
+        "bigquery.tables.updateData",
+        "bigtable.tables.mutateRows",
+    }
+    found = rows(stand)
+    own = found["permissions of roles/dataflow.developer"]
+    assert own[:2] == ("fail", "the account in use lacks dataflow.jobs.create")
+    assert own[2].endswith("--role roles/dataflow.developer")
+    assert found["permission on raw_events"][:2] == (
+        "fail",
+        "the account in use lacks bigquery.tables.updateData",
+    )
+    assert found["permission on product_stats"][0] == "fail"
+
+
+def test_workers_without_their_role_fail_and_without_another_are_not_sure(both: tuple[Stand, Rest]) -> None:
+    stand, _ = both
+    stand.world.iam.roles.discard("roles/bigtable.user")
+    result, text, command = rows(stand)["permissions of the workers"]
+    assert (result, "roles/bigtable.user" in text) == ("unknown", True)
+    assert command.endswith(
+        "dataflow-workers@demo-project.iam.gserviceaccount.com --role roles/bigtable.user"
+    )
+    stand.world.iam.roles.discard("roles/dataflow.worker")
+    assert rows(stand)["permissions of the workers"][0] == "fail"
+    stand.world.iam.roles.add("roles/editor")
+    assert rows(stand)["permissions of the workers"][0] == "pass"
+
+
+def test_apis_that_are_off_are_enabled_by_one_command(both: tuple[Stand, Rest]) -> None:
+    stand, _ = both
+    for name in ("storage.googleapis.com", "bigtable.googleapis.com"):
+        stand.world.usage.switch(name, on=False)
+    result, _, command = rows(stand)["enabled APIs"]
+    assert result == "fail"
+    assert command == (
+        "gcloud services enable bigtable.googleapis.com storage.googleapis.com --project demo-project"
+    )
+
+
+def test_a_quota_that_is_used_up_fails_with_the_request_for_more(stand: Stand) -> None:
+    stand.happen({"scenario": "job_failed", "cause": "quota"}, minutes=1)
+    result, text, command = rows(stand)["quota"]
+    assert (result, text) == ("fail", "24 of 24 compute.googleapis.com/cpus used in europe-west1")
+    assert "--quota-id=CPUS-per-project-region --preferred-value=48" in command
