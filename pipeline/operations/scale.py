@@ -1,8 +1,9 @@
-"""pipeline.scale: the range of workers that a running job may have, and what a change of it costs."""
+"""pipeline.scale: the workers that a running job may have, Bigtable's nodes, and what a change of them costs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from pipeline.errors import PipelineError, Refused
@@ -17,23 +18,29 @@ from pipeline.operations.base import (
     Risk,
     plan_id,
 )
+from pipeline.operations.scale_nodes import plan_nodes, run_nodes, shown, verify_nodes
 from pipeline.report import Evidence, Finding, NextStep, Report, number, plural
 from pipeline.waiting import looks
 
 _WINDOW_S: Final = 10 * 60
 _TAKEN_S: Final = 3 * 60
 _HOURS: Final = 730  # of a month
+_ONE_THING: Final = "Workers and nodes are changed one after the other: say --min and --max, or --nodes."
 
 
 class Scale(ChangeOperation):
-    """Shows the worker range in its plan, and sets it; the autoscaler keeps to it."""
+    """Shows in its plan what stands, and sets the worker range (the autoscaler keeps to it) or Bigtable's nodes."""
 
     name = "pipeline.scale"
     words = ("scale",)
-    summary = "Show and set how many workers the job may have, with what that costs"
+    summary = "Show and set how many workers the job may have, or Bigtable's nodes, with what that costs"
     params = (
         Param(name="min", type=int, default=None, help="least number of workers", minimum=1, maximum=1000),
         Param(name="max", type=int, default=None, help="greatest number of workers", minimum=1, maximum=1000),
+        Param(
+            name="nodes", type=int, default=None, help="nodes of Bigtable's cluster", minimum=1, maximum=1000
+        ),
+        Param(name="cluster", type=str, default=None, help="which cluster, where there are several"),
     )
     risk = Risk.CHANGE
     resumable = True
@@ -41,6 +48,10 @@ class Scale(ChangeOperation):
     def plan(self, ctx: Context, params: Mapping[str, Any]) -> Plan:
         from pipeline.google import dataflow
 
+        if params.get("nodes") is not None:
+            plan = plan_nodes(ctx, self.name, params)
+            both = params.get("min") is not None or params.get("max") is not None
+            return replace(plan, refusal=_ONE_THING) if both else plan
         pipeline = ctx.pipeline
         job = current(dataflow.jobs_of(ctx.clients, pipeline, ctx.deadline_s))
         least, most = params.get("min"), params.get("max")
@@ -49,12 +60,14 @@ class Scale(ChangeOperation):
         if job is not None and refusal is None:
             now_at = dataflow.workers_of(ctx.clients, pipeline, job.id, ctx.deadline_s)
             refusal = _senseless(now_at, least, most)
+        if least is None and most is None:
+            refusal = f"{refusal}{shown(ctx)}"
         effects, warnings = _words(ctx, now_at, least, most) if now_at and refusal is None else ((), ())
         return Plan(
             id=plan_id(),
             operation=self.name,
             pipeline=pipeline.name,
-            params={"min": least, "max": most},
+            params={"min": least, "max": most, "nodes": None, "cluster": None},
             summary=_summary(ctx, job, now_at, least, most),
             effects=effects,
             warnings=warnings,
@@ -73,6 +86,8 @@ class Scale(ChangeOperation):
 
         if plan.refusal:
             raise Refused(plan.refusal)
+        if plan.params.get("nodes") is not None:
+            return _report(ctx, plan, run_nodes(ctx, plan, progress), "Bigtable's nodes changed")
         job = dataflow.get_job(ctx.clients, ctx.pipeline, str(plan.data["job_id"]))
         if not job.running:
             raise Refused(f"Job {job.id} is {job.state} since the plan was made; nothing was changed.")
@@ -90,6 +105,8 @@ class Scale(ChangeOperation):
     def verify(self, ctx: Context, plan: Plan) -> Report:
         from pipeline.google import dataflow
 
+        if plan.params.get("nodes") is not None:
+            return _report(ctx, plan, verify_nodes(ctx, plan), "Bigtable's nodes looked at")
         id_ = str(plan.data["job_id"])
         for _ in looks(ctx.now, ctx.sleep, _TAKEN_S, least=3, most=20):
             found = dataflow.workers_of(ctx.clients, ctx.pipeline, id_, ctx.deadline_s)
@@ -113,7 +130,10 @@ def _not_running(job: Job | None, name: str) -> str | None:
 
 def _senseless(now_at: Workers, least: int | None, most: int | None) -> str | None:
     if least is None and most is None:
-        return f"Nothing is to be changed: the job may have {now_at.words()}. Say --min N, --max N or both."
+        return (
+            f"Nothing is to be changed: the job may have {now_at.words()}. "
+            "Say --min N, --max N or both, or --nodes N."
+        )
     low, high = least or now_at.least or 1, most or now_at.most
     if high and low > high:
         return f"A range of {low} to {high} workers is none; the least number is above the greatest."
@@ -140,18 +160,39 @@ def _words(
     after = Workers(least=least or now_at.least, most=most or now_at.most, machine=now_at.machine)
     effects = [
         f"From {now_at.words()} to {after.words()}, while the job runs; nothing in flight is touched.",
-        "The autoscaler decides within the range; Bigtable nodes are not part of it.",
+        "The autoscaler decides within the range; Bigtable's nodes are not part of it (--nodes).",
         _cost(ctx, now_at, after),
     ]
     warnings = []
     if after.most > now_at.most:
-        warnings.append(
-            "Whether the quota of CPUs and addresses allows so many workers is not known here; "
-            f"`gcloud compute regions describe {ctx.pipeline.region} --project {ctx.pipeline.project}` shows it."
-        )
+        warnings += _quota(ctx, after.most - now_at.most, now_at.machine)
     elif after.most < now_at.most:
         warnings.append("With fewer workers a backlog takes longer to catch up; watch its age.")
     return tuple(effects), tuple(warnings)
+
+
+def _quota(ctx: Context, more: int, machine: str) -> list[str]:
+    """What stands in the way of so many more workers, or may; nothing where there is room."""
+    from pipeline.google import quotas
+    from pipeline.google.prices import shape_of
+
+    shape, region = shape_of(machine), ctx.pipeline.region
+    try:
+        found = quotas.compute_quotas(ctx.clients, ctx.pipeline.project, region, ctx.now(), ctx.deadline_s)
+    except PipelineError:
+        found = ()
+    cpus = next((one for one in found if one.name == quotas.CPUS), None)
+    if shape is None or cpus is None:
+        return [
+            "Whether the quota of CPUs allows so many workers is not known here; "
+            f"`gcloud compute regions describe {region} --project {ctx.pipeline.project}` shows it."
+        ]
+    if more * shape[0] <= cpus.free:
+        return []
+    return [
+        f"The quota of CPUs in {region} has no room for them: {number(more * shape[0])} more are asked for, "
+        f"{number(cpus.free)} of {number(cpus.limit)} are free."
+    ]
 
 
 def _cost(ctx: Context, before: Workers, after: Workers) -> str:
@@ -220,5 +261,5 @@ def _report(ctx: Context, plan: Plan, finding: Finding, title: str) -> Report:
         as_of=ctx.now(),
         findings=(finding,),
         next=(NextStep("See where the time goes", "pipeline.perf"),),
-        data={"job_id": plan.data["job_id"], "before": plan.data["before"]},
+        data={key: value for key, value in plan.data.items() if key != "machine"},
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from pipeline.errors import Refused
@@ -9,6 +12,7 @@ from pipeline.google import dataflow
 from pipeline.operations.base import Plan, Risk
 
 from .conftest import Stand
+from .stores import standing
 
 
 def living(stand: Stand) -> list[str]:
@@ -97,7 +101,9 @@ def test_scale_prices_the_change_and_sets_the_range(stand: Stand) -> None:
     hour = 2 * 0.069 + 7.5 * 0.003557
     assert f"at most {4 * hour:.2f} USD an hour" in " ".join(plan.effects)
     assert f"at least {hour:.2f} USD an hour" in " ".join(plan.effects)
-    assert "quota" in " ".join(plan.warnings)
+    assert plan.warnings == (), "20 of 24 CPUs are free"
+    tight = " ".join(stand.plan("pipeline.scale", max=20).warnings)
+    assert "no room for them: 28 more are asked for, 20 of 24 are free" in tight
     assert stand.run(plan).severity == "ok"
     verified = stand.verify(plan)
     assert verified.severity == "ok", verified.verdict
@@ -127,3 +133,39 @@ def test_scale_refused_by_dataflow_says_what_else_can_be_done(stand: Stand) -> N
     stand.happen({"errors": [{"method": "UpdateJob", "code": "FAILED_PRECONDITION", "count": 1}]})
     with pytest.raises(Refused, match="Streaming Engine alone"):
         stand.run(plan)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[Stand]:
+    """A stand whose pipeline has Bigtable."""
+    with standing(tmp_path) as (made, _):
+        yield made
+
+
+def test_nodes_of_bigtable_are_shown_priced_set_and_verified(stored: Stand) -> None:
+    assert "Bigtable's cluster ecommerce-c1 has 3 nodes." in (stored.plan("pipeline.scale").refusal or "")
+    plan = stored.plan("pipeline.scale", nodes=5)
+    assert plan.refusal is None
+    said = " ".join(plan.effects)
+    assert "From 3 nodes to 5 in cluster ecommerce-c1 (europe-west1-b)" in said
+    assert "1.30 USD an hour (949 a month)" in said
+    assert stored.run(plan).severity == "ok"
+    assert stored.verify(plan).verdict == "Verified: cluster ecommerce-c1 has 5 nodes."
+    assert stored.run(plan).verdict == "Cluster ecommerce-c1 has 5 nodes already."
+    less = stored.plan("pipeline.scale", nodes=2)
+    assert "-1.95 USD an hour" in " ".join(less.effects)
+    assert "CPU load" in less.warnings[0]
+    stored.run(stored.plan("pipeline.scale", nodes=4))
+    with pytest.raises(Refused, match="has 4 nodes, not 5"):
+        stored.run(less)
+
+
+def test_nodes_that_make_no_sense_are_refused(stored: Stand, stand: Stand) -> None:
+    assert "already" in (stored.plan("pipeline.scale", nodes=3).refusal or "")
+    assert "no cluster x; it has: ecommerce-c1" in (
+        stored.plan("pipeline.scale", nodes=4, cluster="x").refusal or ""
+    )
+    assert "one after the other" in (stored.plan("pipeline.scale", nodes=4, max=4).refusal or "")
+    assert "has no Bigtable instance" in (stand.plan("pipeline.scale", nodes=4).refusal or "")
+    stored.happen({"errors": [{"method": "ListSkus", "code": "PERMISSION_DENIED", "count": 9}]})
+    assert "is not known" in " ".join(stored.plan("pipeline.scale", nodes=4).effects)
