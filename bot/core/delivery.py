@@ -30,6 +30,9 @@ class Kind(StrEnum):
 
     PAGE_DM = "page_dm"
     PAGE_MENTION = "page_mention"
+    PAGE_MAIL = "page_mail"
+    PAGE_HOOK = "page_hook"
+    HOOK_RESOLVE = "hook_resolve"
     CREATE_CHANNEL = "create_channel"
     INVITE = "invite"
     TOPIC = "topic"
@@ -43,6 +46,11 @@ class Kind(StrEnum):
     RESPOND = "respond"
     FILE = "file"
     ARCHIVE = "archive"
+
+
+POSTED = (Kind.PAGE_MAIL, Kind.PAGE_HOOK, Kind.HOOK_RESOLVE)
+"""What does not leave through Slack; it has a deliverer of its own, so that neither waits for the other."""
+SLACK = tuple(kind for kind in Kind if kind not in POSTED)
 
 
 class State(StrEnum):
@@ -133,8 +141,14 @@ class LookupFailed(Exception):
 
 LEASE = timedelta(seconds=20)
 HTTP_TIMEOUT = timedelta(seconds=5)
+MAIL_TIMEOUT = timedelta(seconds=10)
 MARGIN = timedelta(seconds=2)
 LOOKUPS_BEFORE_REPEAT = 3
+
+
+def longest(kind: Kind) -> timedelta:
+    """How long one attempt of this kind may take; it must fit into a lease."""
+    return MAIL_TIMEOUT if kind is Kind.PAGE_MAIL else HTTP_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,15 +7,18 @@ every incident has the highest priority and waits for nothing, not for its chann
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bot.core.alert_model import Severity
 from bot.core.delivery import Kind, Outbound, Priority
-from bot.core.incident import Event, FactState, Incident, stamp
+from bot.core.incident import Event, Incident
 from bot.core.lifecycle import BOT
+from bot.core.page_rows import calls, page_rows, refreshed, taken_back, unsent_keys
 from bot.core.policy import Level
+from bot.core.rows import announce, has_room, invite
+from bot.core.rows import lane as lane
+from bot.core.rows import line as line
 from bot.core.sentences import SPOKEN, sentence
 from bot.core.text import channel_name
 
@@ -34,6 +37,8 @@ _ANNOUNCED = frozenset(
 )  # fmt: skip
 # The steps of the ladder, L1's own included: e1:ladder:L2, e1:c1:L1, e1:c1:backup; not e1:rule:...
 _LADDER_STEP = re.compile(r"e\d+:(ladder|c\d+):")
+# They carry numbers to dial, and must be read: while there is no channel, in the announcement channel.
+_DIALLED = frozenset({"emergency", "nobody_on_call", "dial"})
 _TOPIC = frozenset(
     {"channel_created", "severity_changed", "acknowledged", "unacknowledged", "assigned", "recovering",
      "relapsed", "resolved", "reopened", "reviewed"}
@@ -46,9 +51,9 @@ def effects(before: Incident | None, after: Incident, events: Sequence[Event]) -
     for item in events:
         rows += _of(before, after, item)
     kinds = {item.type for item in events}
-    if kinds & _SHOWN and _has_room(after):
+    if kinds & _SHOWN and has_room(after):
         rows.append(_state(after, Kind.HEADLINE, "headline"))
-    if kinds & _TOPIC and _has_room(after):
+    if kinds & _TOPIC and has_room(after):
         rows.append(_state(after, Kind.TOPIC, "topic", Priority.FURNITURE))
     if kinds & _ANNOUNCED and not after.private:
         rows.append(_announcement(after))
@@ -60,21 +65,19 @@ def cancelled(before: Incident | None, after: Incident, events: Sequence[Event])
     if before is None:
         return []
     kinds = {item.type for item in events}
+    # Whoever answered in one place need not be woken in another.
+    answered = {page for e in events if e.type == "page_acknowledged" for page in e.data.get("pages", ())}
     if "resolved" in kinds:
         # A bot that was down may page and resolve in one instant; nobody is woken for that.
-        gone = [p for p in after.pages.values() if p.sent_at is None]
+        gone = list(after.pages.values())
     elif "acknowledged" in kinds:
-        gone = [p for p in before.pages.values() if p.sent_at is None and p.level is Level.L1]
+        gone = [p for p in before.pages.values() if p.level is Level.L1]
     elif any(e.type == "severity_changed" and e.data["to"] == Severity.INFO for e in events):
         gone = [p for p in before.pages.values() if p.sent_at is None and _LADDER_STEP.match(p.step)]
     else:
-        return []
-    return [key for p in gone for key in page_keys(p.id)]
-
-
-def lane(incident: Incident) -> str:
-    """Where the order of an incident's messages is kept."""
-    return f"incident:{incident.id}"
+        gone = []
+    gone += [p for p in before.pages.values() if p.id in answered and p not in gone]
+    return [key for p in gone for key in unsent_keys(p)]
 
 
 def _state(i: Incident, kind: Kind, name: str, priority: Priority = Priority.ANSWER) -> Outbound:
@@ -105,33 +108,24 @@ def _announcement(i: Incident) -> Outbound:
     )
 
 
-def line(i: Incident, key: str, text: str, **more: Any) -> Outbound:
-    """One line in the incident's channel."""
-    priority = more.pop("priority", Priority.NEWS)
-    return Outbound(
-        key=key,
-        kind=Kind.POST,
-        lane=lane(i),
-        priority=priority,
-        incident=i.id,
-        needs_channel=True,
-        data={"form": "text", "text": text, **more},
-    )
-
-
 def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound]:
     match e.type:
         case "opened" | "channel_wanted" if after.wants_channel:
             yield _channel(after)
-        case "paged":
+        case "paged" | "page_rerouted" | "contact_told":
             yield from page_rows(after, e)
-        case "acknowledged" | "page_acknowledged" | "resolved":
-            yield from _refresh_pages(after)
+        case "emergency":
+            yield from calls(after, e)
+        case "acknowledged" | "page_acknowledged":
+            yield from refreshed(after)
+        case "resolved":
+            yield from refreshed(after)
+            yield from taken_back(after)
         case "page_delivered" if e.data.get("stale"):
-            yield from _refresh_pages(after)
+            yield from refreshed(after)
         case "channel_created":
             yield from _furniture(after, e)
-            yield from _refresh_pages(after)
+            yield from refreshed(after)
         case "headline_posted":
             yield Outbound(
                 key=f"pin:{after.name}:{e.data['ts']}",
@@ -142,7 +136,7 @@ def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound
                 needs_channel=True,
                 data={"ts": e.data["ts"]},
             )
-        case "alert_opened" | "alert_closed" if _has_room(after) and (
+        case "alert_opened" | "alert_closed" if has_room(after) and (
             len(after.alerts) > 1 or e.type == "alert_closed"
         ):
             yield _alerts(after)
@@ -151,14 +145,13 @@ def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound
         case _:
             pass
     if e.type == "assigned":
-        yield _invite(after, f"assigned:{e.seq}", [e.data.get("slack")])
-    if e.type in SPOKEN and _has_room(after):
+        yield invite(after, f"assigned:{e.seq}", [e.data.get("slack")])
+    if e.type in SPOKEN and has_room(after):
         yield _spoken(after, e)
-
-
-def _has_room(i: Incident) -> bool:
-    """Whether there is, or will be, a channel: what is said for one that nobody asked for waits for ever."""
-    return bool(i.channel_id or i.wants_channel)
+    if e.type in _DIALLED and not after.channel_id and not after.private:
+        yield announce(
+            f"{after.name}:{e.seq}:announced", f"{after.name}: {sentence(after, e)}", Priority.PAGE
+        )
 
 
 def _spoken(i: Incident, e: Event) -> Outbound:
@@ -204,19 +197,7 @@ def _furniture(i: Incident, e: Event) -> Iterable[Outbound]:
         )
     people = [*e.data.get("invite", ()), *(e2 for e2 in e.data.get("paged", ()))]
     if people:
-        yield _invite(i, "first", people)
-
-
-def _invite(i: Incident, name: str, people: Sequence[str | None]) -> Outbound:
-    return Outbound(
-        key=f"invite:{i.name}:{name}",
-        kind=Kind.INVITE,
-        lane=f"{lane(i)}:invite",
-        priority=Priority.CHANNEL,
-        incident=i.id,
-        needs_channel=True,
-        data={"people": [p for p in dict.fromkeys(people) if p]},
-    )
+        yield invite(i, "first", people)
 
 
 def _alerts(i: Incident) -> Outbound:
@@ -236,99 +217,3 @@ def _alerts(i: Incident) -> Outbound:
         replaces=True,
         data={"form": "list", "text": text, "lines": rows},
     )
-
-
-# --- pages ------------------------------------------------------------------------------------------------
-
-
-def page_data(i: Incident, d: Mapping[str, Any]) -> dict[str, Any]:
-    """What a page's message needs; ``late_s`` is added when it is sent."""
-    summary = next((a.summary for a in i.alerts.values() if a.summary), "")
-    lines = [_holds(f, summary) for f in i.holding[:3]]
-    if i.deletion_at and i.updated_at and i.deletion_at - i.updated_at < timedelta(hours=48):
-        lines.append(f"Data will start to be deleted at {i.deletion_at:%Y-%m-%d %H:%M} UTC.")
-    if i.last_status:
-        lines.append(f"Last status: {i.last_status}")
-    if d.get("note"):
-        lines.insert(0, str(d["note"]))
-    page = i.pages.get(d["page"])
-    return {
-        **{k: d.get(k) for k in ("page", "epoch", "step", "level", "person", "slack", "due_at", "rule")},
-        "incident": i.id,
-        "reasons": list(d.get("reasons", ())),
-        "urgent": bool(d.get("urgent", True)),
-        "title": i.title,
-        "severity": str(i.severity),
-        "pipeline": i.pipeline,
-        "summary": summary,
-        "lines": lines,
-        "channel": i.channel_id,
-        "acknowledged": stamp(page.acked_at) if page and page.acked_at else None,
-        "acknowledged_by": i.acked_by,
-        "resolved": not i.active,
-    }
-
-
-def _holds(fact: FactState, known: str) -> str:
-    text = f": {fact.text}" if fact.text and fact.text[:80] != known[:80] else ""
-    return f"Holds since {fact.begin:%Y-%m-%d %H:%M} UTC: {fact.id.replace('_', ' ')}{text}"
-
-
-def page_keys(page: str) -> tuple[str, str]:
-    """The outbox keys of a page: its direct message and its mention in the channel."""
-    return f"page:{page}:dm", f"page:{page}:channel"
-
-
-def page_rows(i: Incident, e: Event) -> Iterable[Outbound]:
-    """One row for each place that the page goes to; "twice" means twice in one place."""
-    dm, mention = page_keys(e.data["page"])
-    data = page_data(i, e.data)
-    if data["slack"]:
-        yield Outbound(
-            key=dm,
-            kind=Kind.PAGE_DM,
-            lane=f"person:{e.data['person']}",
-            priority=Priority.PAGE,
-            incident=i.id,
-            replaces=True,
-            data=data,
-        )
-    if _has_room(i) or not data["slack"]:
-        yield Outbound(
-            key=mention,
-            kind=Kind.PAGE_MENTION,
-            lane=lane(i),
-            priority=Priority.PAGE,
-            incident=i.id,
-            needs_channel=True,
-            data=data,
-        )
-    if i.channel_id:
-        yield _invite(i, f"page:{e.data['step']}:{e.data['person']}", [data["slack"]])
-
-
-def _refresh_pages(i: Incident) -> Iterable[Outbound]:
-    """Each person's newest direct message shows the channel, and who acknowledged, by an edit in place."""
-    newest = {page.person: page for page in i.pages.values() if page.epoch == i.epoch and page.sent_at}
-    for page in newest.values():
-        dm, _ = page_keys(page.id)
-        data = {
-            "page": page.id,
-            "epoch": page.epoch,
-            "step": page.step,
-            "level": str(page.level),
-            "person": page.person,
-            "slack": page.slack,
-            "due_at": stamp(page.due_at),
-            "reasons": list(page.reasons),
-            "urgent": page.urgent,
-        }
-        yield Outbound(
-            key=dm,
-            kind=Kind.PAGE_DM,
-            lane=f"person:{page.person}",
-            priority=Priority.NEWS,
-            incident=i.id,
-            replaces=True,
-            data={**page_data(i, data), "refresh": True},
-        )

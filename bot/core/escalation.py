@@ -219,9 +219,9 @@ def _unanswered(i: Incident) -> Iterable[Timer]:
 
 
 def _of_first_level(step: str) -> bool:
-    """L1's own steps page a higher level where L1 is empty; they have their own repeats."""
+    """L1's own steps page a higher level where L1 is empty; they have their own repeats. A contact has none."""
     part = step.split(":")[1:]
-    return part[0].startswith("c") and part[1] != "L2"
+    return (part[0].startswith("c") and part[1] != "L2") or ":contact:" in step
 
 
 def _by_step(i: Incident) -> dict[str, list[Page]]:

@@ -102,6 +102,18 @@ class Page:
     sent_at: datetime | None = None
     acked_at: datetime | None = None
     failed: str = ""
+    # Where it goes and what is known of each place: waiting, sent, doubtful, late, failed. Pages of older
+    # versions have none.
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def hopeless(self) -> bool:
+        """No place of a person's own is left that it may still reach, or has reached."""
+        return not any(
+            state in ("waiting", "sent", "doubtful", "late")
+            for place, state in self.places.items()
+            if place not in ("channel", "telephone")
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +158,8 @@ class Incident:
     alerts: Mapping[str, AlertState] = field(default_factory=dict)
     facts: Mapping[str, FactState] = field(default_factory=dict)
     pages: Mapping[str, Page] = field(default_factory=dict)
+    # Keys of the hook's calls by the emergency step, to be taken back by the resolve.
+    calls: tuple[str, ...] = ()
     fired: Mapping[str, datetime] = field(default_factory=dict)
     manual_level: Level | None = None
     acked_by: str = ""
@@ -403,6 +417,7 @@ def _paged(s: Incident, e: Event) -> Incident:
         slack=d.get("slack"),
         urgent=bool(d.get("urgent", True)),
         reasons=tuple(d.get("reasons", ())),
+        places=dict.fromkeys(d.get("places", ()), "waiting"),
     )
     return replace(s, pages={**s.pages, page.id: page})
 
@@ -412,12 +427,44 @@ def _with_page(s: Incident, e: Event, change: Callable[[Page], Page]) -> Inciden
     return s if page is None else replace(s, pages={**s.pages, page.id: change(page)})
 
 
+def _placed(page: Page, e: Event, state: str) -> Page:
+    place = str(e.data.get("place") or "direct message")
+    return replace(page, places={**page.places, place: state})
+
+
 def _page_delivered(s: Incident, e: Event) -> Incident:
-    return _with_page(s, e, lambda p: replace(p, sent_at=p.sent_at or e.at))
+    return _with_page(s, e, lambda p: replace(_placed(p, e, "sent"), sent_at=p.sent_at or e.at, failed=""))
 
 
 def _page_failed(s: Incident, e: Event) -> Incident:
-    return _with_page(s, e, lambda p: replace(p, failed=str(e.data.get("error", "failed"))))
+    """It failed as a whole when it failed at the last place that it could go to."""
+
+    def failed(page: Page) -> Page:
+        there = _placed(page, e, "failed")
+        lost = there.hopeless and there.sent_at is None
+        return replace(there, failed=str(e.data.get("error", "failed"))) if lost else there
+
+    return _with_page(s, e, failed)
+
+
+def _page_doubtful(s: Incident, e: Event) -> Incident:
+    return _with_page(s, e, lambda p: _placed(p, e, "doubtful"))
+
+
+def _page_late(s: Incident, e: Event) -> Incident:
+    return _with_page(s, e, lambda p: _placed(p, e, "late"))
+
+
+def _page_rerouted(s: Incident, e: Event) -> Incident:
+    return _with_page(s, e, lambda p: replace(_placed(p, e, "waiting"), failed=""))
+
+
+def _dial(s: Incident, e: Event) -> Incident:
+    return _with_page(s, e, lambda p: replace(p, places={**p.places, "telephone": "printed"}))
+
+
+def _emergency(s: Incident, e: Event) -> Incident:
+    return replace(s, calls=(*s.calls, *(call["key"] for call in e.data.get("calls", ()))))
 
 
 def _page_acknowledged(s: Incident, e: Event) -> Incident:
@@ -549,6 +596,11 @@ _FOLDS: dict[str, Callable[[Incident, Event], Incident]] = {
     "paged": _paged,
     "page_delivered": _page_delivered,
     "page_failed": _page_failed,
+    "page_doubtful": _page_doubtful,
+    "page_late": _page_late,
+    "page_rerouted": _page_rerouted,
+    "dial": _dial,
+    "emergency": _emergency,
     "page_acknowledged": _page_acknowledged,
     "timer_fired": _timer_fired,
     "channel_wanted": lambda s, _: replace(s, wants_channel=True),

@@ -7,9 +7,10 @@ falls due (rules: "Escalation", Who). ``fire`` is pure; the same facts and roste
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from bot.core import reach
 from bot.core import roster as rosters
 from bot.core.escalation import MERGING, Timer, TimerKind, timers
 from bot.core.incident import Event, Incident, Status, stamp
@@ -54,6 +55,7 @@ def fire(incident: Incident, roster: Roster, now: datetime) -> list[Event]:
             break
         group = _group(state, due[0], armed)
         made = _act(state, group, roster, now)
+        made += [*_contacts_too(state, group, roster, now), *reach.unreachable(state, made, roster, now)]
         steps = [timer.step for timer in group.timers]
         fired = event("timer_fired", now, BOT, steps=steps, due_at=stamp(group.due_at), kind=group.first.kind)
         events += [*made, fired]
@@ -140,7 +142,9 @@ def _noted(due: _Due, now: datetime) -> Event:
     )
 
 
-def _page(i: Incident, due: _Due, person: Person, level: Level, now: datetime, **more: object) -> Event:
+def _page(
+    i: Incident, due: _Due, roster: Roster, person: Person, level: Level, now: datetime, **more: object
+) -> Event:
     first = due.first
     return event(
         "paged",
@@ -156,6 +160,7 @@ def _page(i: Incident, due: _Due, person: Person, level: Level, now: datetime, *
         reasons=due.reasons,
         rule=due.rule,
         urgent=first.urgent,
+        places=[str(place) for place in rosters.reached_by(roster, person, urgent=first.urgent)],
         **more,
     )
 
@@ -164,7 +169,7 @@ def _page_l1(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Even
     person = rosters.primary(roster, now)
     if person is None:
         return page_level(i, Level.L1, due, roster, now)
-    return [_page(i, due, person, Level.L1, now)]
+    return [_page(i, due, roster, person, Level.L1, now)]
 
 
 def _l1_again(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
@@ -179,7 +184,7 @@ def _l1_again(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Eve
     events = [event("timer_fired", now, BOT, steps=skipped, kind="missed")] if skipped else []
     if person is None:
         return [*page_level(i, Level.L1, due, roster, now), *events]
-    return [_page(i, due, person, Level.L1, now), *events]
+    return [_page(i, due, roster, person, Level.L1, now), *events]
 
 
 def _backup(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
@@ -188,7 +193,7 @@ def _backup(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event
     first = rosters.primary(roster, now)
     if person is None or (first is not None and person.name == first.name):
         return [*_emergency(i, due, roster, now), _spend_emergency(i, now)]
-    return [_page(i, due, person, Level.L1, now)]
+    return [_page(i, due, roster, person, Level.L1, now)]
 
 
 def _spend_emergency(i: Incident, now: datetime) -> Event:
@@ -211,8 +216,60 @@ def _emergency(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Ev
         mentions=[p.slack for p in people if p.slack],
         people=[p.name for p in people],
         reason=due.first.reason,
+        calls=_calls(i, due, roster, people, isinstance(last, Person)),
     )
-    return [told, _page(i, due, last, Level.L1, now)] if isinstance(last, Person) else [told]
+    return [told, _page(i, due, roster, last, Level.L1, now)] if isinstance(last, Person) else [told]
+
+
+def _calls(
+    i: Incident, due: _Due, roster: Roster, people: Sequence[Person], paged: bool
+) -> list[dict[str, str]]:
+    """The hook is called for the step as a whole; without one for all, the hooks of those whom it mentions.
+
+    Not where the last resort is a person: their page calls it already.
+    """
+    if paged:
+        return []
+    names = [""] if roster.reach.hook else [p.name for p in people if p.hook]
+    return [{"key": f"{i.name}:{due.first.step}:{name or 'emergency'}", "person": name} for name in names]
+
+
+SECURITY_CONTACTS = ("security", "compliance")
+
+
+def _contacts_too(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
+    """A suspected security incident is told to the security and compliance contacts too (rules: Security)."""
+    secure = {rule.id for rule in i.policy.rules if rule.fact == "security"}
+    if not any(t.kind is TimerKind.RULE and t.rule in secure for t in due.timers):
+        return []
+    made: list[Event] = []
+    for subject in SECURITY_CONTACTS:
+        made += contact(i, subject, due.first, due.reasons, roster, now)
+    return made
+
+
+def contact(
+    i: Incident, subject: str, timer: Timer, reasons: Sequence[str], roster: Roster, now: datetime
+) -> list[Event]:
+    """Tell whoever is to be called about this subject: a person is paged, a mailbox gets a mail, a user group
+    is mentioned in the channel, a page to open is named there. [] where the roster names nobody."""
+    found = roster.contacts.get(subject)
+    if found is None:
+        return []
+    step = f"{timer.step}:contact:{subject}"
+    if found.kind == "person":
+        person = roster.people.get(found.value)
+        due = _Due(timers=(replace(timer, step=step),))
+        note = f"you are the contact for {subject}"
+        return [] if person is None else [_page(i, due, roster, person, Level.L2, now, note=note)]
+    return [
+        event(
+            "contact_told", now, BOT, subject=subject, kind=found.kind, value=found.value,
+            page=f"{i.name}:{step}", step=step, due_at=stamp(timer.due_at), reasons=list(reasons),
+            mailed=found.kind == "mailbox" and roster.reach.mail,
+            mentions=[found.value] if found.kind == "group" else [],
+        )
+    ]  # fmt: skip
 
 
 def page_level(i: Incident, level: Level, due: _Due, roster: Roster, now: datetime) -> list[Event]:
@@ -259,10 +316,10 @@ def _one(
 ) -> Iterable[Event]:
     """One person at two levels: acknowledged L1 is paged once, naming the level; an unanswering L1 is passed over."""
     if level is Level.L1 or not _on_first(i, person):
-        yield _page(i, due, person, level, now)
+        yield _page(i, due, roster, person, level, now)
         return
     if i.acked_by == person.name:
-        yield _page(i, due, person, level, now, note=f"you hold {level} too")
+        yield _page(i, due, roster, person, level, now, note=f"you hold {level} too")
         following = next((t for t in timers(i) if t.level and t.level > level and t.kind in MERGING), None)
         yield event(
             "same_person", now, BOT, person=person.name, level=str(level),
@@ -272,9 +329,11 @@ def _one(
         return
     above = rosters.next_up(roster, level, now, without=_paged_at_first(i) - {i.acked_by})
     if above is None:
-        yield _page(i, due, person, level, now, note=f"you hold {level} too, and nobody stands above")
+        yield _page(i, due, roster, person, level, now, note=f"you hold {level} too, and nobody stands above")
         return
-    yield _page(i, due, above[1], above[0], now, note=f"{person.name} holds {level} and did not answer as L1")
+    yield _page(
+        i, due, roster, above[1], above[0], now, note=f"{person.name} holds {level} and did not answer as L1"
+    )
 
 
 def _nobody(i: Incident, level: Level, due: _Due, roster: Roster, now: datetime) -> list[Event]:
@@ -288,7 +347,10 @@ def _nobody(i: Incident, level: Level, due: _Due, roster: Roster, now: datetime)
         mentions=[p.slack for p in people if p.slack],
         reason=due.first.reason,
     )
-    return [told, *(_page(i, due, person, level, now, note="nobody holds this level") for person in people)]
+    return [
+        told,
+        *(_page(i, due, roster, person, level, now, note="nobody holds this level") for person in people),
+    ]
 
 
 def page_by_hand(
@@ -302,7 +364,19 @@ def page_by_hand(
         level=level,
         reason=f"escalated by {by}" + (f": {reason}" if reason else ""),
     )
-    return page_level(i, level, _Due(timers=(timer,)), roster, now)
+    made = page_level(i, level, _Due(timers=(timer,)), roster, now)
+    return [*made, *reach.unreachable(i, made, roster, now)]
+
+
+def contact_by_hand(
+    i: Incident, subject: str, roster: Roster, now: datetime, by: str, reason: str
+) -> list[Event]:
+    """What ``/incident escalate data`` does: tell the contact of this subject; [] where there is none."""
+    why = f"{by} asks for the {subject} contact" + (f": {reason}" if reason else "")
+    step = f"e{i.epoch}:hand:{now.isoformat()}"
+    timer = Timer(step=step, kind=TimerKind.CLIMB, due_at=now, reason=why)
+    made = contact(i, subject, timer, [why], roster, now)
+    return [*made, *reach.unreachable(i, made, roster, now)]
 
 
 def next_level(i: Incident) -> Level:

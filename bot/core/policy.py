@@ -127,6 +127,8 @@ class Policy:
     deletion_margin: timedelta = timedelta(minutes=60)
     group: timedelta = timedelta(seconds=30)
     lookups: int = 3
+    patience: timedelta = timedelta(minutes=2)
+    link: timedelta = timedelta(hours=24)
     snooze_max: timedelta = timedelta(hours=8)
     snooze_max_cost: timedelta = timedelta(days=7)
     maintenance_max: timedelta = timedelta(hours=8)

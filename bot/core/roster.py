@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from enum import StrEnum
 from typing import Literal
 
 from bot.core.overrides import Overridden
@@ -27,6 +28,28 @@ Place = Holder | Overridden
 """A place of a level: as the roster gives it, or with the overrides that touch it (`bot.core.oncall`)."""
 
 _MENTION = re.compile(r"<@([A-Za-z0-9]+)(?:\|[^>]*)?>")
+
+
+class Way(StrEnum):
+    """Where a page can reach somebody. The channel and the telephone are of no person's choosing."""
+
+    DM = "direct message"
+    HOOK = "hook"
+    MAIL = "e-mail"
+    CHANNEL = "channel"
+    PHONE = "telephone"
+
+
+# These ring or vibrate by themselves; a direct message in Slack may lie there until the morning.
+WAKING: tuple[Way, ...] = (Way.HOOK, Way.MAIL)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What this installation can send by besides Slack: e-mail, and one hook for people without their own."""
+
+    mail: bool = False
+    hook: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +121,7 @@ class Roster:
     upper: Mapping[Level, tuple[Place, ...]] = field(default_factory=dict)
     contacts: Mapping[str, Contact] = field(default_factory=dict)
     test_page: WeeklyTest = field(default_factory=WeeklyTest)
+    reach: Reach = Reach()
 
 
 def _person(roster: Roster, holder: Place | None, at: datetime) -> Person | None:
@@ -176,6 +200,19 @@ def level_of(roster: Roster, name: str, at: datetime) -> Level | None:
 def everyone(roster: Roster) -> tuple[Person, ...]:
     """All people of the roster, in the order of the file: whom to tell when no level is held by anybody."""
     return tuple(roster.people.values())
+
+
+def reached_by(roster: Roster, person: Person, *, urgent: bool = True) -> tuple[Way, ...]:
+    """Where a page to this person goes: everywhere at once when it is urgent, else to the first place alone
+    (Slack, where there is one). Rules: "A page wakes".
+    """
+    found = [
+        Way.DM if person.slack else None,
+        Way.HOOK if person.hook or roster.reach.hook else None,
+        Way.MAIL if person.email and roster.reach.mail else None,
+    ]
+    known = tuple(place for place in found if place is not None)
+    return known if urgent else known[:1]
 
 
 def numbers(roster: Roster) -> tuple[tuple[str, str], ...]:

@@ -79,7 +79,65 @@ def _delivered(_: Incident, e: Event) -> str:
     late = e.data.get("late_s") or 0
     words = f", {round(late)} s after it was due" if late >= 2 else ""
     quiet = ", do-not-disturb was on" if e.data.get("dnd") else ""
-    return f"The page to {e.data['person']} ({e.data['level']}) went out to {e.data['place']}{words}{quiet}."
+    again = " (may be a repeat)" if e.data.get("repeat") else ""
+    where = _PLACES.get(e.data["place"], e.data["place"])
+    return f"The page to {e.data['person']} ({e.data['level']}) went out {where}{again}{words}{quiet}."
+
+
+_PLACES = {
+    "direct message": "by direct message",
+    "channel": "in the channel",
+    "e-mail": "by e-mail",
+    "hook": "by the hook",
+}
+
+
+def _failed(_: Incident, e: Event) -> str:
+    where = _PLACES.get(e.data["place"], e.data["place"])
+    return f"The page to {e.data.get('person', '')} failed {where}: {e.data['error']}."
+
+
+def _late(_: Incident, e: Event) -> str:
+    where = _PLACES.get(e.data["place"], e.data["place"])
+    return (
+        f"The page to {e.data['person']} has not gone out {where} for {round(e.data['after_s'])} s "
+        f"({e.data['error']}); it is tried on."
+    )
+
+
+def _doubtful(_: Incident, e: Event) -> str:
+    where = _PLACES.get(e.data["place"], e.data["place"])
+    return f"Whether the page to {e.data['person']} went out {where} is not known yet: {e.data['error']}."
+
+
+def _dial(_: Incident, e: Event) -> str:
+    why = f" ({'; '.join(e.data['errors'])})" if e.data.get("errors") else ""
+    numbers = "; ".join(e.data["numbers"])
+    who = e.data["person"]
+    if not numbers:
+        return f"Nothing wakes {who}{why}, and no number is known. Somebody else must be told."
+    return f"Nothing wakes {who}{why}. Dial now: {numbers}."
+
+
+def _contact(_: Incident, e: Event) -> str:
+    d = e.data
+    why = "; ".join(d["reasons"])
+    match d["kind"]:
+        case "mailbox" if d["mailed"]:
+            return f"The {d['subject']} contact gets a mail: {d['value']} ({why})."
+        case "mailbox":
+            return f"The {d['subject']} contact must be written to by hand, no mail is set up: {d['value']} ({why})."
+        case "group":
+            return f"The {d['subject']} contact is called here: {d['value']} ({why})."
+    return f"The {d['subject']} contact is reached at {d['value']} ({why})."
+
+
+_ACK_REFUSED = {
+    "used": "was used before",
+    "expired": "was too old",
+    "forged": "was not genuine",
+    "denied": "was not theirs to use any more",
+}
 
 
 _SAYS: dict[str, Callable[[Incident, Event], str]] = {
@@ -103,7 +161,9 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     ),
     "fact_known": lambda _, e: f"Measured again, it still holds: {_fact(e.data)}.",
     "fact_false": lambda _, e: f"Measured false for now: {_fact(e.data)}.",
-    "acknowledged": lambda i, e: f"{e.data['person']} acknowledged {i.name}.",
+    "acknowledged": lambda i, e: (
+        f"{e.data['person']} acknowledged {i.name}" + (" by the link of the page." if e.data.get("via") else ".")
+    ),
     "unacknowledged": lambda _, e: f"Un-acknowledged{_because(e.data)}. L1 is paged again.",
     "asked": lambda i, e: f"{e.data['person']}, are you still on {i.name}?{_because(e.data).replace(':', '', 1)}",
     "still_here": lambda i, e: f"{e.actor} is still on {i.name}.",
@@ -114,8 +174,17 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "snoozed": lambda _, e: f"Snoozed by {e.actor} until {when(e.data['until'])}{_because(e.data)}.",
     "paged": _paged,
     "page_delivered": _delivered,
-    "page_failed": lambda _, e: (
-        f"The page to {e.data.get('person', '')} failed at {e.data['place']}: {e.data['error']}."
+    "page_failed": _failed,
+    "page_late": _late,
+    "page_doubtful": _doubtful,
+    "page_rerouted": lambda _, e: f"The page to {e.data['person']} goes out {_PLACES[e.data['place']]} as well.",
+    "dial": _dial,
+    "contact_told": _contact,
+    "hook_called": lambda _, e: "The hook was called for the emergency step.",
+    "hook_failed": lambda _, e: f"The hook could not be called for the emergency step: {e.data['error']}.",
+    "ack_refused": lambda _, e: (
+        f"An acknowledgement link of {e.data.get('person') or 'nobody known'} {_ACK_REFUSED[e.data['why']]}"
+        f" and was refused."
     ),
     "page_acknowledged": lambda _, e: f"{e.data['person']} answered {_pages(e.data)}.",
     "timer_fired": lambda _, e: f"Timer fired: {', '.join(e.data['steps'])}.",
@@ -177,6 +246,7 @@ SPOKEN = frozenset(
         "emergency", "nobody_on_call", "level_empty", "same_person", "recovering", "relapsed", "resolved", "reopened",
         "reviewed", "escalated", "plan_confirmed", "plan_approved", "plan_cancelled", "operation_unknown",
         "action_added", "action_done", "action_undone", "review_stated", "break_glass", "page_failed", "alerts_muted",
+        "page_late", "page_rerouted", "dial", "contact_told", "hook_failed",
     }
 )  # fmt: skip
 

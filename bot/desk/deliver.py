@@ -15,12 +15,14 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from bot.core import lifecycle, roster
+from bot.core import lifecycle, reach, roster
 from bot.core.delivery import (
     HTTP_TIMEOUT,
     LEASE,
     LOOKUPS_BEFORE_REPEAT,
     MARGIN,
+    POSTED,
+    Ambiguous,
     Kind,
     Leased,
     LookupFailed,
@@ -28,6 +30,7 @@ from bot.core.delivery import (
     Outcome,
     Refused,
     Sent,
+    longest,
     settle,
 )
 from bot.core.incident import Event, Incident
@@ -42,7 +45,13 @@ from bot.probe import Probe, nowhere
 log = structlog.get_logger()
 T = TypeVar("T")
 BATCH = 16
-PAGES = (Kind.PAGE_DM, Kind.PAGE_MENTION)
+PAGES = (Kind.PAGE_DM, Kind.PAGE_MENTION, Kind.PAGE_MAIL, Kind.PAGE_HOOK)
+PLACES = {
+    Kind.PAGE_DM: "direct message",
+    Kind.PAGE_MENTION: "channel",
+    Kind.PAGE_MAIL: "e-mail",
+    Kind.PAGE_HOOK: "hook",
+}
 
 
 class SenderPort(Protocol):
@@ -76,7 +85,10 @@ class Deliverer:
         monotonic: Callable[[], float],
         wake: Callable[[], None] = lambda: None,
         probe: Probe = nowhere,
+        kinds: Sequence[Kind] = (),
     ) -> None:
+        """``kinds``: what this one delivers; empty: everything."""
+        self._kinds = tuple(kinds)
         self._store = store
         self._sender = sender
         self._house = house
@@ -93,7 +105,7 @@ class Deliverer:
         if room <= 0:
             return 0
         deadline = self._monotonic() + (LEASE - MARGIN).total_seconds()
-        rows = await self._store.awrite(lambda tx: tx.claim(room, tuple(self._busy)))
+        rows = await self._store.awrite(lambda tx: tx.claim(room, tuple(self._busy), self._kinds))
         if rows:
             self._probe("deliver.claimed")
         for group in _groups(rows):
@@ -133,7 +145,7 @@ class Deliverer:
             return
         self._probe("deliver.sending")
         # The last thing before the socket: a process that was frozen until here may not send any more.
-        if self._monotonic() + HTTP_TIMEOUT.total_seconds() > deadline:
+        if self._monotonic() + longest(pending[0].outbound.kind).total_seconds() > deadline:
             for row in pending:
                 await self._settle(row, NotSent(reason="the lease is nearly over", retry_in=timedelta(0)))
             return
@@ -169,9 +181,18 @@ class Deliverer:
                 if sent is not None:
                     await self._settle(row, sent)
                     return None
+        if row.outbound.kind is Kind.HOOK_RESOLVE and not await self._told(row):
+            await self._settle(row, Sent())
+            return None
         if not await self._store.aread(lambda tx: tx.still_mine(row)):
             return None
+        # Nothing can be looked up there: whoever gets it twice knows it by its Message-ID or dedup_key.
+        repeat = repeat or (row.ambiguous and row.outbound.kind in POSTED)
         return _with(row, self._extras(row, repeat=repeat))
+
+    async def _told(self, row: Leased) -> bool:
+        """Whether the page that this takes back may have reached the hook at all."""
+        return await self._store.aread(lambda tx: tx.attempted(row.outbound.data["of"]))
 
     def _extras(self, row: Leased, *, repeat: bool) -> dict[str, Any]:
         extras: dict[str, Any] = {"repeat": True} if repeat else {}
@@ -207,25 +228,78 @@ def settled(tx: Tx, house: House, row: Leased, outcome: Outcome) -> None:
         log.info("lost_lease", action="lost_lease", key=row.outbound.key)
         return
     number = row.outbound.incident
-    if number is None or not isinstance(outcome, Sent | Refused):
+    if number is None or not isinstance(outcome, Sent | Refused | Ambiguous | NotSent):
+        return
+    if isinstance(outcome, Ambiguous | NotSent) and not _tells(tx, row, outcome):
         return
     incident = tx.incident(number)
     if incident is None:
         return
-    if isinstance(outcome, Sent):
-        events = _sent(tx, house, incident, row, outcome)
-    else:
-        events = _refused(tx, incident, row, outcome)
+    match outcome:
+        case Sent():
+            events = _sent(tx, house, incident, row, outcome)
+        case Refused():
+            events = _refused(tx, house, incident, row, outcome)
+        case _:
+            events = _waiting(tx, house, incident, row, outcome)
     if events:
         after = change(tx, house, incident, number, events)
         if any(e.type == "channel_created" for e in events):
             start_runbook(tx, house, after)
 
 
+def _is_page(row: Leased) -> bool:
+    data = row.outbound.data
+    return row.outbound.kind in PAGES and not data.get("refresh") and not data.get("emergency")
+
+
+def _tells(tx: Tx, row: Leased, outcome: Ambiguous | NotSent) -> bool:
+    """Whether a send that is not over yet may be worth a line: the first doubt, or a page that is kept waiting."""
+    if not _is_page(row):
+        return False
+    return (isinstance(outcome, Ambiguous) and not row.ambiguous) or _kept_waiting(tx, row) > 0
+
+
+def _kept_waiting(tx: Tx, row: Leased) -> float:
+    """Seconds of real time since the first attempt."""
+    return tx.wall().timestamp() - row.first_try_at
+
+
+def _waiting(
+    tx: Tx, house: House, incident: Incident, row: Leased, outcome: Ambiguous | NotSent
+) -> list[Event]:
+    """A page that is not out yet: its doubt is told once, and so is that its place took too long."""
+    now, data, place = tx.now(), row.outbound.data, PLACES[row.outbound.kind]
+    page = incident.pages.get(data["page"])
+    known = page.places.get(place, "") if page is not None else ""
+    told: dict[str, Any] = {
+        "page": data["page"],
+        "person": data["person"],
+        "place": place,
+        "error": outcome.reason,
+    }
+    waited = _kept_waiting(tx, row)
+    if page is not None and waited >= incident.policy.patience.total_seconds():
+        if known in ("late", "failed", "sent") or row.outbound.kind is Kind.PAGE_MENTION:
+            return []
+        late = lifecycle.event("page_late", now, lifecycle.BOT, **told, after_s=round(waited, 3))
+        return [late, *_next_place(house, incident, late, now)]
+    if isinstance(outcome, Ambiguous) and not row.ambiguous:
+        return [lifecycle.event("page_doubtful", now, lifecycle.BOT, **told)]
+    return []
+
+
+def _next_place(house: House, incident: Incident, failed: Event, now: datetime) -> list[Event]:
+    after = lifecycle.apply(incident, [failed])
+    errors = [f"{failed.data['place']}: {failed.data['error']}"]
+    return reach.after_failure(after, failed.data["page"], errors, house.roster, now)
+
+
 def _sent(tx: Tx, house: House, incident: Incident, row: Leased, outcome: Sent) -> list[Event]:
     now, data, kind = tx.now(), row.outbound.data, row.outbound.kind
-    if kind in PAGES and not data.get("refresh"):
-        place = "direct message" if kind is Kind.PAGE_DM else "channel"
+    if kind is Kind.PAGE_HOOK and data.get("emergency"):
+        return [lifecycle.event("hook_called", now, lifecycle.BOT, outbox=row.outbound.key)]
+    if _is_page(row):
         due = datetime.fromisoformat(data["due_at"])
         return [
             lifecycle.event(
@@ -235,7 +309,7 @@ def _sent(tx: Tx, house: House, incident: Incident, row: Leased, outcome: Sent) 
                 page=data["page"],
                 person=data["person"],
                 level=data["level"],
-                place=place,
+                place=PLACES[kind],
                 outbox=row.outbound.key,
                 late_s=round(max(0.0, (now - due).total_seconds()), 3),
                 dnd=bool(outcome.result.get("dnd")),
@@ -282,16 +356,18 @@ def _contacts(house: House) -> tuple[roster.Person, ...]:
     return tuple(house.roster.people[name] for name in names if name in house.roster.people)
 
 
-def _refused(tx: Tx, incident: Incident, row: Leased, outcome: Refused) -> list[Event]:
+def _refused(tx: Tx, house: House, incident: Incident, row: Leased, outcome: Refused) -> list[Event]:
     now, data, kind = tx.now(), row.outbound.data, row.outbound.kind
-    if kind in PAGES and not data.get("refresh"):
-        place = "direct message" if kind is Kind.PAGE_DM else "channel"
-        return [
-            lifecycle.event(
-                "page_failed", now, lifecycle.BOT, page=data["page"], person=data["person"], place=place,
-                error=outcome.reason,
-            )
-        ]  # fmt: skip
+    if kind is Kind.PAGE_HOOK and data.get("emergency"):
+        return [lifecycle.event("hook_failed", now, lifecycle.BOT, error=outcome.reason)]
+    if _is_page(row):
+        failed = lifecycle.event(
+            "page_failed", now, lifecycle.BOT, page=data["page"], person=data["person"], place=PLACES[kind],
+            error=outcome.reason,
+        )  # fmt: skip
+        if kind is Kind.PAGE_MENTION:
+            return [failed]
+        return [failed, *_next_place(house, incident, failed, now)]
     if kind is Kind.CREATE_CHANNEL:
         return [lifecycle.event("channel_failed", now, lifecycle.BOT, error=outcome.reason)]
     return []

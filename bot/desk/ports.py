@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from bot.core.alerts import Alert
-from bot.core.delivery import Leased, Outbound, Settlement
+from bot.core.delivery import Kind, Leased, Outbound, Settlement
 from bot.core.incident import Event, Incident
 from bot.core.overrides import Override
 from bot.core.receipts import Receipt
@@ -150,7 +150,16 @@ class Tx(Protocol):
         """Cancel rows that are still pending; returns how many."""
         ...
 
-    def claim(self, limit: int, lanes_busy: Sequence[str] = ()) -> Sequence[Leased]: ...
+    def claim(
+        self, limit: int, lanes_busy: Sequence[str] = (), kinds: Sequence[Kind] = ()
+    ) -> Sequence[Leased]:
+        """Lease rows that are due, of these kinds only (empty: of every kind)."""
+        ...
+
+    def attempted(self, key: str) -> bool:
+        """Whether anybody ever began to send this row; False for an unknown key."""
+        ...
+
     def still_mine(self, row: Leased) -> bool: ...
     def finish(self, row: Leased, settlement: Settlement) -> bool:
         """Fenced by the token; False when the lease was lost. A renewed replacing row goes pending again."""

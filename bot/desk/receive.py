@@ -17,10 +17,9 @@ from bot.core.alert_model import Alert, Kind, Severity, TestNotification, Unusab
 from bot.core.alerts import begins_at, parse_monitoring
 from bot.core.budget import BudgetNotification, parse_budget, reopens, step, to_alert
 from bot.core.correlation import Correlation, correlate
-from bot.core.delivery import Kind as Out
-from bot.core.delivery import Outbound, Priority
 from bot.core.facts import began_by_alert
 from bot.core.incident import Event, Incident, begin
+from bot.core.rows import announce
 from bot.core.runbook import INCIDENT_KINDS
 from bot.desk import holds
 from bot.desk.change import change
@@ -52,17 +51,6 @@ def _decode(body: bytes) -> Any:
 
 def _texts(value: Any) -> dict[str, str]:
     return {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else {}
-
-
-def announce(key: str, text: str) -> Outbound:
-    """One line in the announcement channel."""
-    return Outbound(
-        key=f"line:{key}",
-        kind=Out.ANNOUNCE,
-        lane=f"announce:{key}",
-        priority=Priority.NEWS,
-        data={"text": text},
-    )
 
 
 # --- alerts -----------------------------------------------------------------------------------------------

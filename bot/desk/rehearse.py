@@ -17,11 +17,11 @@ from typing import cast
 
 from bot.core import lifecycle, roster
 from bot.core.alert_model import Severity
-from bot.core.effects import page_keys
 from bot.core.escalation import TimerKind, timers
 from bot.core.facts import Measured, from_measurements
 from bot.core.holding import Hold, Why
 from bot.core.incident import Event, Incident, begin
+from bot.core.page_rows import page_keys
 from bot.core.policy import format_duration
 from bot.core.refusal import Refused
 from bot.core.rehearsal import (

@@ -38,6 +38,8 @@ _TIMERS: dict[str, _Field] = {
     "deletion_margin": _Field("deletion_margin", "duration or zero"),
     "group": _Field("group", "duration or zero"),
     "lookups": _Field("lookups", "count"),
+    "patience": _Field("patience"),
+    "link": _Field("link"),
     "snooze.max": _Field("snooze_max"),
     "snooze.max_cost": _Field("snooze_max_cost"),
     "maintenance.max": _Field("maintenance_max"),

@@ -58,6 +58,7 @@ _CLAIM = """
 """
 
 _BUSY: sa.BindParameter[Any] = sa.bindparam("busy", expanding=True)
+_KINDS: sa.BindParameter[Any] = sa.bindparam("kinds", expanding=True)
 
 
 class Outbox(Session):
@@ -80,9 +81,11 @@ class Outbox(Session):
         waiting = sa.update(outbox).where(known, outbox.c.state == State.PENDING.value)
         return self._execute(waiting.values(state=State.CANCELLED.value, settled_at=self.wall())).rowcount
 
-    def claim(self, limit: int, lanes_busy: Sequence[str] = ()) -> Sequence[Leased]:
+    def claim(
+        self, limit: int, lanes_busy: Sequence[str] = (), kinds: Sequence[Kind] = ()
+    ) -> Sequence[Leased]:
         """Lease rows that are due: the first of each (lane, priority), one a lane (pages to a
-        person: all), the most urgent and oldest first, none of the lanes that are busy."""
+        person: all), the most urgent and oldest first, none of the lanes that are busy; only these kinds."""
         wall = self.wall()
         forget = sa.update(outbox).where(sa.text("state = 'sending'"), outbox.c.unwanted)
         self._execute(
@@ -96,13 +99,17 @@ class Outbox(Session):
         query = _CLAIM.format(
             heads=_HEADS,
             due=_DUE,
-            free="AND o.lane NOT IN :busy" if lanes_busy else "",
+            free=("AND o.lane NOT IN :busy " if lanes_busy else "")
+            + ("AND o.kind IN :kinds" if kinds else ""),
             lock="FOR UPDATE SKIP LOCKED" if self._postgres else "",
         )
         statement = sa.text(query)
         if lanes_busy:
             statement = statement.bindparams(_BUSY)
             values["busy"] = list(lanes_busy)
+        if kinds:
+            statement = statement.bindparams(_KINDS)
+            values["kinds"] = [kind.value for kind in kinds]
         found = [_leased(row) for row in self._execute(statement, values)]
         return sorted(found, key=lambda row: (row.outbound.priority, row.id))
 
@@ -154,6 +161,11 @@ class Outbox(Session):
         query = sa.select(outbox.c.state, outbox.c.reason).where(outbox.c.key == storable(key))
         found = self._execute(query).one_or_none()
         return None if found is None else (State(found.state), found.reason)
+
+    def attempted(self, key: str) -> bool:
+        """Whether anybody ever began to send this row; False for an unknown key."""
+        query = sa.select(outbox.c.attempts).where(outbox.c.key == storable(key))
+        return bool(self._execute(query).scalar_one_or_none())
 
     def outbox_counts(self) -> dict[str, int]:
         """How many rows are pending, sending and dead; by their indexes, so that it may be asked often."""
