@@ -18,10 +18,12 @@ from starlette.routing import Route
 from bot import calendar
 from bot.clock import Clock
 from bot.core.budget import BudgetNotification
+from bot.core.delivery import POSTED, SLACK
 from bot.core.errors import BotError, ConfigError
 from bot.core.holding import Hold, Why
-from bot.core.roster import Roster
+from bot.core.roster import Reach, Roster
 from bot.desk import holds
+from bot.desk.answered import LinkDesk
 from bot.desk.change import fire_due
 from bot.desk.deliver import Deliverer
 from bot.desk.front import FrontDesk
@@ -29,18 +31,20 @@ from bot.desk.house import House, claims_of
 from bot.desk.live import on_call
 from bot.desk.operator import Operator
 from bot.desk.ports import InboxRow, Tx
+from bot.desk.posting import Poster
 from bot.desk.processor import Processor
 from bot.desk.receive import let_go
 from bot.desk.watch import Watch
 from bot.documents import DocumentErrors, Surroundings, load_all
 from bot.known import known_operations
 from bot.loops import Loop
+from bot.posts import PostRoom
 from bot.probe import Probe, nowhere
 from bot.settings import Settings
 from bot.slack.app import SlackSettings, build_app, make_client, start_socket_mode
 from bot.slack.sender import Sender
 from bot.store.database import Database
-from bot.web import health
+from bot.web import ack, health
 from bot.web.intake import Intake, IntakeSettings
 from bot.web.openapi import openapi
 from bot.web.pages import routes as page_routes
@@ -80,7 +84,9 @@ def furnish(settings: Settings, today: date | None = None) -> House:
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return House(
-        roster=documents.roster,
+        roster=replace(
+            documents.roster, reach=Reach(mail=bool(settings.smtp_host), hook=bool(settings.hook_url))
+        ),
         policy=documents.policy,
         runbooks=documents.runbooks,
         pipelines=tuple(pipelines),
@@ -120,9 +126,14 @@ class Bot:
         self.processor = Processor(
             **shared, record_budget=self._record_budget, probe=probe, maintenances=self._maintenances
         )
-        self.deliverer = Deliverer(
-            **shared, sender=self.sender, now=clock.now, monotonic=clock.monotonic, probe=probe
-        )
+        delivering: dict[str, Any] = {
+            **shared, "now": clock.now, "monotonic": clock.monotonic, "probe": probe
+        }  # fmt: skip
+        self.deliverer = Deliverer(**delivering, sender=self.sender, kinds=SLACK)
+        self.post = PostRoom(settings)
+        poster = Poster(self.post.posts(), lambda: self.house, clock.now, clock.wall)
+        self.postman = Deliverer(**delivering, sender=poster, kinds=POSTED)
+        self.links = LinkDesk(**shared, key=self.post.link_key)
         self.operator = Operator(**asking, probe=probe)
         self.watch = Watch(**asking, monotonic=clock.monotonic, maintenances=self._maintenances)
         slack = SlackSettings(
@@ -139,6 +150,7 @@ class Bot:
             self.timers,
             self.holds,
             Loop("outbox", self.deliverer.turn, every_s=0.5),
+            Loop("post", self.postman.turn, every_s=0.5),
             Loop("runs", self._runs, every_s=1.0),
             Loop("watch", self._watch, every_s=min(1.0, tick * 10)),
         ]
@@ -221,6 +233,7 @@ class Bot:
             *health.routes(self._figures, self._can_store),
             Route("/", lambda _: RedirectResponse("/incidents")),
             Route("/openapi.json", openapi),
+            *ack.routes(self.links),
             *page_routes(_Pages(self), self.settings.web_token or None),
             Route("/slack/events", self.slack.asgi),
         ]
@@ -256,11 +269,14 @@ class Bot:
             await self._socket.close_async()  # type: ignore[no-untyped-call]
         for loop in self.loops:
             await loop.stop()
-        await asyncio.gather(self.deliverer.drain(GRACE_S), self.operator.drain(GRACE_S / 2))
+        await asyncio.gather(
+            self.deliverer.drain(GRACE_S), self.postman.drain(GRACE_S), self.operator.drain(GRACE_S / 2)
+        )
         for task in list(self._background):
             task.cancel()
         await self.intake.close()
         await self.sender.close()
+        await self.post.close()
         self.database.close()
         self.history.close()
         self.clients.close()

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 import uvicorn
@@ -34,9 +35,9 @@ def serve(env: Mapping[str, str]) -> None:
     for warning in warnings:
         log.warning(warning, action="settings")
     listening = _listen(settings.host, settings.port)
+    settings = replace(settings, port=listening.getsockname()[1])
     bot = Bot(settings, Clock.from_env(env), probe_from_env(env))
-    port = listening.getsockname()[1]
-    log.info("serving", action="serving", port=port)
+    log.info("serving", action="serving", port=settings.port)
     config = uvicorn.Config(
         bot.intake,
         log_config=None,

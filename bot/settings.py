@@ -6,9 +6,10 @@ Secrets never appear in a repr or a log. Each setting is explained in README.md,
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bot.core.errors import ConfigError
 
@@ -41,6 +42,14 @@ class Settings:
     runbooks_dir: Path = Path("runbooks")
     web_token: str = field(default="", repr=False)
     public_url: str = ""
+    hook_url: str = field(default="", repr=False)
+    smtp_host: str = ""
+    smtp_port: int = 0
+    smtp_user: str = ""
+    smtp_password: str = field(default="", repr=False)
+    smtp_from: str = ""
+    smtp_tls: str = ""
+    ack_secret: str = field(default="", repr=False)
     log_level: str = "INFO"
 
 
@@ -74,7 +83,9 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         )
     elif not database.startswith(("sqlite:", "postgresql:", "postgresql+psycopg:", "postgres:")):
         mistakes.append("DATABASE_URL must start with sqlite:/// or postgresql://.")
+    mail = _mail(text, mistakes)
     settings = Settings(
+        **mail,
         slack_bot_token=token,
         slack_signing_secret=secret,
         slack_app_token=socket,
@@ -95,6 +106,8 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         runbooks_dir=Path(text("RUNBOOKS_DIR", "runbooks")),
         web_token=text("WEB_TOKEN"),
         public_url=text("PUBLIC_URL").rstrip("/"),
+        hook_url=text("HOOK_URL"),
+        ack_secret=text("ACK_SECRET"),
         log_level=text("LOG_LEVEL", "INFO").upper(),
     )
     mistakes += _addresses(env)
@@ -105,11 +118,36 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
     return settings, _warnings(settings)
 
 
-def _port(text: str, mistakes: list[str]) -> int:
+def _port(text: str, mistakes: list[str], name: str = "PORT") -> int:
     if text.isdigit() and 0 <= int(text) <= 65535:
         return int(text)
-    mistakes.append(f"PORT must be a number from 0 to 65535, not {text!r}.")
+    mistakes.append(f"{name} must be a number from 0 to 65535, not {text!r}.")
     return 0
+
+
+def _mail(text: Callable[..., str], mistakes: list[str]) -> dict[str, Any]:
+    """The mail server. Port 465 speaks TLS from its first byte; a server on this machine may do without TLS."""
+    host, user, tls = text("SMTP_HOST"), text("SMTP_USER"), text("SMTP_TLS").lower()
+    near = host in ("localhost", "127.0.0.1", "::1")
+    given = text("SMTP_PORT")
+    tls = tls or ("tls" if given == "465" else "none" if near else "starttls")
+    if tls not in ("starttls", "tls", "none"):
+        mistakes.append(f"SMTP_TLS must be starttls, tls or none, not {tls!r}.")
+    if tls == "none" and text("SMTP_PASSWORD") and not near:
+        mistakes.append("SMTP_TLS is none: the password would travel readably. Use starttls or tls.")
+    sender = text("SMTP_FROM") or (user if "@" in user else "streamwatch@localhost" if near else "")
+    if host and not sender:
+        mistakes.append("SMTP_FROM is missing: the address that pages by e-mail come from.")
+    elif sender and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", sender):
+        mistakes.append(f"SMTP_FROM must be an address such as pages@example.com, not {sender!r}.")
+    return {
+        "smtp_host": host,
+        "smtp_port": _port(given or ("465" if tls == "tls" else "587"), mistakes, "SMTP_PORT"),
+        "smtp_user": user,
+        "smtp_password": text("SMTP_PASSWORD"),
+        "smtp_from": sender,
+        "smtp_tls": tls,
+    }
 
 
 _HOSTS = ("GOOGLE_API_ENDPOINT", "PUBSUB_EMULATOR_HOST", "BIGTABLE_EMULATOR_HOST")
@@ -147,5 +185,9 @@ def _warnings(settings: Settings) -> list[str]:
         found.append(
             "No identity for Pub/Sub push: POST /webhooks/pubsub answers 401. Set PUBSUB_PUSH_AUDIENCE and "
             "PUBSUB_PUSH_EMAIL, or pull with PULL_SUBSCRIPTIONS."
+        )
+    if (settings.smtp_host or settings.hook_url) and not settings.public_url:
+        found.append(
+            "No PUBLIC_URL: the acknowledgement links in mails and hook calls lead to this machine only."
         )
     return found

@@ -137,9 +137,9 @@ def calls(i: Incident, e: Event) -> Iterable[Outbound]:
     """The emergency step calls the hook."""
     for call in e.data.get("calls", ()):
         wanted = {"page": call["key"], "epoch": i.epoch, "step": call["key"], "level": "L1",
-                  "person": call["person"], "due_at": e.data["due_at"], "reasons": [e.data["reason"]],
-                  "note": f"Dial {e.data['number']}." if e.data.get("number") else ""}  # fmt: skip
-        yield _posted(i, Kind.PAGE_HOOK, {**page_data(i, wanted), "emergency": True})
+                  "person": call["person"], "due_at": e.data["due_at"], "reasons": [e.data["reason"]]}  # fmt: skip
+        note = f"Dial {e.data['number']}." if e.data.get("number") else ""
+        yield _posted(i, Kind.PAGE_HOOK, {**page_data(i, wanted), "emergency": True, "note": note})
 
 
 def taken_back(i: Incident) -> Iterable[Outbound]:

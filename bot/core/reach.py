@@ -37,7 +37,9 @@ def after_failure(
     if page is None or not i.active or page.acked_at is not None or _in_hand(i, page):
         return []
     person = roster.people.get(page.person)
-    left = [p for p in rosters.reached_by(roster, person) if p not in page.places] if person is not None else []
+    left = (
+        [p for p in rosters.reached_by(roster, person) if p not in page.places] if person is not None else []
+    )
     if left:
         place = str(left[0])
         return [event("page_rerouted", now, BOT, page=page.id, person=page.person, place=place)]

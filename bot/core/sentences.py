@@ -136,6 +136,7 @@ _ACK_REFUSED = {
     "used": "was used before",
     "expired": "was too old",
     "forged": "was not genuine",
+    "over": "came after the end",
     "denied": "was not theirs to use any more",
 }
 

@@ -190,10 +190,14 @@ _PEM = re.compile(
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 
 
+_ACK_LINK = re.compile(r"(/ack/)[A-Za-z0-9_.%-]{8,}")
+
+
 def redact(text: str, *, emails: bool = False) -> str:
     """`text` with secrets masked: tokens, credentials, keys in queries and JSON; e-mails where asked."""
     text = _PEM.sub(_MASK, text)
     text = _SLACK_TOKEN.sub(_MASK, text)
+    text = _ACK_LINK.sub(rf"\1{_MASK}", text)
     text = _JWT.sub(_MASK, text)
     text = _BEARER.sub(rf"\1{_MASK}", text)
     text = _BASIC.sub(_basic, text)

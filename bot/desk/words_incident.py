@@ -12,9 +12,10 @@ from bot.core.correlation import family as family_of
 from bot.core.delivery import Outbound
 from bot.core.escalation import timers as armed_timers
 from bot.core.incident import Event, Incident, begin
-from bot.core.paging import next_level, page_by_hand
+from bot.core.paging import contact_by_hand, next_level, page_by_hand
 from bot.core.policy import Level, format_duration, parse_duration
 from bot.core.refusal import Refused
+from bot.core.roster import CONTACTS
 from bot.core.sentences import sentence, when
 from bot.core.text import counted
 from bot.desk.answers import private
@@ -181,10 +182,12 @@ def note(asked: Asked) -> Answers:
 
 
 def escalate(asked: Asked) -> Answers:
-    """escalate [ID] [L2|L3|L4] [REASON]: page the next level now"""
+    """escalate [ID] [L2|L3|L4|CONTACT] [REASON]: page the next level now, or a contact such as data"""
     incident, rest = which(asked)
     need(asked, "respond", incident)
     words = list(rest)
+    if words and words[0].lower() in CONTACTS:
+        return _contact(asked, incident, words[0].lower(), " ".join(words[1:]))
     level = next_level(incident)
     if words and words[0].upper() in ("L2", "L3", "L4"):
         level = Level(words.pop(0).upper())
@@ -193,6 +196,17 @@ def escalate(asked: Asked) -> Answers:
     events += page_by_hand(incident, level, asked.house.roster, asked.now, asked.name, reason)
     _store(asked, incident, events)
     return _done(asked, f"{level} is paged for {incident.name} now.")
+
+
+def _contact(asked: Asked, incident: Incident, subject: str, reason: str) -> Answers:
+    if not incident.active:
+        raise Refused(f"{incident.name} is {incident.status}; nobody is called for it any more.")
+    events = contact_by_hand(incident, subject, asked.house.roster, asked.now, asked.name, reason)
+    if not events:
+        named = ", ".join(asked.house.roster.contacts) or "none"
+        raise Refused(f"The roster names no contact for {subject}.", f"It names: {named}.")
+    _store(asked, incident, events)
+    return _done(asked, f"The {subject} contact is told of {incident.name} now.")
 
 
 def snooze(asked: Asked) -> Answers:

@@ -51,6 +51,17 @@ def _get(summary: str, kinds: list[str], *, found: bool = False) -> dict[str, An
     return {"get": operation}
 
 
+def _link(summary: str) -> dict[str, Any]:
+    kinds: dict[str, Any] = {"text/html": {}, "application/json": {}}
+    answers = {
+        "200": {"description": "it", "content": kinds},
+        "403": {"description": "not genuine, or not this person's to do any more"},
+        "409": {"description": "the incident is over"},
+        "410": {"description": "used or too old"},
+    }
+    return {"summary": summary, "security": [], "responses": answers}
+
+
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     incident = {
@@ -99,6 +110,13 @@ def document() -> dict[str, Any]:
                 "who is on call, and the next two weeks", ["text/html", "application/json"], found=True
             ),
             "/incidents/{id}/review": review,
+            "/ack/{token}": {
+                "parameters": [
+                    {"name": "token", "in": "path", "required": True, "schema": {"type": "string"}}
+                ],
+                "get": _link("what a page's link is for; changes nothing"),
+                "post": _link("acknowledge as the person whom the page went to, once"),
+            },
         },
     }
 

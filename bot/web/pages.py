@@ -33,7 +33,7 @@ LINES_SHOWN = 500
 STYLE = "/incidents/static/style.css"
 _TEMPLATES = Path(__file__).parent / "templates"
 _NUMBER = re.compile(r"(?:inc-)?0*([0-9]{1,9})", re.IGNORECASE | re.ASCII)
-_HEADERS = {
+HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
@@ -84,24 +84,13 @@ class _Pages:
     def __init__(self, read: PagesPort, head: Callable[[int], Awaitable[str]] | None) -> None:
         self._read = read
         self._head = head
-        self._templates = Environment(
-            loader=FileSystemLoader(_TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            finalize=_harmless,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters["clock"] = view.clock
-        self._templates.globals.update(
-            style=STYLE, fact_words=view.fact_words, page_words=view.page_words, lateness=view.lateness
-        )
+        self._templates = templates()
 
     async def listing(self, request: Request) -> Response:
         """GET /incidents."""
         now = self._read.now()
         found = [i for i in await self._read.incidents() if not i.private]
-        if _wants_json(request):
+        if wants_json(request):
             return JSONResponse({"incidents": [view.as_row(i) for i in found], "as_of": view.rfc3339(now)})
         ages = {i.id: format_duration((i.resolved_at or now) - i.opened_at) for i in found}
         parts = [("Open", [i for i in found if i.active]), ("Over", [i for i in found if not i.active])]
@@ -114,7 +103,7 @@ class _Pages:
             return _absent(request)
         incident, events = found
         now = self._read.now()
-        if _wants_json(request):
+        if wants_json(request):
             return JSONResponse(view.as_json(incident, events, now))
         return self._html(
             "incident.html",
@@ -150,7 +139,7 @@ class _Pages:
         """GET /oncall: who holds which level, the next two weeks; `?tz=Europe/Berlin` for its days and hours."""
         roster, overrides, receipts = await self._read.oncall()
         now = self._read.now()
-        if _wants_json(request):
+        if wants_json(request):
             return JSONResponse(oncall_words.as_json(roster, overrides, receipts, now))
         zone = _zone(request.query_params.get("tz", "UTC"))
         columns, rows, fixed = oncall_words.plan_table(roster, now, zone)
@@ -184,6 +173,23 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
+def templates() -> Environment:
+    """The pages' templates; whatever they print is made harmless."""
+    made = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["clock"] = view.clock
+    made.globals.update(
+        style=STYLE, fact_words=view.fact_words, page_words=view.page_words, lateness=view.lateness
+    )
+    return made
+
+
 def _harmless(value: object) -> object:
     """Whatever a template prints: secrets masked, no characters that turn the reading direction."""
     return view.safe(value) if isinstance(value, str) and not isinstance(value, Markup) else value
@@ -194,7 +200,7 @@ def _guarded(show: Shown, token: str | None) -> Shown:
 
     async def guarded(request: Request) -> Response:
         response = await _answer(request, show, token)
-        for name, value in _HEADERS.items():
+        for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response
 
@@ -234,12 +240,12 @@ def _absent(request: Request) -> Response:
 
 
 def _refusal(request: Request, status: int, error: str, hint: str) -> Response:
-    if _wants_json(request):
+    if wants_json(request):
         return JSONResponse({"error": error, "hint": hint}, status_code=status)
     return Response(f"{error}\n{hint}\n", status_code=status, media_type="text/plain")
 
 
-def _wants_json(request: Request) -> bool:
+def wants_json(request: Request) -> bool:
     accept = request.headers.get("accept", "")
     return _weight(accept, "application/json") > _weight(accept, "text/html")
 

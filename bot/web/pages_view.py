@@ -239,6 +239,7 @@ def _page(page: Page) -> dict[str, Any]:
         "late_s": late,
         "acked_at": _at(page.acked_at),
         "failed": safe(page.failed) or None,
+        "places": dict(page.places),
     }
 
 

@@ -1,0 +1,1 @@
+"""What leaves besides Slack: mails by SMTP, and calls of a hook by HTTP."""
