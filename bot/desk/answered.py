@@ -19,6 +19,7 @@ from bot.core.sentences import when
 from bot.desk.change import change
 from bot.desk.deliver import Store
 from bot.desk.house import House
+from bot.desk.live import live
 from bot.desk.ports import Tx
 
 _NUMBER = re.compile(r"INC-([1-9][0-9]{0,8}):")
@@ -116,14 +117,14 @@ def _judged(tx: Tx, house: House, link: Link, incident: Incident | None) -> Answ
     if link.until <= now:
         said = f"This link was good until {when(link.until)}. Acknowledge in Slack: /incident ack {incident.name}."
         return replace(told, state="expired", said=said)
-    return _allowed(house, told, incident, link, now)
+    return _allowed(tx, house, told, incident, link, now)
 
 
-def _allowed(house: House, told: Answer, incident: Incident, link: Link, now: datetime) -> Answer:
+def _allowed(tx: Tx, house: House, told: Answer, incident: Incident, link: Link, now: datetime) -> Answer:
     if not incident.active:
         said = f"{incident.name} is {incident.status}; there is nothing left to acknowledge."
         return replace(told, state="over", said=said)
-    decided = access.decide(house.roster, link.person, now, "acknowledge", incident=incident)
+    decided = access.decide(live(tx, house).roster, link.person, now, "acknowledge", incident=incident)
     if isinstance(decided, Denied):
         said = f"{link.person} may not acknowledge any more: {decided.reason}."
         return replace(told, state="denied", said=said)
