@@ -79,8 +79,13 @@ def count(checks: Iterable[Check], result: Result) -> int:
     return sum(check.result == result for check in checks)
 
 
+def disabled(denied: Denied) -> bool:
+    """Whether a refusal means that the API was never switched on."""
+    return bool(_DISABLED.search(str(denied)))
+
+
 def _denied(probe: Probe, denied: Denied) -> Check:
-    if _DISABLED.search(str(denied)):
+    if disabled(denied):
         text = f"the API {probe.api} is not enabled"
         return _check(probe, "fail", text, f"gcloud services enable {probe.api} --project {probe.project}")
     if denied.remedy.startswith("gcloud"):

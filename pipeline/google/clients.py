@@ -227,7 +227,9 @@ class Clients:
         if self.settings.rest:
             from google.auth.credentials import AnonymousCredentials
 
-            return self._keep(AuthorizedSession(AnonymousCredentials()))
+            session = AuthorizedSession(AnonymousCredentials())
+            session.trust_env = False  # a proxy for the internet must not see loopback calls
+            return self._keep(session)
         import google.auth
 
         credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])

@@ -17,6 +17,7 @@ _ROLES: Final = {
     "BigQuery": "roles/bigquery.jobUser on the project and roles/bigquery.dataViewer on the dataset",
     "Cloud Monitoring": "roles/monitoring.viewer",
     "Cloud Logging": "roles/logging.viewer",
+    "Service Health": "roles/servicehealth.viewer",
     "Cloud Billing": "roles/billing.viewer and billing.resourceAssociations on the project",
     "Pub/Sub": "roles/pubsub.viewer, roles/pubsub.subscriber and roles/pubsub.publisher",
 }

@@ -1,6 +1,6 @@
-"""Dashboards, budgets, services and projects over HTTP: their own clients are not among the dependencies.
+"""Dashboards, budgets, services, service health and projects over HTTP: their clients are not among the dependencies.
 
-The paths are Google's: monitoring v1, billingbudgets v1, serviceusage v1, cloudresourcemanager v3.
+The paths are Google's: monitoring v1, billingbudgets v1, serviceusage v1, servicehealth v1, cloudresourcemanager v3.
 """
 
 from __future__ import annotations
@@ -86,6 +86,15 @@ def services_act(call: Call, now: float) -> Json:
     call.world.usage.switch(name, on=action == "enable")
     found = _service(call.world, project, name)
     return {"name": "operations/noop.DONE_OPERATION", "done": True, "response": {"service": found}}
+
+
+def events_list(call: Call, now: float) -> Json:
+    """projects.locations.events.list of Service Health; `view=EVENT_VIEW_FULL` shows the updates too."""
+    project, place = _project(call), call.path["location"]
+    full = call.query.get("view") == "EVENT_VIEW_FULL"
+    found = call.world.service_events.shown(project, place, call.query.get("filter") or "", now, full=full)
+    shown, token = call.page(found)
+    return {"events": shown} | token if shown else token
 
 
 def projects_get(call: Call, now: float) -> Json:
@@ -186,6 +195,9 @@ routes = [
     _route("GET", _SERVICES, "serviceusage.services/list", services_list),
     _route("GET", _SERVICES + "/{service}", "serviceusage.services/get", services_get),
     _route("POST", _SERVICES + "/{service}", "serviceusage.services/enable", services_act),
+    _route(
+        "GET", "/v1/projects/{project}/locations/{location}/events", "servicehealth.events/list", events_list
+    ),
     _route("GET", "/v3/projects/{project}", "cloudresourcemanager.projects/get", projects_get),
     _route("POST", "/v3/projects/{project}", "cloudresourcemanager.projects/iam", projects_act),
 ]

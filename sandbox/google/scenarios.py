@@ -32,7 +32,9 @@ FIELDS = (
     "restart",
     "cause",
     "start_seconds",
+    "service_events",
 )
+RELEVANCE = ("UNKNOWN", "NOT_IMPACTED", "PARTIALLY_RELATED", "RELATED", "IMPACTED")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,19 @@ class Injection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceEvent:
+    """A disruption that Google reports of one of its own products; empty texts get something fitting."""
+
+    product: str
+    location: str = ""
+    title: str = ""
+    symptom: str = ""
+    workaround: str = ""
+    state: str = "ACTIVE"
+    relevance: str = "RELATED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One understood request. `at` is epoch seconds; None means now."""
 
@@ -71,6 +86,7 @@ class Change:
     restart: str = ""
     cause: str = ""
     start_s: float | None = None
+    service_events: tuple[ServiceEvent, ...] = ()
 
 
 def parse(body: object, *, now: float, pipelines: list[str], subscriptions: set[str]) -> Change:
@@ -92,6 +108,7 @@ def parse(body: object, *, now: float, pipelines: list[str], subscriptions: set[
         restart=_one_of(body, "restart", ("ok", "fails")),
         cause=_one_of(body, "cause", CAUSES),
         start_s=None if body.get("start_seconds") is None else _number(body, "start_seconds", "", 0, 86_400),
+        service_events=tuple(_service_event(item, index) for index, item in _items(body, "service_events")),
     )
 
 
@@ -233,3 +250,16 @@ def _injection(item: dict[str, Any], index: int) -> Injection:
     method = str(item.get("method", "*"))
     message = str(item.get("message") or f"injected {code}")
     return Injection(method=method, code=found, count=count, message=message)
+
+
+def _service_event(item: dict[str, Any], index: int) -> ServiceEvent:
+    where = f"service_events[{index}]"
+    known = ("product", "location", "title", "symptom", "workaround", "state", "relevance")
+    _only(item, where, known)
+    given = {key: item[key] for key in known if item.get(key) is not None}
+    if not all(isinstance(value, str) for value in given.values()) or not given.get("product"):
+        raise ValueError(f"{where} needs a product, such as 'Google Cloud Dataflow'; every field is text")
+    for key, values in (("state", ("ACTIVE", "CLOSED")), ("relevance", RELEVANCE)):
+        if key in given and given[key] not in values:
+            raise ValueError(f"{where}: unknown {key} {given[key]!r}; known: {', '.join(values)}")
+    return ServiceEvent(**given)

@@ -17,6 +17,7 @@ TITLES = {
     "logging.googleapis.com": "Cloud Logging API",
     "monitoring.googleapis.com": "Cloud Monitoring API",
     "pubsub.googleapis.com": "Cloud Pub/Sub API",
+    "servicehealth.googleapis.com": "Service Health API",
     "serviceusage.googleapis.com": "Service Usage API",
     "storage.googleapis.com": "Cloud Storage API",
 }
@@ -32,6 +33,7 @@ _PACKAGES = {
     "google.cloud.resourcemanager.": "cloudresourcemanager.googleapis.com",
     "bigquery.": "bigquery.googleapis.com",
     "monitoring.": "monitoring.googleapis.com",
+    "servicehealth.": "servicehealth.googleapis.com",
     "billingbudgets.": "billingbudgets.googleapis.com",
 }
 

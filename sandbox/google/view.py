@@ -31,6 +31,9 @@ def describe(world: World, now: float) -> dict[str, Any]:
         "dead_letters": {p["name"]: p["dead_letters"] for p in pipelines},
         "spend": world.billing.describe(now, budgets),
         "errors": world.faults.describe(),
+        "service_events": world.service_events.shown(
+            world.specs[0].project, "global", "state=ACTIVE", now, full=False
+        ),
         "logs": [
             {
                 "at": rfc3339(e.at),

@@ -30,6 +30,7 @@ from sandbox.google.logs import LogBook
 from sandbox.google.policies import Policies
 from sandbox.google.pubsub import PubSub, Topic
 from sandbox.google.scenarios import Change, parse
+from sandbox.google.service_health import ServiceEvents
 from sandbox.google.subscription import Settings
 from sandbox.google.timeline import WorldClock, seconds
 from sandbox.google.usage import Usage
@@ -166,6 +167,7 @@ class World:
         self._next_budget = self._at
         self._send_budgets()
         self.policies, self.dashboards, self.usage = Policies(), Dashboards(), Usage()
+        self.service_events = ServiceEvents()
         self.bigquery = BigQuery()
         self.bigquery_jobs = Jobs(self.bigquery)
         self.bigtable = Bigtable(self._specs)
@@ -230,6 +232,7 @@ class World:
             self.synthetic.clear()
             self.faults.clear()
             self.usage.clear()
+            self.service_events.end_all(at)
         if change.cause:
             flow.cause = change.cause
             flow.restart_works = change.cause == "exception"
@@ -247,6 +250,8 @@ class World:
             stage.put_job(flow, entry, at)
         for injection in change.errors:
             self.faults.add(injection)
+        for event in change.service_events:
+            self.service_events.add(event, at)
 
     def _put_now(self, change: Change, now: float) -> None:
         """The part of a change that says what stands now: queues and spend."""
