@@ -11,29 +11,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.catalogue import Pipeline
-from pipeline.report import duration
+from pipeline.catalogue import EVENT_TYPES, Pipeline
+from pipeline.report import duration, percent
 
 OWNER: Final = {"managed_by": "streamwatch"}
 _JOB: Final = "dataflow.googleapis.com/job/"
 _SUBSCRIPTION: Final = "pubsub.googleapis.com/subscription/"
+_COUNTER: Final = "dataflow_googleapis_com:job_user_counter"
 _NOT_IN_LABEL: Final = re.compile(r"[^a-z0-9_-]")
 _LABEL_LENGTH: Final = 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """One alert policy with one condition: a value above ``above`` for ``for_s`` (whole minutes)."""
+    """One alert policy with one condition: a value above ``above`` for ``for_s`` (whole minutes).
+
+    The value is the metric of ``filter``, or what ``query`` (PromQL) gives; then the query says "above"
+    itself.
+    """
 
     key: str
     title: str
-    filter: str
     above: float
     for_s: int
     severity: str
     kind: str
     runbook: str
     advice: str
+    filter: str = ""
+    query: str = ""
 
     def labels(self, pipeline: Pipeline) -> Mapping[str, str]:
         """The user labels of the policy."""
@@ -54,7 +60,13 @@ def owned(pipeline: Pipeline) -> dict[str, str]:
 
 def policies(pipeline: Pipeline) -> tuple[Policy, ...]:
     """The policies that a pipeline should have; those of subscriptions only where it names some."""
-    found = [_failed(pipeline), _lag(pipeline)]
+    limits = pipeline.limits
+    found = [
+        _failed(pipeline),
+        _lag(pipeline),
+        _error_rate(pipeline, "error_rate", limits.error_warning, "warning"),
+        _error_rate(pipeline, "error_rate_critical", limits.error_critical, "critical"),
+    ]
     if pipeline.subscriptions:
         found.append(_backlog(pipeline))
     if pipeline.dead_letter_subscription:
@@ -66,7 +78,7 @@ def _failed(pipeline: Pipeline) -> Policy:
     return Policy(
         key="job_failed",
         title=f"{pipeline.name}: the job failed",
-        filter=_of_job(pipeline, "is_failed"),
+        filter=of_job(pipeline, "is_failed"),
         above=0.0,
         for_s=0,
         severity="critical",
@@ -80,7 +92,7 @@ def _lag(pipeline: Pipeline) -> Policy:
     return Policy(
         key="system_lag",
         title=f"{pipeline.name}: system lag above {duration(pipeline.limits.system_lag_s)}",
-        filter=_of_job(pipeline, "system_lag"),
+        filter=of_job(pipeline, "system_lag"),
         above=pipeline.limits.system_lag_s,
         for_s=300,
         severity="warning",
@@ -90,11 +102,42 @@ def _lag(pipeline: Pipeline) -> Policy:
     )
 
 
+def _error_rate(pipeline: Pipeline, key: str, above: float, severity: str) -> Policy:
+    return Policy(
+        key=key,
+        title=f"{pipeline.name}: error rate above {percent(above)}",
+        query=f"{error_rate_query(pipeline)} > {above:g}",
+        above=above,
+        for_s=120,
+        severity=severity,
+        kind="quality",
+        runbook="data-quality",
+        advice="So many of the events received within 5 minutes are invalid; `/pipeline quality` names the cause.",
+    )
+
+
+def error_rate_query(pipeline: Pipeline) -> str:
+    """Invalid by received over 5 min in PromQL (Rules: Facts); nothing below the least number received.
+
+    The counters are gauges that only rise, so ``delta`` and not ``increase``; they stand by job, so one that
+    starts anew is a series of its own.
+    """
+    invalid, received = (_growth(pipeline, kind) for kind in ("invalid", "received"))
+    return f"{invalid} / ({received} >= {pipeline.limits.least_received:g})"
+
+
+def _growth(pipeline: Pipeline, kind: str) -> str:
+    names = "|".join(f"{event}_{kind}" for event in EVENT_TYPES)
+    chosen = f'monitored_resource="dataflow_job",job_name={quoted(pipeline.job_name)},metric_name=~"{names}"'
+    window = f"{pipeline.limits.rate_s:g}s"
+    return f"sum by (job_name) (delta({_COUNTER}{{{chosen}}}[{window}]))"
+
+
 def _backlog(pipeline: Pipeline) -> Policy:
     return Policy(
         key="backlog_age",
         title=f"{pipeline.name}: events unread for {duration(pipeline.limits.oldest_s)}",
-        filter=_of_subscriptions("oldest_unacked_message_age", pipeline.subscriptions),
+        filter=of_subscriptions("oldest_unacked_message_age", pipeline.subscriptions),
         above=pipeline.limits.oldest_s,
         for_s=300,
         severity="warning",
@@ -108,7 +151,7 @@ def _dead_letters(pipeline: Pipeline) -> Policy:
     return Policy(
         key="dead_letters",
         title=f"{pipeline.name}: more than 100 dead letters",
-        filter=_of_subscriptions("num_undelivered_messages", (pipeline.dead_letter_subscription,)),
+        filter=of_subscriptions("num_undelivered_messages", (pipeline.dead_letter_subscription,)),
         above=100.0,
         for_s=300,
         severity="warning",
@@ -118,18 +161,21 @@ def _dead_letters(pipeline: Pipeline) -> Policy:
     )
 
 
-def _of_job(pipeline: Pipeline, metric: str) -> str:
+def of_job(pipeline: Pipeline, metric: str) -> str:
+    """Monitoring's filter for a Dataflow metric ("system_lag") of the pipeline's job."""
     return (
         f'metric.type="{_JOB}{metric}" AND resource.type="dataflow_job" '
-        f"AND resource.labels.job_name={_quoted(pipeline.job_name)}"
+        f"AND resource.labels.job_name={quoted(pipeline.job_name)}"
     )
 
 
-def _of_subscriptions(metric: str, names: tuple[str, ...]) -> str:
-    wanted = " OR ".join(f"resource.labels.subscription_id={_quoted(name)}" for name in names)
+def of_subscriptions(metric: str, names: tuple[str, ...]) -> str:
+    """Monitoring's filter for a Pub/Sub metric of these subscriptions."""
+    wanted = " OR ".join(f"resource.labels.subscription_id={quoted(name)}" for name in names)
     return f'metric.type="{_SUBSCRIPTION}{metric}" AND resource.type="pubsub_subscription" AND ({wanted})'
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A string literal of Google's filters and of PromQL."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -7,6 +7,7 @@ claims its resources in `pipelines.yaml`; a resource that nobody claims is a pip
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ _SURENESS = ("job", "subscription", "topic", "table", "dataset", "instance")
 _UNCLAIMED_LABELS = (
     "job_name", "subscription_id", "topic_id", "table_id", "instance", "instance_id", "database_id",
 )  # fmt: skip
+_NOT_IN_LABEL = re.compile(r"[^a-z0-9_-]")
 _FAMILIES = {
     Kind.HEALTH: Family.STREAM,
     Kind.PERFORMANCE: Family.STREAM,
@@ -111,7 +113,20 @@ def _owner(alert: Alert, claims: Sequence[PipelineClaims]) -> PipelineClaims | N
         for claim, resources in owned:
             if (sort, held[sort]) in resources and not (sort == "table" and _elsewhere(held, resources)):
                 return claim
-    return None
+    return _labelled(alert, near)
+
+
+def _labelled(alert: Alert, near: Sequence[PipelineClaims]) -> PipelineClaims | None:
+    """The pipeline that a policy of ours names in its labels, for alerts that name no resource."""
+    if alert.labels.get("managed_by") != "streamwatch":
+        return None
+    wanted = alert.labels.get("pipeline", "")
+    return next((claim for claim in near if _label(claim.name) == wanted), None)
+
+
+def _label(name: str) -> str:
+    """A pipeline's name as the value of a label: small letters, digits, - and _, at most 63."""
+    return _NOT_IN_LABEL.sub("-", name.lower())[:63]
 
 
 def _elsewhere(held: Mapping[str, str], resources: frozenset[tuple[str, str]]) -> bool:

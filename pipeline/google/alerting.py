@@ -93,6 +93,26 @@ def put(
 def _message(policy: Policy, pipeline: Pipeline, channel: str | None) -> Any:
     from google.cloud import monitoring_v3
 
+    return monitoring_v3.AlertPolicy(
+        {
+            "display_name": policy.title,
+            "combiner": "OR",
+            "conditions": [{"display_name": policy.title, **_condition(policy)}],
+            "user_labels": dict(policy.labels(pipeline)),
+            "documentation": {"content": policy.advice, "mime_type": "text/markdown"},
+            "notification_channels": [channel] if channel else [],
+        }
+    )
+
+
+def _condition(policy: Policy) -> dict[str, Any]:
+    if policy.query:
+        asked = {
+            "query": policy.query,
+            "duration": {"seconds": policy.for_s},
+            "evaluation_interval": {"seconds": _PERIOD_S},
+        }
+        return {"condition_prometheus_query_language": asked}
     aggregation = {"alignment_period": {"seconds": _PERIOD_S}, "per_series_aligner": "ALIGN_MAX"}
     threshold = {
         "filter": policy.filter,
@@ -101,16 +121,13 @@ def _message(policy: Policy, pipeline: Pipeline, channel: str | None) -> Any:
         "duration": {"seconds": policy.for_s},
         "aggregations": [aggregation],
     }
-    return monitoring_v3.AlertPolicy(
-        {
-            "display_name": policy.title,
-            "combiner": "OR",
-            "conditions": [{"display_name": policy.title, "condition_threshold": threshold}],
-            "user_labels": dict(policy.labels(pipeline)),
-            "documentation": {"content": policy.advice, "mime_type": "text/markdown"},
-            "notification_channels": [channel] if channel else [],
-        }
-    )
+    return {"condition_threshold": threshold}
+
+
+def link(project: str, name: str) -> str:
+    """Where a person sees a policy, by its full name."""
+    id_ = name.rsplit("/", 1)[-1]
+    return f"https://console.cloud.google.com/monitoring/alerting/policies/{id_}?project={project}"
 
 
 def _seen(message: Any) -> Mapping[str, Any]:
@@ -121,6 +138,8 @@ def _seen(message: Any) -> Mapping[str, Any]:
             one.condition_threshold.threshold_value,
             one.condition_threshold.duration,
             one.condition_threshold.comparison,
+            one.condition_prometheus_query_language.query,
+            one.condition_prometheus_query_language.duration,
         )
         for one in message.conditions
     ]

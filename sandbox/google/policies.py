@@ -172,6 +172,13 @@ def _check_condition(condition: Any) -> None:
         if not filtered.filter:
             raise invalid(f"Condition {condition.display_name!r} needs a filter.")
         parse(filtered.filter)
+    if kind == "condition_prometheus_query_language":
+        if not filtered.query:
+            raise invalid(f"Condition {condition.display_name!r} needs a query.")
+        if filtered.evaluation_interval.seconds % 30:
+            raise invalid(
+                f"Condition {condition.display_name!r}: the evaluation interval must be a multiple of 30 seconds."
+            )
     if kind == "condition_threshold":
         if "metric.type" not in filtered.filter:
             raise invalid(f"The filter of condition {condition.display_name!r} must restrict metric.type.")
