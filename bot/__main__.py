@@ -1,4 +1,4 @@
-"""The command line: serve, demo, rehearse, runbook, check, migrate, review, audit verify."""
+"""The command line: serve, demo, rehearse, runbook, check, migrate, review, audit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import typer
 from bot.core.errors import BotError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-audit_app = typer.Typer(no_args_is_help=True, help="The evidence: hash chains of the timelines.")
+audit_app = typer.Typer(
+    no_args_is_help=True, help="The evidence: hash chains of the timelines, pages against rules."
+)
 app.add_typer(audit_app, name="audit")
 
 
@@ -131,6 +133,19 @@ def verify(incident: Annotated[str, typer.Argument(help="INC-7, or nothing for a
         _fail(str(error))
     print(json.dumps(broken) if broken else "Every timeline is intact.")
     raise SystemExit(1 if broken else 0)
+
+
+@audit_app.command()
+def pages(incident: Annotated[str, typer.Argument(help="INC-7, or nothing for all")] = "") -> None:
+    """Hold the pages against the rules, by the auditor's own reading; exits 1 where they disagree."""
+    from bot.checks import pages as run
+
+    try:
+        lines, agree = run(incident, os.environ)
+    except BotError as error:
+        _fail(str(error))
+    print("\n".join(lines))
+    raise SystemExit(0 if agree else 1)
 
 
 if __name__ == "__main__":

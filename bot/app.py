@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import structlog
@@ -19,11 +19,12 @@ from bot import calendar
 from bot.clock import Clock
 from bot.core.budget import BudgetNotification
 from bot.core.delivery import POSTED, SLACK
-from bot.core.errors import BotError, ConfigError
+from bot.core.errors import ConfigError
 from bot.core.holding import Hold, Why
 from bot.core.roster import Reach, Roster
 from bot.desk import holds
 from bot.desk.answered import LinkDesk
+from bot.desk.auditing import Auditor
 from bot.desk.change import fire_due
 from bot.desk.deliver import Deliverer
 from bot.desk.front import FrontDesk
@@ -44,6 +45,7 @@ from bot.settings import Settings
 from bot.slack.app import SlackSettings, build_app, make_client, start_socket_mode
 from bot.slack.sender import Sender
 from bot.store.database import Database
+from bot.vitals import Vitals
 from bot.web import ack, health
 from bot.web.intake import Intake, IntakeSettings
 from bot.web.openapi import openapi
@@ -59,6 +61,7 @@ from pipeline.thresholds import SHIPPED
 
 log = structlog.get_logger()
 GRACE_S = 8.0
+OWN_PACE = frozenset({"pull", "holds", "audit", "heartbeat"})
 
 
 def furnish(settings: Settings, today: date | None = None) -> House:
@@ -115,6 +118,7 @@ class Bot:
             settings.announcement_channel,
             clock,
         )
+        self.lateness = health.Lateness()
         operations = registry()
         tick = max(0.02, 1.0 / clock.speed)
         shared: dict[str, Any] = {"store": self.database, "house": lambda: self.house, "wake": self.wake}
@@ -127,13 +131,15 @@ class Bot:
             **shared, record_budget=self._record_budget, probe=probe, maintenances=self._maintenances
         )
         delivering: dict[str, Any] = {
-            **shared, "now": clock.now, "monotonic": clock.monotonic, "probe": probe
+            **shared, "now": clock.now, "monotonic": clock.monotonic, "probe": probe, "on_page": self.lateness.observe,
         }  # fmt: skip
         self.deliverer = Deliverer(**delivering, sender=self.sender, kinds=SLACK)
         self.post = PostRoom(settings)
         poster = Poster(self.post.posts(), lambda: self.house, clock.now, clock.wall)
         self.postman = Deliverer(**delivering, sender=poster, kinds=POSTED)
         self.links = LinkDesk(**shared, key=self.post.link_key)
+        auditor = Auditor(store=self.database, monotonic=clock.monotonic, wake=self.wake)
+        self.vitals = Vitals(self.database, clock, auditor, settings.heartbeat_url)
         self.operator = Operator(**asking, probe=probe)
         self.watch = Watch(**asking, monotonic=clock.monotonic, maintenances=self._maintenances)
         slack = SlackSettings(
@@ -153,7 +159,12 @@ class Bot:
             Loop("post", self.postman.turn, every_s=0.5),
             Loop("runs", self._runs, every_s=1.0),
             Loop("watch", self._watch, every_s=min(1.0, tick * 10)),
+            Loop("audit", auditor.turn, every_s=1.0),
         ]
+        self.vitals.loops = self.loops
+        if self.vitals.heartbeat is not None:
+            every = settings.heartbeat_every.total_seconds()
+            self.loops.append(Loop("heartbeat", self.vitals.heartbeat.turn, every_s=every))
         if settings.pull_subscriptions:
             puller = Puller(
                 self.clients, self.intake, settings.pull_subscriptions, settings.google_cloud_project
@@ -163,7 +174,7 @@ class Bot:
     def wake(self) -> None:
         """Something was committed: whatever may follow from it is done now."""
         for loop in self.loops:
-            if loop.name not in ("pull", "holds"):
+            if loop.name not in OWN_PACE:
                 loop.wake()
 
     # --- turns --------------------------------------------------------------------------------------------
@@ -230,7 +241,7 @@ class Bot:
 
     def _web(self) -> Starlette:
         routes = [
-            *health.routes(self._figures, self._can_store),
+            *health.routes(self.vitals.figures, self.vitals.can_store, self.vitals.details, self.lateness),
             Route("/", lambda _: RedirectResponse("/incidents")),
             Route("/openapi.json", openapi),
             *ack.routes(self.links),
@@ -298,16 +309,6 @@ class Bot:
             log.warning("people_unknown_to_slack", action="people_unknown_to_slack", people=missing)
             await asyncio.sleep(60)
 
-    async def _figures(self) -> dict[str, float]:
-        return await self.database.aread(_figures)
-
-    async def _can_store(self) -> bool:
-        try:
-            await self.database.awrite(lambda tx: tx.put_value("ready", True))
-        except BotError:
-            return False
-        return True
-
 
 def _hold_of(found: Maintenance) -> Hold:
     return Hold(
@@ -325,26 +326,6 @@ def _until_due(tx: Tx) -> float | None:
     """Seconds of the incident's time until a timer is due; None when none is armed."""
     due = tx.next_due()
     return None if due is None else (due - tx.now()).total_seconds()
-
-
-def _figures(tx: Any) -> dict[str, float]:
-    inbox, outbox = tx.inbox_counts(), tx.outbox_counts()
-    now = tx.now()
-    waiting = [
-        page
-        for incident in tx.incidents(active=True, limit=500)
-        for page in incident.pages.values()
-        if page.sent_at is None and not page.failed and page.due_at < now - timedelta(seconds=5)
-    ]
-    return {
-        "inbox_waiting": float(inbox.get("waiting", 0)),
-        "inbox_dead": float(inbox.get("dead", 0)),
-        "outbox_waiting": float(outbox.get("pending", 0) + outbox.get("sending", 0)),
-        "outbox_dead": float(outbox.get("dead", 0)),
-        "pages_late": float(len(waiting)),
-        "late_s": max(((now - page.due_at).total_seconds() for page in waiting), default=0.0),
-        "incidents_open": float(sum(1 for i in tx.incidents(active=True, limit=500) if not i.private)),
-    }
 
 
 def _with_ids(roster: Roster, ids: dict[str, str]) -> Roster:

@@ -10,7 +10,9 @@ from typing import Any
 from bot.app import furnish
 from bot.clock import Clock
 from bot.core import review as reviews
+from bot.core.auditor import Audit, audit
 from bot.core.errors import BotError, ConfigError, StorageUnavailable
+from bot.core.text import counted
 from bot.settings import DEFAULT_DATABASE, Settings, read
 from bot.store.database import Database
 
@@ -105,4 +107,23 @@ def verify(incident: str, env: Mapping[str, str]) -> dict[str, Any] | None:
     return {name: getattr(broken, name) for name in type(broken).__dataclass_fields__}
 
 
-__all__ = ["BotError", "check", "number_of", "review", "verify"]
+def pages(incident: str, env: Mapping[str, str]) -> tuple[list[str], bool]:
+    """What the auditor finds of the pages of one incident, or of all, in words; and whether it agrees."""
+    number = number_of(incident) if incident else None
+    with _database(env) as database:
+
+        def read(tx: Any) -> list[Audit]:
+            numbers = [number] if number is not None else [i.id for i in tx.incidents(limit=1_000_000)]
+            return [audit(n, tx.events(n), tx.now()) for n in sorted(numbers)]
+
+        audits = database.read(read)
+    found = [finding for one in audits for finding in one.findings]
+    made = sum(one.pages for one in audits)
+    head = f"{counted(made, 'page')} of {counted(len(audits), 'incident')} held against the rules"
+    odd = [finding for one in audits for finding in one.disagreements]
+    if not odd:
+        head += ": every page that was due was made, none twice, none without a rule"
+    return [f"{head}.", *(f"{finding.kind}: {finding.words()}" for finding in found)], not odd
+
+
+__all__ = ["BotError", "check", "number_of", "pages", "review", "verify"]

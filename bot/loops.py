@@ -7,6 +7,7 @@ that fails is logged and taken again; only cancelling ends a loop.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -24,6 +25,11 @@ class Loop:
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._good_at = time.monotonic()
+
+    def age(self) -> float:
+        """Seconds since the last turn that did not fail, or since the loop was made."""
+        return time.monotonic() - self._good_at
 
     def start(self) -> None:
         """Begin, on the running loop."""
@@ -54,6 +60,7 @@ class Loop:
             try:
                 did = await self._turn()
                 failures = 0
+                self._good_at = time.monotonic()
             except Exception as error:
                 failures += 1
                 did = 0

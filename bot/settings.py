@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from bot.core.errors import ConfigError
+from bot.core.policy import parse_duration
 
 DEFAULT_DATABASE = "sqlite:///var/streamwatch.db"
 SLACK_API = "https://slack.com/api/"
@@ -50,6 +52,8 @@ class Settings:
     smtp_from: str = ""
     smtp_tls: str = ""
     ack_secret: str = field(default="", repr=False)
+    heartbeat_url: str = field(default="", repr=False)
+    heartbeat_every: timedelta = timedelta(seconds=60)
     log_level: str = "INFO"
 
 
@@ -108,6 +112,8 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         public_url=text("PUBLIC_URL").rstrip("/"),
         hook_url=text("HOOK_URL"),
         ack_secret=text("ACK_SECRET"),
+        heartbeat_url=text("HEARTBEAT_URL"),
+        heartbeat_every=_every(text("HEARTBEAT_EVERY", "60s"), mistakes),
         log_level=text("LOG_LEVEL", "INFO").upper(),
     )
     mistakes += _addresses(env)
@@ -148,6 +154,14 @@ def _mail(text: Callable[..., str], mistakes: list[str]) -> dict[str, Any]:
         "smtp_from": sender,
         "smtp_tls": tls,
     }
+
+
+def _every(text: str, mistakes: list[str]) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        mistakes.append(f"HEARTBEAT_EVERY: {error}.")
+        return timedelta(seconds=60)
 
 
 _HOSTS = ("GOOGLE_API_ENDPOINT", "PUBSUB_EMULATOR_HOST", "BIGTABLE_EMULATOR_HOST")

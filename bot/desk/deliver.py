@@ -84,6 +84,7 @@ class Deliverer:
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         wake: Callable[[], None] = lambda: None,
+        on_page: Callable[[float], None] = lambda _: None,
         probe: Probe = nowhere,
         kinds: Sequence[Kind] = (),
     ) -> None:
@@ -95,6 +96,7 @@ class Deliverer:
         self._now = now
         self._monotonic = monotonic
         self._wake = wake
+        self._on_page = on_page
         self._probe = probe
         self._busy: dict[str, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -205,6 +207,9 @@ class Deliverer:
     async def _settle(self, row: Leased, outcome: Outcome) -> None:
         house = self._house()
         await self._store.awrite(lambda tx: settled(tx, house, row, outcome))
+        data = row.outbound.data
+        if isinstance(outcome, Sent) and "late_s" in data and not data.get("refresh"):
+            self._on_page(float(data["late_s"]))
 
 
 def _groups(rows: Sequence[Leased]) -> list[list[Leased]]:

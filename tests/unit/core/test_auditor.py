@@ -35,7 +35,7 @@ def dying(after: float | None) -> Deed:
 steps = st.tuples(waits.map(later), st.one_of(deeds, deletions.map(dying)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from(sorted(ROSTERS)), severities, st.booleans(), st.lists(steps, max_size=12))
 def test_the_auditor_and_the_escalation_agree_whatever_happens(
     on_call: str, severity: str, recovering: bool, story: Sequence[tuple[Deed, Deed]]
