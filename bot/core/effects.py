@@ -28,6 +28,8 @@ _SHOWN = frozenset(
         "opened", "alert_opened", "alert_closed", "severity_changed", "kind_changed", "fact_began", "fact_ended",
         "fact_unknown", "acknowledged", "unacknowledged", "assigned", "status_posted", "paged", "recovering",
         "relapsed", "resolved", "reopened", "reviewed", "snoozed", "channel_created", "probed", "step",
+        "step_taken", "step_reminded", "runbook_started", "runbook_ended", "operation_started", "operation_finished",
+        "operation_unknown",
         "channel_wanted", "page_acknowledged",
     }
 )  # fmt: skip

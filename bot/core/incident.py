@@ -18,6 +18,9 @@ from typing import Any
 from bot.core.alert_model import Kind, Severity
 from bot.core.correlation import correlation_key
 from bot.core.policy import Level, Policy
+from bot.core.walk import EVENTS as WALKED
+from bot.core.walk import Walk
+from bot.core.walk import fold as fold_walk
 
 
 class Status(StrEnum):
@@ -183,6 +186,7 @@ class Incident:
     resolved_by: str = ""
     runbook: str = ""
     steps: Mapping[str, str] = field(default_factory=dict)
+    walk: Walk | None = None
     stated: Mapping[str, str] = field(default_factory=dict)
     actions: tuple[Action, ...] = ()
     review_drafted: bool = False
@@ -266,6 +270,9 @@ def evolve(state: Incident, event: Event) -> Incident:
     """Fold one event into the state."""
     fold = _FOLDS.get(event.type)
     changed = fold(state, event) if fold else state
+    if event.type in WALKED:
+        walk = fold_walk(changed.walk, event.type, event.at, event.actor, event.data)
+        changed = replace(changed, walk=walk)
     touched = changed.touched_at
     if changed.acked_by and event.actor == changed.acked_by:
         touched = event.at
@@ -614,6 +621,7 @@ _FOLDS: dict[str, Callable[[Incident, Event], Incident]] = {
     "reopened": _reopened,
     "reviewed": _reviewed,
     "escalated": _escalated,
+    "runbook_started": lambda s, e: replace(s, runbook=e.data["runbook"]),
     "step": _step,
     "review_drafted": lambda s, _: replace(s, review_drafted=True),
     "review_stated": lambda s, e: replace(s, stated={**s.stated, e.data["field"]: e.data["text"]}),

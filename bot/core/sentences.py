@@ -6,10 +6,11 @@ Plain text without markup; whoever shows it escapes it. Times are UTC with their
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bot.core.incident import Event, Incident, instant
+from bot.core.policy import format_duration
 from bot.core.text import counted
 
 
@@ -217,8 +218,21 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "reviewed": lambda i, e: f"{i.name} is reviewed; {e.actor} closed the review.",
     "escalated": lambda _, e: f"{e.actor} escalates to {e.data['level']}{_because(e.data)}.",
     "step": lambda _, e: (
-        f"Runbook {e.data['runbook']}, step “{e.data['title']}”: {e.data['state']}{_because(e.data, 'verdict')}"
+        f"Runbook {e.data['runbook']}, step “{e.data['title']}”: {e.data['state']}"
+        + (_because(e.data, "verdict") or _because(e.data, "note"))
     ),
+    "runbook_started": lambda _, e: (
+        f"Runbook {e.data['title']}: {e.data['steps']} steps; reading runs by itself, changes wait for you."
+    ),
+    "step_taken": lambda _, e: (
+        f"Runbook {e.data['runbook']}, step {e.data['place']} of {e.data['of']}, “{e.data['title']}”"
+        + (f": waits for {e.data['waits_for']}." if e.data.get("waits_for") else f": {e.data['operation']} runs.")
+    ),
+    "step_reminded": lambda _, e: (
+        f"“{e.data['title']}” of the runbook has waited for {e.data.get('waits_for') or 'somebody'}"
+        f" for {format_duration(timedelta(seconds=e.data['since_s']))}."
+    ),
+    "runbook_ended": lambda _, e: f"Runbook {e.data['runbook']} ends{_because(e.data)}.",
     "planned": lambda _, e: f"{e.actor} plans {e.data['operation']}: {e.data['summary']}",
     "plan_confirmed": lambda _, e: f"{e.actor} confirmed {e.data['operation']}.",
     "plan_approved": lambda _, e: f"{e.actor} approved {e.data['operation']} as the second person.",
@@ -248,6 +262,7 @@ SPOKEN = frozenset(
         "reviewed", "escalated", "plan_confirmed", "plan_approved", "plan_cancelled", "operation_unknown",
         "action_added", "action_done", "action_undone", "review_stated", "break_glass", "page_failed", "alerts_muted",
         "page_late", "page_rerouted", "dial", "contact_told", "hook_failed",
+        "runbook_started", "step_reminded", "runbook_ended",
     }
 )  # fmt: skip
 

@@ -37,6 +37,8 @@ def private(asker: Asker, key: str, text: str, **more: Any) -> Outbound:
 def to(reply: Mapping[str, Any], key: str, incident: Incident | None, **data: Any) -> Outbound:
     """A row for where a run's answer goes: the incident's channel, the response_url, or a channel.
 
+    A runbook outside an incident (``walk``) is for everybody in its channel, for longer than a response_url lives.
+
     ``replaces=True`` makes it one message that is edited; through a response_url it replaces the
     message that was clicked.
     """
@@ -55,7 +57,7 @@ def to(reply: Mapping[str, Any], key: str, incident: Incident | None, **data: An
             replaces=replaces,
             data=data,
         )
-    if reply.get("response_url"):
+    if reply.get("response_url") and not reply.get("walk"):
         url = str(reply["response_url"])
         lane = hashlib.sha256(url.encode()).hexdigest()[:16]
         return Outbound(
@@ -76,5 +78,5 @@ def to(reply: Mapping[str, Any], key: str, incident: Incident | None, **data: An
         lane=f"channel:{reply.get('channel', '')}",
         priority=Priority.ANSWER,
         replaces=replaces,
-        data={"channel": reply.get("channel", ""), **data},
+        data={"channel": reply.get("channel", ""), "user": reply.get("user", ""), **data},
     )

@@ -11,6 +11,7 @@ from bot.core.escalation import next_due
 from bot.core.incident import Event, Incident, begin, evolve
 from bot.core.paging import fire
 from bot.core.refusal import Refused
+from bot.desk import walking
 from bot.desk.house import House
 from bot.desk.live import live
 from bot.desk.ports import Tx
@@ -23,28 +24,41 @@ def change(tx: Tx, house: House, before: Incident | None, number: int, events: S
     A page that an event makes due at once (L1 at opening, an immediate rule) is in the same
     transaction as the event. Raises KeyTaken when another open incident holds the correlation key.
     """
+    house = live(tx, house)
     stored = list(tx.append(number, events))
     after = _fold(before, number, stored)
-    due = fire(after, live(tx, house).roster, tx.now())
-    if due:
-        fired = tx.append(number, due)
-        after = _fold(after, number, fired)
-        stored += fired
+    for following in (_due, walking.follow):
+        more = following(tx, house, after, stored)
+        if more:
+            more = list(tx.append(number, more))
+            after = _fold(after, number, more)
+            stored += more
     if review.required(after) and any(e.type == "resolved" for e in stored):
         drafted = lifecycle.event("review_drafted", tx.now(), lifecycle.BOT, filename=review.filename(after))
         told = tx.append(number, [drafted])
         after = _fold(after, number, told)
         stored += told
         tx.enqueue([file_row(after, tx.events(number))])
-    tx.save(after, next_due_at=next_due(after))
+    tx.save(after, next_due_at=_next_due(after))
     rows = effects(before, after, stored)
     if brief.wanted(rows):
         rows = brief.given(after, rows, stored, brief.brief(after, tx.events(number), tx.now()))
     tx.enqueue(rows)
+    walking.act(tx, house, after, stored)
     gone = cancelled(before, after, stored)
     if gone:
         tx.cancel(gone)
     return after
+
+
+def _due(tx: Tx, house: House, incident: Incident, _: Sequence[Event]) -> list[Event]:
+    """What has fallen due: pages, warnings, questions, reminders."""
+    return [*fire(incident, house.roster, tx.now()), *walking.reminders(house, incident, tx.now())]
+
+
+def _next_due(incident: Incident) -> datetime | None:
+    times = (next_due(incident), walking.next_reminder(incident))
+    return min((at for at in times if at is not None), default=None)
 
 
 def _fold(state: Incident | None, number: int, events: Sequence[Event]) -> Incident:
@@ -79,9 +93,9 @@ def fire_due(tx: Tx, house: House, number: int) -> int:
     if incident is None:
         return 0
     house = live(tx, house)
-    events = fire(incident, house.roster, tx.now())
+    events = _due(tx, house, incident, ())
     if events:
         change(tx, house, incident, number, events)
     else:
-        tx.save(incident, next_due_at=next_due(incident))
+        tx.save(incident, next_due_at=_next_due(incident))
     return len(events)

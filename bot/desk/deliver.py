@@ -39,7 +39,6 @@ from bot.desk.change import change
 from bot.desk.house import House
 from bot.desk.live import live
 from bot.desk.ports import Tx
-from bot.desk.steps import start_runbook
 from bot.probe import Probe, nowhere
 
 log = structlog.get_logger()
@@ -248,9 +247,7 @@ def settled(tx: Tx, house: House, row: Leased, outcome: Outcome) -> None:
         case _:
             events = _waiting(tx, house, incident, row, outcome)
     if events:
-        after = change(tx, house, incident, number, events)
-        if any(e.type == "channel_created" for e in events):
-            start_runbook(tx, house, after)
+        change(tx, house, incident, number, events)
 
 
 def _is_page(row: Leased) -> bool:

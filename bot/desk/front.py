@@ -16,7 +16,7 @@ from bot.core.alert_model import Kind, Severity
 from bot.core.asks import Asker, Click, Command, Form, FormErrors, OpenForm, Pin
 from bot.core.delivery import Outbound
 from bot.core.refusal import Refused
-from bot.desk import runs, steps, words_incident, words_other, words_pipeline
+from bot.desk import runs, steps, words_incident, words_other, words_pipeline, words_runbook
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need, split
 from bot.desk.change import change, load
@@ -138,11 +138,9 @@ class FrontDesk:
             case "step_run":
                 return self._step_run(asked, click)
             case "step_done":
-                wanted = json.loads(click.value)
-                incident = load(asked.tx, int(wanted["incident"]))
-                name = need(asked, "respond", incident)
-                steps.ticked(asked.tx, asked.house, incident, str(wanted["step"]), name)
-                return [private(asked.asker, asked.key, "Ticked off, and on the timeline.")]
+                return words_runbook.done_by_button(asked, click.value)
+            case "step_note":
+                return words_runbook.note_form(asked, click.value)
             case "channel_open":
                 incident = load(asked.tx, _number(click.value))
                 need(asked, "tell", incident)
@@ -175,9 +173,14 @@ class FrontDesk:
             raise Refused(f"The operation {wanted['operation']} is not known.")
         incident = load(asked.tx, int(wanted["incident"])) if wanted.get("incident") else None
         params = {**dict(wanted.get("params") or {})}
+        step, walk = str(wanted.get("step") or ""), str(wanted.get("walk") or "")
         if incident is not None:
             params.setdefault("pipeline", incident.pipeline)
-        return words_pipeline.start(asked, operation, params, str(wanted.get("step") or ""))
+        elif walk and (begun := asked.tx.run(walk)) is not None and begun.pipeline:
+            params.setdefault("pipeline", begun.pipeline)
+        if step:
+            steps.must_stand(asked.tx, wanted, step)
+        return words_pipeline.start(asked, operation, params, step, walk)
 
     # --- forms and pins -----------------------------------------------------------------------------------
 
@@ -211,6 +214,8 @@ class FrontDesk:
                 return []
             case "action_add":
                 return self._action(asked, form, values)
+            case "step_note":
+                return words_runbook.done_by_form(asked, form.context, values)
         raise Refused(f"This form ({form.name}) is not known.")
 
     def _action(self, asked: Asked, form: Form, values: Mapping[str, str]) -> Answers:

@@ -158,6 +158,9 @@ class Memory:
         """None: a rehearsal is about the roster as it is written."""
         return ()
 
+    def put_run(self, run: Run) -> None:
+        """A rehearsal has no channels, so no runbook runs; and nothing is asked of a cloud."""
+
     def get_value(self, name: str) -> Any:
         """A small thing that was put."""
         return self._values.get(name)

@@ -20,7 +20,7 @@ from bot.desk.change import change
 from bot.desk.house import House
 from bot.desk.live import live
 from bot.desk.ports import Run, Tx
-from bot.desk.steps import finished, step_button
+from bot.desk.steps import finished, must_stand, note_of_run, place_of, step_button
 from pipeline.operations.base import Plan
 from pipeline.report import Report
 
@@ -52,8 +52,12 @@ def _incident(tx: Tx, run: Run) -> Incident | None:
 
 
 def note(tx: Tx, house: House, run: Run, event: str, actor: str, **data: Any) -> Incident | None:
-    """Write a phase of the run on the timeline of its incident, if it has one."""
+    """Write a phase of the run on the timeline of its incident, or of the runbook that it is a step of."""
     incident = _incident(tx, run)
+    if run.reply.get("walk"):
+        note_of_run(tx, house, run, event, actor, **data)
+    elif run.step:
+        data["ref"] = run.step
     if incident is None:
         return None
     item = lifecycle.event(event, tx.now(), actor, run=run.id, operation=run.operation, **data)
@@ -194,6 +198,8 @@ def confirm(tx: Tx, house: House, run_id: str, person: str | None, reply: Mappin
     check(house, tx, run, person)
     if not _fresh(tx, house, run, "planned", reply):
         return TOO_OLD
+    if run.step:
+        must_stand(tx, place_of(run), run.step)
     _may_repeat_restart(tx, house, run, person)
     needs_second = run.risk == "destructive" and _environment(house, run) == "production"
     glass = str(run.params.get("break_glass") or "")
@@ -324,7 +330,7 @@ def report_row(tx: Tx, house: House, run: Run, report: Report, name: str, **more
     incident = _incident(tx, run)
     buttons = []
     if incident is not None and incident.active:
-        buttons = [step_button(incident, n.operation, n.label, n.params) for n in report.next[:4]]
+        buttons = [step_button(n.operation, n.label, n.params, incident) for n in report.next[:4]]
     tx.enqueue(
         [
             to(
@@ -364,9 +370,8 @@ def read_done(tx: Tx, house: House, run: Run, report: Report) -> None:
         severity=report.severity,
         findings=findings,
     )
-    incident = _incident(tx, run)
-    if run.step and incident is not None:
-        finished(tx, house, incident, run.step, report.verdict, findings, report.severity)
+    if run.step:
+        finished(tx, house, run, report.verdict, findings, report.severity)
 
 
 def change_done(tx: Tx, house: House, run: Run, report: Report, verified: Report | None) -> None:
@@ -391,9 +396,8 @@ def change_done(tx: Tx, house: House, run: Run, report: Report, verified: Report
         )
         report_row(tx, house, run, verified, "verified")
     show_plan(tx, house, run, "done")
-    incident = _incident(tx, run)
-    if run.step and incident is not None:
-        finished(tx, house, incident, run.step, worst.verdict, [f.id for f in worst.findings], worst.severity)
+    if run.step:
+        finished(tx, house, run, worst.verdict, [f.id for f in worst.findings], worst.severity)
 
 
 def failed(tx: Tx, house: House, run: Run, error: str) -> None:
@@ -401,16 +405,17 @@ def failed(tx: Tx, house: House, run: Run, error: str) -> None:
     if not tx.move_run(run.id, ["asked", "working", "running", "confirmed"], "failed", error=error):
         return
     incident = note(
-        tx, house, run, "operation_finished", run.requested_by, verdict=f"failed: {error}", severity="unknown"
-    )
+        tx, house, run, "operation_finished", run.requested_by, verdict=f"failed: {error}", severity="unknown",
+        failed=error,
+    )  # fmt: skip
     row = to(
         run.reply, f"failed:{run.id}", incident, form="text", text=f"{run.operation} did not work: {error}"
     )
     tx.enqueue([row])
     if run.plan:
         show_plan(tx, house, run, "failed")
-    if run.step and incident is not None and run.risk == "read":
-        finished(tx, house, incident, run.step, f"could not be measured: {error}", ["unknown"], "unknown")
+    if run.step and run.risk == "read":
+        finished(tx, house, run, f"could not be measured: {error}", ["unknown"], "unknown")
 
 
 def interrupted(tx: Tx, house: House, run: Run) -> None:

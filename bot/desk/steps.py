@@ -1,7 +1,7 @@
-"""The bot's way through a runbook: read-only steps by itself, everything else offered as a button.
+"""Steps of a runbook that end: an operation reported, or a person ticked it off.
 
-A step is a run of an operation whose id names incident, epoch, runbook and step, so that it runs
-once however often it is asked for; a run that was killed is taken up again (reading is harmless).
+What comes after a step follows by itself, in the transaction of the change (`walking` in an incident, `errands`
+where there is none).
 """
 
 from __future__ import annotations
@@ -10,122 +10,113 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.core import lifecycle
-from bot.core.effects import line
+from bot.core import lifecycle, walk
 from bot.core.incident import Incident
-from bot.core.runbook import Runbook, Step, by_name, choose_next, unwrapped
+from bot.core.refusal import Refused
+from bot.core.runbook import Step
+from bot.core.walk import Visit, Walk
+from bot.desk import errands
 from bot.desk.change import change
 from bot.desk.house import House
 from bot.desk.ports import Run, Tx
+from bot.desk.walking import find
 
-BOT = lifecycle.BOT
+NOTE_MAX = 500
 
 
-def start_runbook(tx: Tx, house: House, incident: Incident) -> None:
-    """Begin the incident's runbook; what cannot be run is said in the channel."""
-    book = by_name(house.runbooks, incident.runbook) if incident.runbook else None
-    key = f"runbook:{incident.name}:{incident.epoch}:{incident.runbook or 'none'}"
-    if book is None:
-        text = f"There is no runbook for {incident.kind} incidents; add one to the runbooks folder."
-        tx.enqueue([line(incident, key, text)])
+def standing(tx: Tx, place: Mapping[str, Any]) -> Walk | None:
+    """The run of a runbook at a place: {"incident": 7} or {"walk": id}."""
+    if place.get("walk"):
+        return errands.walk_of(tx, str(place["walk"]))
+    incident = tx.incident(int(place["incident"])) if place.get("incident") else None
+    return incident.walk if incident is not None and incident.active else None
+
+
+def place_of(run: Run) -> dict[str, Any]:
+    """Where the step of a run belongs."""
+    return {"walk": run.reply.get("walk"), "incident": run.incident}
+
+
+def must_stand(tx: Tx, place: Mapping[str, Any], ref: str) -> Visit:
+    """The visit that a button or a plan is of. Raises Refused when the runbook has gone on since."""
+    found = standing(tx, place)
+    visit = found.at(ref) if found is not None else None
+    if visit is not None:
+        return visit
+    past = next((v for v in found.visits if found.ref(v) == ref), None) if found is not None else None
+    if past is not None and past.done_at is not None:
+        raise Refused(f"This step of the runbook was done already, by {past.by}: {past.title}.", _HINT)
+    raise Refused("The runbook has gone on since; this step is not its turn any more.", _HINT)
+
+
+_HINT = "`/runbook status` shows where it stands; the operation's own command plans it anew."
+
+
+def finished(tx: Tx, house: House, run: Run, verdict: str, findings: Sequence[str], severity: str) -> None:
+    """The operation of a step reported: note it, and go where its findings point."""
+    found, place = find(house, run.step), place_of(run)
+    walked = standing(tx, place)
+    visit = walked.at(run.step) if walked is not None else None
+    if walked is None or visit is None:
         return
-    text = f"Runbook {book.title}: {len(book.steps)} steps; reading runs by itself, changes wait for you."
-    tx.enqueue([line(incident, key, text)])
-    if house.pipeline(incident.pipeline) is None:
-        text = (
-            f"{incident.pipeline} is not in pipelines.yaml, so nothing can be measured. "
-            f"Follow the runbook by hand: `/runbook show {book.name}`."
-        )
-        tx.enqueue([line(incident, f"{key}:unclaimed", text)])
+    step = found[1] if found is not None else None
+    data = walk.done(walked, visit, step, "done", findings, severity)
+    _store(tx, house, place, lifecycle.BOT, {**data, "verdict": verdict})
+
+
+def ticked(
+    tx: Tx, house: House, place: Mapping[str, Any], ref: str, person: str, *, answer: str = "", note: str = ""
+) -> Visit:
+    """A person did a step, with their answer where it asks for one. Raises Refused when it is not its turn."""
+    visit = must_stand(tx, place, ref)
+    walked = standing(tx, place)
+    assert walked is not None
+    if visit.state == walk.RUNNING:
+        raise Refused(f"{visit.operation} is being run for this step.", "Wait until it has reported.")
+    found = find(house, ref)
+    step = found[1] if found is not None else None
+    state = f"done by {person}" + (f" ({answer.replace('_', ' ')})" if answer else "")
+    data = walk.done(walked, visit, step, state, [answer] if answer else [], "unknown")
+    _store(tx, house, place, person, {**data, "note": note[:NOTE_MAX], "answer": answer})
+    return visit
+
+
+def stopped(tx: Tx, house: House, place: Mapping[str, Any], person: str, reason: str) -> None:
+    """A person ends the run."""
+    walked = standing(tx, place)
+    if walked is None or walked.ended_at is not None:
+        raise Refused("No runbook is being carried out here.")
+    data = {"runbook": walked.runbook, "reason": f"stopped by {person}" + (f": {reason}" if reason else "")}
+    _store(tx, house, place, person, data, walk.ENDED)
+
+
+def _store(
+    tx: Tx, house: House, place: Mapping[str, Any], actor: str, data: Mapping[str, Any], kind: str = walk.STEP
+) -> None:
+    item = lifecycle.event(kind, tx.now(), actor, **data)
+    if place.get("walk"):
+        errands.change(tx, house, str(place["walk"]), [item])
         return
-    if book.steps:
-        take(tx, house, incident, book, book.steps[0])
+    incident = tx.incident(int(place["incident"]))
+    if incident is not None:
+        change(tx, house, incident, incident.id, [item])
 
 
-def step_id(incident: Incident, book: Runbook, step: Step) -> str:
-    """The run id of a step: the same step of the same epoch is one run."""
-    return f"step:{incident.name}:{incident.epoch}:{book.name}:{step.id}"
+def note_of_run(tx: Tx, house: House, run: Run, event: str, actor: str, **data: Any) -> None:
+    """A phase of an operation that is a step of a runbook outside an incident."""
+    if run.reply.get("walk") and event in walk.EVENTS:
+        item = lifecycle.event(event, tx.now(), actor, ref=run.step, operation=run.operation, **data)
+        errands.change(tx, house, str(run.reply["walk"]), [item])
 
 
-def take(tx: Tx, house: House, incident: Incident, book: Runbook, step: Step) -> None:
-    """Go to a step: run it when it only reads, else offer it."""
-    if step.run is None or not step.automatic:
-        offer(tx, incident, book, step)
-        return
-    run = Run(
-        id=step_id(incident, book, step),
-        operation=step.run,
-        pipeline=incident.pipeline,
-        params=dict(step.params),
-        state="asked",
-        requested_by=BOT,
-        created_at=tx.now(),
-        incident=incident.id,
-        step=f"{book.name}/{step.id}",
-        risk=house.operations.get(step.run, "read"),
-        reply={"in_incident": True, "own": True},
-    )
-    if tx.run(run.id) is None:
-        tx.put_run(run)
+def answer_of(step: Step | None, word: str) -> str:
+    """The answer that a word means at this step, or ""."""
+    wanted = word.casefold().replace("-", "_").strip(",.:;")
+    answers = step.answers if step is not None else ()
+    return next((answer for answer in answers if answer.casefold() == wanted), "")
 
 
-def step_button(
-    incident: Incident, operation: str, label: str, params: Mapping[str, Any], step: str = ""
-) -> dict[str, Any]:
-    """A button that asks for an operation: its plan is shown before anything is done."""
-    value = {"incident": incident.id, "operation": operation, "params": dict(params), "step": step}
+def step_button(operation: str, label: str, params: Mapping[str, Any], incident: Incident) -> dict[str, Any]:
+    """A button of a report that asks for an operation: its plan is shown before anything is done."""
+    value = {"incident": incident.id, "operation": operation, "params": dict(params), "step": ""}
     return {"action": "step_run", "label": label, "value": json.dumps(value, separators=(",", ":"))}
-
-
-def offer(tx: Tx, incident: Incident, book: Runbook, step: Step) -> None:
-    """Show a step that a person decides or does, with its button."""
-    place = [s.id for s in book.steps].index(step.id) + 1
-    head = f"Step {place} of {len(book.steps)}, for you: {step.title}"
-    name = f"{book.name}/{step.id}"
-    if step.run is not None:
-        buttons = [step_button(incident, step.run, f"Plan: {step.title}"[:75], step.params, name)]
-    else:
-        value = json.dumps({"incident": incident.id, "step": name}, separators=(",", ":"))
-        buttons = [{"action": "step_done", "label": f"Done: {step.title}"[:75], "value": value}]
-    key = f"offer:{incident.name}:{incident.epoch}:{book.name}:{step.id}"
-    tx.enqueue([line(incident, key, f"{head}\n{unwrapped(step.prose)}".strip(), buttons=buttons)])
-
-
-def find(house: House, name: str) -> tuple[Runbook, Step] | None:
-    """The runbook and step behind ``runbook/step``."""
-    stem, _, step_name = name.partition("/")
-    book = by_name(house.runbooks, stem)
-    step = book.step(step_name) if book is not None else None
-    return (book, step) if book is not None and step is not None else None
-
-
-def finished(
-    tx: Tx, house: House, incident: Incident, name: str, verdict: str, findings: Sequence[str], severity: str
-) -> Incident:
-    """A step was carried out: note it, and go where its findings point."""
-    found = find(house, name)
-    if found is None or not incident.active:
-        return incident
-    book, step = found
-    data = {"runbook": book.name, "step": name, "title": step.title, "state": "done", "verdict": verdict}
-    after = change(tx, house, incident, incident.id, [lifecycle.event("step", tx.now(), BOT, **data)])
-    following = choose_next(step, findings, severity)
-    coming = book.step(following) if following is not None else None
-    if coming is not None and f"{book.name}/{coming.id}" not in after.steps:
-        take(tx, house, after, book, coming)
-    return after
-
-
-def ticked(tx: Tx, house: House, incident: Incident, name: str, person: str) -> Incident:
-    """A person did a step of theirs."""
-    found = find(house, name)
-    if found is None or name in incident.steps:
-        return incident
-    book, step = found
-    data = {"runbook": book.name, "step": name, "title": step.title, "state": f"done by {person}"}
-    after = change(tx, house, incident, incident.id, [lifecycle.event("step", tx.now(), person, **data)])
-    following = choose_next(step, (), "unknown")
-    coming = book.step(following) if following is not None else None
-    if coming is not None and f"{book.name}/{coming.id}" not in after.steps:
-        take(tx, house, after, book, coming)
-    return after

@@ -1,4 +1,4 @@
-"""``/runbook`` and ``/review``, and the table of all commands besides those of incidents and pipelines."""
+"""``/review``, and the table of all commands besides those of incidents and pipelines."""
 
 from __future__ import annotations
 
@@ -9,87 +9,15 @@ from bot.core import lifecycle, review
 from bot.core import roster as rosters
 from bot.core.asks import OpenForm
 from bot.core.delivery import Outbound
-from bot.core.dry_run import dry_run
 from bot.core.incident import Incident, Status
 from bot.core.refusal import Refused
-from bot.core.runbook import Runbook, by_name, unwrapped
-from bot.desk import steps, words_oncall
+from bot.desk import words_oncall, words_runbook
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need, which
 from bot.desk.change import change
 from bot.desk.reviews import file_row
-from pipeline.operations import complete_word
 
 Answers = list[Outbound] | OpenForm
-
-
-# --- /runbook ---------------------------------------------------------------------------------------------
-
-
-def runbook_list(asked: Asked) -> Answers:
-    """list: the runbooks there are"""
-    lines = [f"{b.name}: {b.title} ({b.kind}, {len(b.steps)} steps)" for b in asked.house.runbooks]
-    return [private(asked.asker, asked.key, f"{len(lines)} runbooks", form="list", lines=lines or ["none"])]
-
-
-def _book(asked: Asked) -> Runbook:
-    names = [b.name for b in asked.house.runbooks]
-    if not asked.words:
-        raise Refused("Which runbook?", f"There are: {', '.join(names)}.")
-    found = by_name(asked.house.runbooks, asked.words[0])
-    if found is None:
-        guess = complete_word(asked.words[0], names)
-        raise Refused(
-            f"There is no runbook {asked.words[0]}.",
-            f"Did you mean {guess}?" if guess else f"There are: {', '.join(names)}.",
-        )
-    return found
-
-
-def runbook_show(asked: Asked) -> Answers:
-    """show NAME: read one"""
-    book = _book(asked)
-    lines = []
-    for place, step in enumerate(book.steps, 1):
-        how = f"runs {step.run}" if step.run else "for a person"
-        lines.append(f"{place}. {step.title} ({how})")
-        lines += [f"    {part}" for part in unwrapped(step.prose).splitlines()][:6]
-    return [
-        private(
-            asked.asker, asked.key, f"{book.title}\n{unwrapped(book.intro)}".strip(), form="list", lines=lines
-        )
-    ]
-
-
-def runbook_run(asked: Asked) -> Answers:
-    """run NAME [--dry-run]: carry it out in this channel; reading runs by itself, changes wait for you"""
-    book = _book(asked)
-    if "--dry-run" in asked.words:
-        contacts = {name: contact.value for name, contact in asked.house.roster.contacts.items()}
-        lines = list(dry_run(book, contacts))
-        head = f"Dry run of {book.title}: nothing is done. Every step and where it can lead:"
-        return [private(asked.asker, asked.key, head, form="list", lines=lines)]
-    number = asked.tx.incident_of_channel(asked.asker.channel)
-    incident = asked.tx.incident(number) if number is not None else None
-    if incident is None:
-        raise Refused(
-            "A runbook is run in an incident's channel, so that its steps are on a timeline.",
-            f"`/runbook show {book.name}` reads it; `/incident declare` opens an incident.",
-        )
-    need(asked, "respond", incident)
-    if not incident.active:
-        raise Refused(f"{incident.name} is {incident.status}.")
-    data = {"from": str(incident.kind), "to": book.kind, "runbook": book.name}
-    if book.name != incident.runbook:
-        incident = change(
-            asked.tx,
-            asked.house,
-            incident,
-            incident.id,
-            [lifecycle.event("kind_changed", asked.now, asked.name, **data)],
-        )
-    steps.start_runbook(asked.tx, asked.house, incident)
-    return [private(asked.asker, asked.key, f"{book.title} runs in this channel.")]
 
 
 # --- /review ----------------------------------------------------------------------------------------------
@@ -261,7 +189,7 @@ def tick(asked: Asked, incident: Incident, number: str, *, done: bool) -> Incide
 
 
 WORDS: Mapping[str, Mapping[str, Callable[[Asked], Answers]]] = {
-    "/runbook": {"list": runbook_list, "show": runbook_show, "run": runbook_run},
+    "/runbook": words_runbook.WORDS,
     "/oncall": words_oncall.WORDS,
     "/review": {"show": review_show, "edit": review_edit, "done": review_done, "actions": review_actions},
 }

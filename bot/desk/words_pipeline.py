@@ -67,8 +67,13 @@ def _help(asked: Asked, name: str, registry: Mapping[str, Operation]) -> list[st
     return lines
 
 
-def start(asked: Asked, operation: Operation, params: Mapping[str, Any], step: str = "") -> list[Outbound]:
-    """Ask for a run; the answer comes when it is there. Raises Refused."""
+def start(
+    asked: Asked, operation: Operation, params: Mapping[str, Any], step: str = "", walk: str = ""
+) -> list[Outbound]:
+    """Ask for a run; the answer comes when it is there. Raises Refused.
+
+    ``step`` is the reference of the runbook's step that it is, ``walk`` the runbook outside an incident.
+    """
     incident = asked.tx.incident_of_channel(asked.asker.channel) if asked.asker.channel else None
     pipeline = _pipeline(asked, operation, params, incident)
     attached = incident
@@ -80,6 +85,8 @@ def start(asked: Asked, operation: Operation, params: Mapping[str, Any], step: s
         "response_url": asked.asker.response_url,
         "in_incident": incident is not None,
     }
+    if walk:
+        reply["walk"] = walk
     run = _run(asked, operation, params, pipeline, attached, reply, step)
     runs.check(asked.house, asked.tx, run, asked.person.name if asked.person else None)
     runs.ask(asked.tx, run)

@@ -8,6 +8,7 @@ from typing import Any
 from bot.core.escalation import Timer, TimerKind, timers
 from bot.core.incident import FactState, Incident, Status
 from bot.core.text import cut, inline, link
+from bot.core.walk import progress
 from bot.slack.blocks import HEADER_MAX, Body, Button, Confirm, Message, context, header
 from bot.slack.words import (
     Frame,
@@ -60,6 +61,7 @@ def render_headline(data: Mapping[str, Any], incident: Incident) -> Message:
     _who(body, incident)
     _facts(body, incident)
     _alerts(body, incident)
+    _runbook(body, incident)
     _next(body, incident)
     if incident.last_status:
         said = prose(incident.last_status, 600)
@@ -131,6 +133,20 @@ def _alerts(body: Body, incident: Incident) -> None:
         body.say(f"- {word}: {title}, since {moment(since)}", f"• {word}: {shown}, since {date_mark(since)}")
     if len(still) > ALERTS_SHOWN:
         body.say(f"and {len(still) - ALERTS_SHOWN} more")
+
+
+def _runbook(body: Body, incident: Incident) -> None:
+    """How far the runbook is; as of the last event, which while a pipeline is probed is a minute old at most."""
+    if not incident.active or incident.walk is None:
+        return
+    holder = incident.assignee or incident.acked_by
+    where = progress(
+        incident.walk, incident.updated_at or incident.opened_at, person(holder) if holder else ""
+    )
+    if where:
+        title = inline(incident.walk.title, 100)
+        safe = inline(where, 300)
+        body.say(f"Runbook {title}: {safe}", f"*Runbook:* {title}, {safe}")
 
 
 def _next(body: Body, incident: Incident) -> None:

@@ -15,6 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.core.delivery import (
     HTTP_TIMEOUT,
     LOOKUPS_BEFORE_REPEAT,
+    Ambiguous,
     Kind,
     Leased,
     LookupFailed,
@@ -187,7 +188,23 @@ class Sender:
                     return Sent(result=row.result)
         channel = await self._channel(out, incident)
         self._lane_channels[out.lane] = channel
-        return Sent(result=await post(self.api, channel, message, thread=_thread(out, incident)))
+        try:
+            return Sent(result=await post(self.api, channel, message, thread=_thread(out, incident)))
+        except Failure as failure:
+            if failure.code not in _ELSEWHERE or incident is not None or not out.data.get("user"):
+                raise
+        return Sent(result=await self._nearby(channel, str(out.data["user"]), message))
+
+    async def _nearby(self, channel: str, ref: str, message: Message) -> dict[str, Any]:
+        """In a channel that we are not in: joined where it is public, else to the person who asked there."""
+        try:
+            await self.api.call("conversations.join", channel=channel)
+            return dict(await post(self.api, channel, message))
+        except Failure as failure:
+            user = await self.directory.find(ref)
+            if user is None or isinstance(failure.outcome, NotSent | Ambiguous):
+                raise
+            return dict(await post(self.api, await self.directory.dm(user), message))
 
     async def _whisper(self, row: Leased, incident: Incident | None) -> Outcome:
         data = row.outbound.data

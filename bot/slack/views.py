@@ -28,13 +28,15 @@ _REVIEW = (
 
 def view_of(form: OpenForm) -> Block:
     """The modal for a wish of the desk. Raises Unrenderable for a form that nobody knows."""
-    builders = {"declare": _declare, "review_edit": _review, "action_add": _action}
+    builders = {"declare": _declare, "review_edit": _review, "action_add": _action, "step_note": _step_note}
     build = builders.get(form.name)
     if build is None:
         raise Unrenderable(f"there is no form {form.name!r}")
     if len(form.context) > CONTEXT_MAX:
         raise Unrenderable(f"the context of the form {form.name} is longer than {CONTEXT_MAX}")
-    submit = {"declare": "Declare", "review_edit": "Save", "action_add": "Add action"}[form.name]
+    submit = {"declare": "Declare", "review_edit": "Save", "action_add": "Add action", "step_note": "Done"}[
+        form.name
+    ]
     return {
         "type": "modal",
         "callback_id": form.name,
@@ -95,6 +97,21 @@ def _action(values: Mapping[str, str]) -> list[Block]:
     ]
 
 
+def _step_note(values: Mapping[str, str]) -> list[Block]:
+    answers = [
+        (answer, answer.replace("_", " ").capitalize()) for answer in values.get("answers", "").split()
+    ]
+    note = _input("note", "What came of it?", _text("", lines=True, most=500), optional=True)
+    if not answers:
+        return [note]
+    choice = {
+        "type": "static_select",
+        "action_id": FIELD,
+        "options": [_option(*answer) for answer in answers],
+    }
+    return [_input("answer", "What is it?", choice, optional=True), note]
+
+
 def _input(name: str, label: str, element: Block, *, hint: str = "", optional: bool = False) -> Block:
     block: Block = {
         "type": "input",
@@ -118,9 +135,13 @@ def _text(value: str, *, lines: bool = False, most: int = TEXT_MAX) -> Block:
 
 
 def _select(options: list[tuple[str, str]], chosen: str) -> Block:
-    built = [{"text": _plain(label), "value": value} for value, label in options]
+    built = [_option(value, label) for value, label in options]
     initial = next((option for option in built if option["value"] == chosen), built[0])
     return {"type": "static_select", "action_id": FIELD, "options": built, "initial_option": initial}
+
+
+def _option(value: str, label: str) -> Block:
+    return {"text": _plain(label), "value": value}
 
 
 def _plain(text: str) -> Block:

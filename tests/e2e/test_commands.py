@@ -60,7 +60,6 @@ def test_help_says_what_each_command_can_do(people: People, typed: str, explains
         ("/incident ack", "Which incident?"),
         ("/incident ack INC-99", "There is no INC-99."),
         ("/incident snooze INC-99 2h x", "There is no INC-99."),
-        ("/runbook run pipeline-health", "A runbook is run in an incident's channel"),
     ],
 )
 def test_what_is_not_known_gets_a_suggestion_and_changes_nothing(

@@ -1,0 +1,192 @@
+"""What a runbook in an incident does next: which events follow from a change, and what leaves because of them.
+
+`change` calls this in its transaction, so a step is taken, its run asked for and its button offered together with
+the event that it follows from, or not at all; the incident's lock keeps two replicas from taking it twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bot.core import lifecycle, step_words, walk
+from bot.core import roster as rosters
+from bot.core.delivery import Outbound
+from bot.core.effects import line
+from bot.core.incident import Event, Incident, evolve
+from bot.core.runbook import Runbook, Step, by_name
+from bot.desk.house import House
+from bot.desk.ports import Run, Tx
+
+BOT = lifecycle.BOT
+_BEGINS = frozenset({"channel_created", "kind_changed", "reopened"})
+
+
+def follow(tx: Tx, house: House, incident: Incident, stored: Sequence[Event]) -> list[Event]:
+    """The events of its runbook that follow from what was stored: the run begins, takes a step, or ends."""
+    events: list[Event] = []
+    if not incident.active or not incident.channel_id:
+        return events
+    if any(e.type in _BEGINS for e in stored) and (first := _begins(tx, house, incident, stored)) is not None:
+        events.append(first)
+        incident = evolve(incident, first)
+    while incident.walk is not None and incident.walk.epoch == incident.epoch:
+        book = by_name(house.runbooks, incident.walk.runbook)
+        coming = walk.follow(incident.walk, book, holder(house, incident, tx.now()))
+        if coming is None:
+            break
+        events.append(lifecycle.event(coming[0], tx.now(), BOT, **coming[1]))
+        incident = evolve(incident, events[-1])
+    return events
+
+
+def _begins(tx: Tx, house: House, incident: Incident, stored: Sequence[Event]) -> Event | None:
+    """The event that begins the incident's runbook; None, and a word in the channel, where it cannot be run."""
+    standing = incident.walk
+    again = any(e.type in ("channel_created", "reopened") for e in stored)
+    if not again and standing is not None and standing.runbook == incident.runbook:
+        return None
+    book = by_name(house.runbooks, incident.runbook) if incident.runbook else None
+    key = f"runbook:{incident.name}:{incident.epoch}:{incident.runbook or 'none'}"
+    if book is None:
+        text = f"There is no runbook for {incident.kind} incidents; add one to the runbooks folder."
+        tx.enqueue([line(incident, key, text)])
+        return None
+    if not can_walk(house, incident, book):
+        text = (
+            f"{incident.pipeline} is not in pipelines.yaml, so nothing can be measured. "
+            f"Follow the runbook {book.title} by hand: `/runbook show {book.name}`."
+        )
+        tx.enqueue([line(incident, key, text)])
+        return None
+    data = walk.started(book, standing, incident.epoch)
+    return lifecycle.event(walk.STARTED, tx.now(), BOT, **data)
+
+
+def can_walk(house: House, incident: Incident, book: Runbook) -> bool:
+    """Whether the bot can carry it out: its pipeline is claimed, or nothing of it is an operation's."""
+    return house.pipeline(incident.pipeline) is not None or all(step.run is None for step in book.steps)
+
+
+def holder(house: House, incident: Incident, now: datetime) -> str:
+    """Who has the incident: the assignee, whoever acknowledged, else the primary on call."""
+    primary = rosters.primary(house.roster, now)
+    return incident.assignee or incident.acked_by or (primary.name if primary is not None else "")
+
+
+def reminders(house: House, incident: Incident, now: datetime) -> list[Event]:
+    """The reminder of a step that has waited for too long, if it is due."""
+    data = walk.reminder(incident.walk, now) if incident.active else None
+    if data is None:
+        return []
+    name = holder(house, incident, now) or data["waits_for"]
+    person = house.roster.people.get(name)
+    mentions = [person.slack] if person is not None and person.slack else []
+    return [lifecycle.event(walk.REMINDED, now, BOT, **{**data, "waits_for": name, "mentions": mentions})]
+
+
+def next_reminder(incident: Incident) -> datetime | None:
+    """When the next reminder is due, or None."""
+    return walk.next_reminder(incident.walk) if incident.active else None
+
+
+# --- what leaves ------------------------------------------------------------------------------------------
+
+
+def act(tx: Tx, house: House, incident: Incident, stored: Sequence[Event]) -> None:
+    """Ask for the runs and offer the buttons that these events stand for."""
+    for item in stored:
+        ref = str(item.data.get("ref", ""))
+        found = find(house, ref) if ref else None
+        if found is None or incident.walk is None or incident.walk.at(ref) is None:
+            continue
+        book, step = found
+        if item.type == walk.TAKEN and step.automatic:
+            tx.put_run(_run(tx, house, incident, step, ref))
+        elif item.type == walk.TAKEN:
+            tx.enqueue([_offer(house, incident, book, step, ref, f"offer:{incident.name}:{ref}")])
+        elif item.type == walk.CUT_OFF:
+            key, note = f"offer:{incident.name}:{item.seq}", step_words.unknown(step)
+            tx.enqueue([_offer(house, incident, book, step, ref, key, note)])
+        elif item.type == walk.FINISHED and item.data.get("failed"):
+            key, note = f"offer:{incident.name}:{item.seq}", step_words.failed(step, str(item.data["failed"]))
+            tx.enqueue([_offer(house, incident, book, step, ref, key, note)])
+
+
+def find(house: House, ref: str) -> tuple[Runbook, Step] | None:
+    """The runbook and step behind a reference."""
+    stem, step_id = walk.step_of(ref)
+    book = by_name(house.runbooks, stem)
+    step = book.step(step_id) if book is not None else None
+    return (book, step) if book is not None and step is not None else None
+
+
+def _run(tx: Tx, house: House, incident: Incident, step: Step, ref: str) -> Run:
+    """A reading of the bot's own. Its id names incident and visit, so that it is asked for once."""
+    return Run(
+        id=f"step:{incident.name}:{ref}",
+        operation=step.run or "",
+        pipeline=incident.pipeline,
+        params=dict(step.params),
+        state="asked",
+        requested_by=BOT,
+        created_at=tx.now(),
+        incident=incident.id,
+        step=ref,
+        risk=house.operations.get(step.run or "", "read"),
+        reply={"in_incident": True, "own": True},
+    )
+
+
+def _offer(
+    house: House, incident: Incident, book: Runbook, step: Step, ref: str, key: str, note: str = ""
+) -> Outbound:
+    text = step_words.offered(
+        step, book.place(step.id), len(book.steps), address(house, step), _values(incident), note
+    )
+    place = {"incident": incident.id}
+    return line(incident, key, text, buttons=buttons(step, ref, place, unknown=bool(note)))
+
+
+def address(house: House, step: Step) -> str:
+    """Where the step's contact is reached, "" where nobody is named."""
+    found = house.roster.contacts.get(step.contact or "")
+    return found.value if found is not None else ""
+
+
+def _values(incident: Incident) -> dict[str, str]:
+    return {
+        "incident": incident.name,
+        "pipeline": incident.pipeline,
+        "title": incident.title,
+        "severity": str(incident.severity),
+        "since": f"{incident.opened_at:%Y-%m-%d %H:%M} UTC",
+        "verdict": incident.probe_verdict.rstrip(".") or incident.title,
+        "status": incident.last_status,
+    }
+
+
+def buttons(step: Step, ref: str, place: Mapping[str, Any], *, unknown: bool = False) -> list[dict[str, Any]]:
+    """The buttons of a step: the plan of its operation, or one for each answer, and one for a note.
+
+    `place` is where the step is carried out: {"incident": 7} or {"walk": id}. `unknown`: its operation was begun
+    before, so a person may also say that it is done.
+    """
+    found: list[dict[str, Any]] = []
+    if step.run is not None:
+        value = {**place, "operation": step.run, "params": dict(step.params), "step": ref}
+        found.append(_button("step_run", f"Plan: {step.title}", value))
+        if not unknown:
+            return found
+    where = {**place, "step": ref}
+    for answer in step.answers:
+        words = answer.replace("_", " ")
+        found.append(_button("step_done", words[:1].upper() + words[1:], {**where, "answer": answer}))
+    done = "Something else" if step.answers else f"Done: {step.title}"
+    return [*found, _button("step_done", done, where), _button("step_note", "Done, with a note", where)]
+
+
+def _button(action: str, label: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    return {"action": action, "label": label[:75], "value": json.dumps(value, separators=(",", ":"))}
