@@ -125,7 +125,8 @@ def _budget(stage: Stage, cost: float, threshold: float) -> None:
 def test_a_budget_that_people_decided_on_is_quiet_until_it_goes_further(staging: Staging) -> None:
     stage = staging()
     _budget(stage, 205.0, 1.0)
-    stage.until(lambda: stage.channels("inc-0001-"), 10, "a used up budget opened no channel")
+    stage.until(lambda: stage.channels("inc-0001-"), 30, "a used up budget opened no channel")
+    stage.until(lambda: stage.incident("INC-1")["channel"], 30, "the bot does not know its channel")
     incident = stage.incident("INC-1")
     assert (incident["severity"], incident["kind"], incident["facts"]) == ("warning", "cost", [])
     assert not [timer for timer in incident["timers"] if timer["kind"] == "rule"]
