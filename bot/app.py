@@ -22,7 +22,7 @@ from bot.core.delivery import POSTED, SLACK
 from bot.core.errors import ConfigError
 from bot.core.holding import Hold, Why
 from bot.core.roster import Reach, Roster
-from bot.desk import holds
+from bot.desk import holds, oncall
 from bot.desk.answered import LinkDesk
 from bot.desk.auditing import Auditor
 from bot.desk.change import fire_due
@@ -61,7 +61,7 @@ from pipeline.thresholds import SHIPPED
 
 log = structlog.get_logger()
 GRACE_S = 8.0
-OWN_PACE = frozenset({"pull", "holds", "audit", "heartbeat"})
+OWN_PACE = frozenset({"pull", "holds", "oncall", "audit", "heartbeat"})
 
 
 def furnish(settings: Settings, today: date | None = None) -> House:
@@ -160,6 +160,7 @@ class Bot:
             Loop("runs", self._runs, every_s=1.0),
             Loop("watch", self._watch, every_s=min(1.0, tick * 10)),
             Loop("audit", auditor.turn, every_s=1.0),
+            Loop("oncall", self._oncall, every_s=max(0.25, 5.0 / clock.speed)),
         ]
         self.vitals.loops = self.loops
         if self.vitals.heartbeat is not None:
@@ -194,6 +195,15 @@ class Bot:
         did = await self.database.awrite(due)
         if did:
             self.probe("timers.committed")
+            self.wake()
+        return did
+
+    async def _oncall(self) -> int:
+        house = self.house
+        if not await self.database.aread(lambda tx: oncall.due(tx, house)):
+            return 0
+        did = await self.database.awrite(lambda tx: oncall.turn(tx, house))
+        if did:
             self.wake()
         return did
 

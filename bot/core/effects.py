@@ -146,6 +146,8 @@ def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound
             yield _channel(after)
         case _:
             pass
+    if e.type == "handed_over" and e.data.get("slack") and has_room(after):
+        yield invite(after, f"handover:{e.seq}", [e.data["slack"]])
     if e.type == "assigned":
         yield invite(after, f"assigned:{e.seq}", [e.data.get("slack")])
     if e.type in SPOKEN and has_room(after):

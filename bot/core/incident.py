@@ -170,6 +170,8 @@ class Incident:
     touched_at: datetime | None = None
     asked_at: datetime | None = None
     assignee: str = ""
+    # Whom each person handed their place over to while this was open: outgoing -> incoming.
+    successors: Mapping[str, str] = field(default_factory=dict)
     snoozed_until: datetime | None = None
     deletion_at: datetime | None = None
     deletion_known_at: datetime | None = None
@@ -218,6 +220,14 @@ class Incident:
     def holding(self) -> tuple[FactState, ...]:
         """Facts that hold, those included that nobody can measure any more."""
         return tuple(f for f in self.facts.values() if f.ended_at is None)
+
+    def succeeds(self, person: str) -> bool:
+        """Whether the place of whoever acknowledged this was handed over to the person, directly or in turns."""
+        name, seen = self.acked_by, {""}
+        while name not in seen and name != person:
+            seen.add(name)
+            name = self.successors.get(name, "")
+        return bool(self.acked_by) and name == person != self.acked_by
 
     def paged_levels(self) -> frozenset[Level]:
         """Levels paged in this epoch."""
@@ -393,7 +403,7 @@ def _acknowledged(s: Incident, e: Event) -> Incident:
         acked_at=e.at,
         touched_at=e.at,
         asked_at=None,
-        assignee=s.assignee or e.data["person"],
+        assignee=e.data["person"] if s.assignee in ("", e.data.get("from")) else s.assignee,
     )
 
 
@@ -597,6 +607,7 @@ _FOLDS: dict[str, Callable[[Incident, Event], Incident]] = {
     "acknowledged": _acknowledged,
     "unacknowledged": _unacknowledged,
     "asked": lambda s, e: replace(s, asked_at=e.at),
+    "handed_over": lambda s, e: replace(s, successors={**s.successors, e.data["from"]: e.data["to"]}),
     "assigned": lambda s, e: replace(s, assignee=e.data["person"]),
     "status_posted": lambda s, e: replace(s, last_status=e.data["text"]),
     "snoozed": lambda s, e: replace(s, snoozed_until=instant(e.data["until"])),

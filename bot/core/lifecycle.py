@@ -273,7 +273,8 @@ def _need_active(incident: Incident) -> None:
 
 
 def acknowledge(incident: Incident, person: str, now: datetime, page: str = "") -> list[Event]:
-    """Any page's acknowledgement acknowledges the incident; each page is acknowledged by its own person."""
+    """Any page's acknowledgement acknowledges the incident; each page is acknowledged by its own person. After
+    a hand-over the acknowledgement stays until the incoming person takes it over in this way."""
     _need_active(incident)
     theirs = [
         p.id
@@ -288,6 +289,9 @@ def acknowledge(incident: Incident, person: str, now: datetime, page: str = "") 
         events.append(event("page_acknowledged", now, person, page=newest, pages=theirs, person=person))
     if not incident.acked_by:
         events.insert(0, event("acknowledged", now, person, person=person, page=page))
+    elif incident.succeeds(person):
+        data = {"person": person, "page": page, "from": incident.acked_by}
+        events.insert(0, event("acknowledged", now, person, **data))
     elif not events and incident.acked_by == person:
         events.append(event("still_here", now, person))
     elif not events:

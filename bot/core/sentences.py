@@ -76,6 +76,17 @@ def _same_person(i: Incident, e: Event) -> str:
     return f"{d['person']} holds {d['level']} too and has {i.name} in hand.{then}"
 
 
+def _handed_over(i: Incident, e: Event) -> str:
+    d = e.data
+    stays = ""
+    if i.acked_by and i.acked_by == d["from"]:
+        stays = (
+            f" {d['from']}'s acknowledgement stays until {d['to']} takes over with /incident ack {i.name}."
+        )
+    before = f", after {d['from']}" if d["from"] else ""
+    return f"Hand-over: {d['to']} is {d['place']} now{before}.{stays}"
+
+
 def _delivered(_: Incident, e: Event) -> str:
     late = e.data.get("late_s") or 0
     words = f", {round(late)} s after it was due" if late >= 2 else ""
@@ -164,8 +175,11 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "fact_known": lambda _, e: f"Measured again, it still holds: {_fact(e.data)}.",
     "fact_false": lambda _, e: f"Measured false for now: {_fact(e.data)}.",
     "acknowledged": lambda i, e: (
-        f"{e.data['person']} acknowledged {i.name}" + (" by the link of the page." if e.data.get("via") else ".")
+        f"{e.data['person']} acknowledged {i.name}"
+        + (" by the link of the page" if e.data.get("via") else "")
+        + (f" and takes it over from {e.data['from']}." if e.data.get("from") else ".")
     ),
+    "handed_over": _handed_over,
     "unacknowledged": lambda _, e: f"Un-acknowledged{_because(e.data)}. L1 is paged again.",
     "asked": lambda i, e: f"{e.data['person']}, are you still on {i.name}?{_because(e.data).replace(':', '', 1)}",
     "still_here": lambda i, e: f"{e.actor} is still on {i.name}.",
@@ -258,8 +272,9 @@ SPOKEN = frozenset(
     {
         "severity_changed", "kind_changed", "fact_began", "fact_ended", "fact_unknown", "acknowledged",
         "unacknowledged", "asked", "assigned", "status_posted", "noted", "pinned", "snoozed", "rule_noted", "warned",
-        "emergency", "nobody_on_call", "level_empty", "same_person", "recovering", "relapsed", "resolved", "reopened",
-        "reviewed", "escalated", "plan_confirmed", "plan_approved", "plan_cancelled", "operation_unknown",
+        "emergency", "handed_over", "nobody_on_call", "level_empty", "same_person", "recovering", "relapsed",
+        "resolved", "reopened", "reviewed", "escalated", "plan_confirmed", "plan_approved", "plan_cancelled",
+        "operation_unknown",
         "action_added", "action_done", "action_undone", "review_stated", "break_glass", "page_failed", "alerts_muted",
         "page_late", "page_rerouted", "dial", "contact_told", "hook_failed",
         "runbook_started", "step_reminded", "runbook_ended",

@@ -35,6 +35,7 @@ from bot.core.delivery import (
 )
 from bot.core.incident import Event, Incident
 from bot.core.policy import Level
+from bot.desk import test_pages
 from bot.desk.change import change
 from bot.desk.house import House
 from bot.desk.live import live
@@ -231,6 +232,8 @@ def settled(tx: Tx, house: House, row: Leased, outcome: Outcome) -> None:
     if not tx.finish(row, settle(row, outcome)):
         log.info("lost_lease", action="lost_lease", key=row.outbound.key)
         return
+    if row.outbound.data.get("receipt"):
+        test_pages.settled(tx, row, outcome)
     number = row.outbound.incident
     if number is None or not isinstance(outcome, Sent | Refused | Ambiguous | NotSent):
         return

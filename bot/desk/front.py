@@ -16,7 +16,7 @@ from bot.core.alert_model import Kind, Severity
 from bot.core.asks import Asker, Click, Command, Form, FormErrors, OpenForm, Pin
 from bot.core.delivery import Outbound
 from bot.core.refusal import Refused
-from bot.desk import runs, steps, words_incident, words_other, words_pipeline, words_runbook
+from bot.desk import runs, steps, test_pages, words_incident, words_other, words_pipeline, words_runbook
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need, split
 from bot.desk.change import change, load
@@ -148,6 +148,8 @@ class FrontDesk:
                     wanted_event = lifecycle.event("channel_wanted", asked.now, asked.name, **asked.who)
                     change(asked.tx, asked.house, incident, incident.id, [wanted_event])
                 return [private(asked.asker, asked.key, f"The channel of {incident.name} opens now.")]
+            case "oncall_test_ack":
+                return test_pages.acknowledge(asked, click.value)
             case "action_add":
                 return OpenForm(name="action_add", title="Add an action", context=click.value)
             case "action_done" | "action_undone":

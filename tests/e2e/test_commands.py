@@ -81,6 +81,9 @@ def test_an_override_is_shown_and_both_people_are_told(people: People) -> None:
     for person in ("carol", "dave"):
         told = people.saw("dave takes L2 from carol", channel=person, since=since)
         assert "dentist" in told["text"]
+    people.saw("L2: from carol to dave", channel="incidents", since=since)
+    people.saw("You are on call now", channel="dave", since=since)
+    people.saw("You handed over on-call", channel="carol", since=since)
     text = people.ask("bob", "general", "/oncall", "L2: dave until")["text"]
     assert "override 1, by carol" in text
     people.refused("bob", "general", "/oncall override L2 @bob for 1h", "You may not do that")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.core.policy import Level
-from bot.core.roster import Always, Person, Roster, holders, next_hand_over, primary
+from bot.core.roster import Always, Person, Roster, WeeklyTest, holders, next_hand_over, primary
 from bot.core.rotation import DAY, WEEK, FollowTheSun, Layer, Rotation
 from bot.documents import DocumentErrors, load_roster
 
@@ -167,3 +167,19 @@ levels:
         (15, "L2, layer 2, to: “noon” is not a time of day"),
         (16, "L2, layer 2, person: there is no person “mia”"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("{}", WeeklyTest()),
+        ('{weekday: friday, at: "08:30", answer_within: 4h}',
+         WeeklyTest(weekday=4, at=time(8, 30), answer_within=timedelta(hours=4))),
+        ("off", WeeklyTest(weekday=None)),
+    ],
+)  # fmt: skip
+def test_the_weekly_test_page_has_its_time_or_is_off(
+    tmp_path: Path, written: str, expected: WeeklyTest
+) -> None:
+    roster = _load(tmp_path, f"levels: {{L1: {{primary: bob}}}}\ntest_page: {written}\n")
+    assert roster.test_page == expected
