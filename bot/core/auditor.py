@@ -142,7 +142,8 @@ def _unasked(name: str, world: World, e: Event) -> list[Finding]:
         kind, why = "twice", "made twice"
     elif ":hand:" not in step and not any(c.step == step and c.made == e.at for c in world.calls):
         wanted = {duty.step for duty in world.duties(e.at + world.policy.merge)}
-        kind = "" if step in wanted else "unasked"
+        # The contacts of a rule are told with it.
+        kind = "" if step.partition(":contact:")[0] in wanted else "unasked"
     if not kind:
         return []
     due = instant(e.data.get("due_at")) or e.at
@@ -166,14 +167,24 @@ def _delivery(name: str, events: Sequence[Event], world: World, now: datetime) -
     out: dict[str, dict[str, int]] = {}
     first: dict[str, datetime] = {}
     refused: dict[str, str] = {}
+    open_places: dict[str, set[str]] = {}
     for e in events:
-        if e.type == "page_delivered":
+        if e.type == "paged":
+            open_places[e.data["page"]] = set(e.data.get("places", ()))
+        elif e.type == "page_rerouted":
+            open_places.setdefault(e.data["page"], set()).add(str(e.data["place"]))
+            refused.pop(e.data["page"], None)
+        elif e.type == "page_delivered":
             places = out.setdefault(e.data["page"], {})
             place = str(e.data.get("place", ""))
             places[place] = places.get(place, 0) + 1
             first.setdefault(e.data["page"], e.at)
         elif e.type == "page_failed":
-            refused[e.data["page"]] = str(e.data.get("error", ""))
+            left = open_places.setdefault(e.data["page"], set())
+            left.discard(str(e.data.get("place", "")))
+            # It failed when the last place that it was sent to did.
+            if not left:
+                refused[e.data["page"]] = str(e.data.get("error", ""))
     found = []
     for call in world.calls:
         for place, count in out.get(call.page, {}).items():

@@ -239,7 +239,10 @@ class World:
 
 
 def _own_step_of_l1(step: str) -> bool:
-    """ "e1:c2:backup" and its like, where an empty L1 made them a page to a higher level; not "e1:c2:L2"."""
+    """ "e1:c2:backup" and its like, where an empty L1 made them a page to a higher level; not "e1:c2:L2". A contact
+    has no repeats either."""
+    if ":contact:" in step:
+        return True
     _, _, rest = step.partition(":")
     head, _, tail = rest.partition(":")
     return head.startswith("c") and tail.split(":")[0] != "L2"

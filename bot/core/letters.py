@@ -69,6 +69,39 @@ def letter(
     )
 
 
+def notice(key: str, data: Mapping[str, Any], to: str, links: Links, *, sender: str, at: datetime) -> Letter:
+    """A mail that belongs to no incident, such as the weekly test page: ``data`` has subject and text."""
+    domain = sender.rpartition("@")[2].strip("<> ") or "streamwatch"
+    name = hashlib.sha256(key.encode()).hexdigest()[:32]
+    lines = [_line(line, 600) for line in str(data["text"]).splitlines()]
+    if links.acknowledge:
+        lines += ["", f"Acknowledge: {links.acknowledge}", "(A page with a button opens.)"]
+    return Letter(
+        to=to,
+        subject=_line(data["subject"], 180),
+        text="\n".join(lines) + "\n",
+        message_id=f"<{name}@{domain}>",
+        thread=f"<{name}@{domain}>",
+        incident="",
+        at=at,
+    )
+
+
+def notice_call(key: str, data: Mapping[str, Any], links: Links) -> Call:
+    """The hook's call of a notice: a page of severity info that names no incident."""
+    body = {
+        "event": "page",
+        "dedup_key": key,
+        "summary": _line(data["text"], 1000),
+        "severity": "info",
+        "incident": None,
+        "level": str(data.get("level") or ""),
+        "person": str(data.get("person") or ""),
+        "ack_url": links.acknowledge or None,
+    }
+    return Call(key=f"{key}:page", body=body)
+
+
 def call(i: Incident, data: Mapping[str, Any], links: Links) -> Call:
     """The call that tells a hook of a page."""
     dedup = dedup_key(i, str(data["page"]))

@@ -11,6 +11,19 @@ RECEIPTS_FOR = timedelta(days=8)
 """How far back the last week's receipts are shown."""
 
 
+_TEST = "test:"
+
+
+def test_page(receipt: str) -> str:
+    """The name by which the link of a test page knows its receipt."""
+    return _TEST + receipt
+
+
+def receipt_of(page: str) -> str:
+    """The receipt that a link's page names; "" for a page of an incident."""
+    return page.removeprefix(_TEST) if page.startswith(_TEST) else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """One method of one person in one week. Instants are aware UTC.

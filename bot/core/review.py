@@ -23,6 +23,7 @@ NOT_STATED = "_not stated_"
 _ROUTINE = {
     "timer_fired": "timer fired",
     "page_delivered": "page delivered",
+    "page_doubtful": "page in doubt",
     "headline_posted": "headline posted",
     "announced": "announcement",
     "fact_known": "fact measured again",

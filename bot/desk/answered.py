@@ -14,6 +14,7 @@ from bot.core import access, lifecycle, links
 from bot.core.access import Denied
 from bot.core.incident import Incident
 from bot.core.links import Link
+from bot.core.receipts import receipt_of
 from bot.core.refusal import Refused
 from bot.core.sentences import when
 from bot.desk.change import change
@@ -47,7 +48,7 @@ _UNREADABLE = Answer(
 
 
 class LinkDesk:
-    """Shows and takes the answers."""
+    """Shows and takes the answers; those of test pages go to their receipts."""
 
     def __init__(
         self, *, store: Store, house: Callable[[], House], key: bytes, wake: Callable[[], None]
@@ -59,6 +60,8 @@ class LinkDesk:
         link = links.read(self._key, token)
         if link is None or not link.genuine:
             return _UNREADABLE
+        if receipt_of(link.page):
+            return await self._store.awrite(lambda tx: _tested(tx, link, pressed=False))
         return await self._store.aread(
             lambda tx: _judged(tx, self._house(), link, _incident(tx, link, False))
         )
@@ -68,9 +71,28 @@ class LinkDesk:
         link = links.read(self._key, token)
         if link is None:
             return _UNREADABLE
+        if receipt_of(link.page) and link.genuine:
+            return await self._store.awrite(lambda tx: _tested(tx, link, pressed=True))
         told = await self._store.awrite(lambda tx: _answered(tx, self._house(), link))
         self._wake()
         return told
+
+
+def _tested(tx: Tx, link: Link, *, pressed: bool) -> Answer:
+    """A test page: opening its link is written down as seen, the button as acknowledged."""
+    found, now = tx.receipt(receipt_of(link.page)), tx.now()
+    if found is None or found.person != link.person:
+        return _UNREADABLE
+    told = Answer(
+        state="done", said="Your test page arrived, and its answer too. Thank you.", person=link.person
+    )
+    if found.acked_at is not None:
+        return told
+    if link.until <= now:
+        return replace(told, state="expired", said=f"This link was good until {when(link.until)}.")
+    seen = replace(found, seen_at=found.seen_at or now, acked_at=now if pressed else None)
+    tx.put_receipt(seen)
+    return told if pressed else replace(told, state="ready", said="A test page: answer it with the button.")
 
 
 def _incident(tx: Tx, link: Link, lock: bool) -> Incident | None:

@@ -15,6 +15,7 @@ from bot.core import letters, links
 from bot.core.delivery import Kind, Leased, Outcome, Refused, Sent
 from bot.core.incident import Incident
 from bot.core.letters import Call, Letter, Links
+from bot.core.receipts import RECEIPTS_FOR, test_page
 from bot.desk.house import House
 
 
@@ -69,10 +70,32 @@ class Poster:
     async def send(self, row: Leased, incident: Incident | None) -> Outcome:
         """Send one row."""
         if incident is None:
-            return Refused(reason="its incident is not known")
+            return await self._notice(row)
         if row.outbound.kind is Kind.PAGE_MAIL:
             return await self._mail(row, incident)
         return await self._hook(row, incident)
+
+    async def _notice(self, row: Leased) -> Outcome:
+        """Of no incident: the test page of ``receipt``. Its link goes to the receipt, and is good for as long."""
+        data = row.outbound.data
+        person = self._house().roster.people.get(str(data.get("person")))
+        if not data.get("receipt") or person is None:
+            return Refused(reason="its incident is not known")
+        until = datetime.fromisoformat(str(data["due_at"])) + RECEIPTS_FOR
+        found = Links(acknowledge=self._link(test_page(str(data["receipt"])), person.name, until))
+        key = row.outbound.key
+        if row.outbound.kind is Kind.PAGE_MAIL:
+            if self._posts.mail is None or not person.email:
+                return Refused(
+                    reason="no mail server is set" if person.email else "the roster knows no address"
+                )
+            sender = self._posts.sender
+            letter = letters.notice(key, data, person.email, found, sender=sender, at=self._wall())
+            return await self._posts.mail.send(letter, row.attempts)
+        url = person.hook or self._posts.hook_url
+        if not url:
+            return Refused(reason="no hook is set")
+        return await self._posts.hook.send(url, letters.notice_call(key, data, found), row.attempts)
 
     async def _mail(self, row: Leased, incident: Incident) -> Outcome:
         data = row.outbound.data
@@ -108,5 +131,8 @@ class Poster:
         until = made + incident.policy.link
         if not to_person or until <= self._now():
             return Links(incident=about)
-        token = links.sign(self._posts.link_key, str(data["page"]), str(data["person"]), until)
-        return Links(acknowledge=f"{self._posts.link_base}/ack/{token}", incident=about, until=until)
+        link = self._link(str(data["page"]), str(data["person"]), until)
+        return Links(acknowledge=link, incident=about, until=until)
+
+    def _link(self, page: str, person: str, until: datetime) -> str:
+        return f"{self._posts.link_base}/ack/{links.sign(self._posts.link_key, page, person, until)}"

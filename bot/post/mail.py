@@ -87,10 +87,10 @@ class _Session:
         self._until = until
         if server.tls == "tls":
             self._smtp: smtplib.SMTP = smtplib.SMTP_SSL(
-                server.host, server.port, timeout=self._left(), context=context
+                server.host, server.port, _name(server), timeout=self._left(), context=context
             )
         else:
-            self._smtp = smtplib.SMTP(server.host, server.port, timeout=self._left())
+            self._smtp = smtplib.SMTP(server.host, server.port, _name(server), timeout=self._left())
         try:
             self._greet(server, context)
         except BaseException:
@@ -142,6 +142,12 @@ class _Session:
             raise smtplib.SMTPResponseException(code, said)
 
 
+def _name(server: MailServer) -> str:
+    """What this side calls itself. Left to itself, smtplib asks the name service, and waits for it."""
+    domain = server.sender.rpartition("@")[2]
+    return domain if domain.isascii() and domain else "localhost"
+
+
 def _answered(code: int, wait: timedelta) -> Outcome:
     """A server's own words may quote addresses and secrets: the number says enough."""
     if code in (530, 534, 535, 538):
@@ -172,6 +178,7 @@ def _message(letter: Letter, sender: str) -> EmailMessage:
     message["Message-ID"] = letter.message_id
     message["References"] = letter.thread
     message["Auto-Submitted"] = "auto-generated"
-    message["X-Streamwatch-Incident"] = letter.incident
+    if letter.incident:
+        message["X-Streamwatch-Incident"] = letter.incident
     message.set_content(letter.text)
     return message

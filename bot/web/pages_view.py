@@ -135,7 +135,8 @@ def page_words(page: Page) -> str:
     else:
         sent = f"failed: {safe(page.failed)}" if page.failed else "not sent yet"
     acked = f"acknowledged {clock(page.acked_at)}" if page.acked_at else "not acknowledged"
-    return f"{page.person}: {sent}; {acked}"
+    ways = ", ".join(f"{place} {state}" for place, state in page.places.items())
+    return f"{page.person}: {sent}; {acked}" + (f" ({ways})" if ways else "")
 
 
 def fact_words(fact: FactState) -> str:

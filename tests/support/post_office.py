@@ -1,6 +1,7 @@
 """A mail server (aiosmtpd) and a hook's receiver in a process of their own, which keep what they get and fail on order.
 
-``python -m tests.support.post_office SMTP_PORT HTTP_PORT`` serves until it is ended. GET /mails and /calls say what
+``python -m tests.support.post_office SMTP_PORT HTTP_PORT [CERTIFICATE]`` serves until it is ended; with a certificate
+(PEM, key included) mails need STARTTLS and the log-in pages / secret. GET /mails and /calls say what
 came; POST /control {"mail": [...], "hook": [...]} orders what becomes of the next ones: a number is the answer
 (451, 550; 429, 503), "lost" keeps it and breaks the connection before the answer, "hang" keeps it and never answers.
 """
@@ -10,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import ssl
 import sys
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Any
 
 from aiohttp import web
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 Json = dict[str, Any]
 
@@ -87,10 +89,26 @@ def _app(kept: Kept) -> web.Application:
     return app
 
 
-async def _serve(smtp_port: int, http_port: int) -> None:
+def _may(server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: Any) -> AuthResult:
+    known = isinstance(given, LoginPassword) and (given.login, given.password) == (b"pages", b"secret")
+    return AuthResult(success=known, handled=known)
+
+
+def _smtp(kept: Kept, certificate: str) -> SMTP:
+    if not certificate:
+        return SMTP(_Handler(kept), hostname="post-office")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    return SMTP(
+        _Handler(kept), hostname="post-office", tls_context=context, require_starttls=True,
+        auth_required=True, authenticator=_may,
+    )  # fmt: skip
+
+
+async def _serve(smtp_port: int, http_port: int, certificate: str) -> None:
     kept = Kept()
     loop = asyncio.get_running_loop()
-    await loop.create_server(lambda: SMTP(_Handler(kept), hostname="post-office"), "127.0.0.1", smtp_port)
+    await loop.create_server(lambda: _smtp(kept, certificate), "127.0.0.1", smtp_port)
     runner = web.AppRunner(_app(kept), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", http_port).start()
@@ -99,7 +117,7 @@ async def _serve(smtp_port: int, http_port: int) -> None:
 
 def main() -> None:
     """Serve on the ports that the command line names."""
-    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2]), (*sys.argv[3:], "")[0]))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import pytest
 from bot.clock import ManualClock
 from bot.core.delivery import (
     LEASE,
+    POSTED,
+    SLACK,
     Ambiguous,
     Kind,
     Leased,
@@ -112,6 +114,29 @@ def test_busy_lanes_are_left_alone(database: Database) -> None:
     database.write(lambda tx: tx.enqueue([row("a", lane="x"), row("b", lane="y")]))
     assert keys(claim(database, busy=("x",))) == ["b"]
     assert keys(claim(database)) == ["a"]
+
+
+def test_each_deliverer_takes_its_own_kinds(database: Database) -> None:
+    """Mails and hooks have a deliverer of their own, so that neither waits for the other."""
+    rows = [
+        row("say", lane="a"),
+        row("mail", lane="b", kind=Kind.PAGE_MAIL),
+        row("call", lane="c", kind=Kind.PAGE_HOOK),
+    ]
+    database.write(lambda tx: tx.enqueue(rows))
+    assert keys(database.write(lambda tx: tx.claim(9, (), POSTED))) == ["mail", "call"]
+    assert keys(database.write(lambda tx: tx.claim(9, ("x",), SLACK))) == ["say"]
+
+
+def test_a_row_says_whether_anybody_began_to_send_it(database: Database) -> None:
+    """A page that never left need not be taken back."""
+    database.write(lambda tx: tx.enqueue([row("begun", lane="a"), row("cancelled", lane="b")]))
+    database.write(lambda tx: tx.cancel(["cancelled"]))
+    assert keys(claim(database)) == ["begun"]
+    begun = {
+        key: database.read(lambda tx, key=key: tx.attempted(key)) for key in ("begun", "cancelled", "unknown")
+    }
+    assert begun == {"begun": True, "cancelled": False, "unknown": False}
 
 
 def test_rows_wait_for_the_channel_and_hold_nobody_up(database: Database) -> None:
