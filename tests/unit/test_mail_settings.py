@@ -14,7 +14,7 @@ SLACK = {"SLACK_BOT_TOKEN": "xoxb-of-a-test", "SLACK_SIGNING_SECRET": "secret-of
     ("given", "port", "tls", "sender"),
     [
         ({"SMTP_HOST": "mail.example.com", "SMTP_FROM": "p@example.com"}, 587, "starttls", "p@example.com"),
-        ({"SMTP_HOST": "mail.example.com", "SMTP_USER": "p@example.com", "SMTP_PORT": "465"}, 465, "tls", "p@example.com"),
+        ({"SMTP_HOST": "mail.example.com", "SMTP_USER": "p@b.example", "SMTP_PORT": "465"}, 465, "tls", "p@b.example"),
         ({"SMTP_HOST": "127.0.0.1", "SMTP_PORT": "1025"}, 1025, "none", "streamwatch@localhost"),
         ({"SMTP_HOST": "localhost", "SMTP_TLS": "TLS"}, 465, "tls", "streamwatch@localhost"),
     ],
