@@ -277,6 +277,12 @@ class History(Maintenances):
             with self._write() as connection:
                 connection.execute(_replayed.insert(), rows)
 
+    def was_begun(self, replay: str) -> bool:
+        """Whether the ledger holds anything of this replay."""
+        query = select(_replayed.c.id).where(_replayed.c.replay == replay).limit(1)
+        with self._read() as connection:
+            return connection.execute(query).first() is not None
+
     def replayed(self, replay: str, messages: Sequence[str]) -> frozenset[str]:
         """Of these message ids, those that this replay published already."""
         query = select(_replayed.c.message).where(

@@ -141,9 +141,12 @@ def take(
 
 def lease(clients: Clients, project: str, name: str, messages: Iterable[Message], seconds: int) -> None:
     """Holds messages for ``seconds`` from now (0 gives them back)."""
+    from google.pubsub_v1 import types
+
     path = subscription_path(project, name)
     for ids in _chunks([message.ack_id for message in messages]):
-        request = {"subscription": path, "ack_ids": ids, "ack_deadline_seconds": seconds}
+        request = types.ModifyAckDeadlineRequest(subscription=path, ack_deadline_seconds=seconds)
+        types.ModifyAckDeadlineRequest.pb(request).ack_ids.extend(ids)
         with explained("Pub/Sub", f"holding messages of {name}"):
             clients.subscriber.modify_ack_deadline(request=request, **repeatable(20.0))
 
@@ -155,10 +158,14 @@ def release(clients: Clients, project: str, name: str, messages: Iterable[Messag
 
 def acknowledge(clients: Clients, project: str, name: str, messages: Iterable[Message]) -> None:
     """Takes messages out of the queue for good."""
+    from google.pubsub_v1 import types
+
     path = subscription_path(project, name)
     for ids in _chunks([message.ack_id for message in messages]):
+        request = types.AcknowledgeRequest(subscription=path)
+        types.AcknowledgeRequest.pb(request).ack_ids.extend(ids)
         with explained("Pub/Sub", f"acknowledging messages of {name}"):
-            clients.subscriber.acknowledge(request={"subscription": path, "ack_ids": ids}, **repeatable(20.0))
+            clients.subscriber.acknowledge(request=request, **repeatable(20.0))
 
 
 def publish(

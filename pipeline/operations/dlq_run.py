@@ -18,6 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.gather import measure
 from pipeline.operations.base import Context, Plan, Progress, ProgressSink
 from pipeline.operations.dlq import guarded, held
+from pipeline.operations.dlq_ahead import Ahead
 from pipeline.operations.dlq_send import Item, Sender, chunks
 from pipeline.report import clock, number, percent, plural
 from pipeline.rules import facts
@@ -72,16 +73,23 @@ class _Run:
     def __init__(self, ctx: Context, plan: Plan, progress: ProgressSink) -> None:
         self.outcome = Outcome()
         self._ctx, self._plan, self._progress = ctx, plan, progress
-        self._project, self._name = ctx.pipeline.project, guarded(ctx).name
+        queue = guarded(ctx)
+        self._project, self._name = ctx.pipeline.project, queue.name
+        # What the queue itself holds back for long enough needs no call of ours.
+        self._lease_at_once = queue.ack_deadline_s < _LEASE_S
         self._sender = Sender(ctx, plan)
         self._want, self._limit = int(plan.data["going"]), int(plan.params["limit"])
         self._rate = int(plan.params.get("rate") or 0)
         self._canary = min(int(plan.params.get("canary") or 0), self._want)
         self._waiting: list[Item] = []  # to be sent
+        self._sending: dict[str, Message] = {}  # being sent, not acknowledged yet
         self._keep: dict[str, Message] = {}  # to be given back
         self._open: dict[str, Message] = {}  # pulled, not sorted yet
         self._empty, self._renewed = 0, time.monotonic()
         self._measured_at = self._pulled_at = ctx.now()
+        self._ahead = Ahead(self._pull)
+        self._gone: set[str] = set()  # ids that this run has sent
+        self._resumes = self._was_begun()
 
     def go(self) -> None:
         self._snapshot()
@@ -90,6 +98,8 @@ class _Run:
                 return
             chunk, self._waiting = self._waiting[: self._room()], self._waiting[self._room() :]
             begun = time.monotonic()
+            self._look_ahead(len(chunk))
+            self._sending = {item.message.id: item.message for item in chunk}
             self._send(chunk)
             self._pause(len(chunk), time.monotonic() - begun)
             if self._canary and self.outcome.sent >= self._canary:
@@ -100,8 +110,9 @@ class _Run:
     def give_back(self) -> None:
         from pipeline.google import pubsub
 
+        ahead = {message.id: message for message in self._ahead.close()}
         waiting = {item.message.id: item.message for item in self._waiting}
-        held_now = (self._keep | waiting | self._open).values()
+        held_now = (self._keep | self._sending | waiting | self._open | ahead).values()
         pubsub.release(self._ctx.clients, self._project, self._name, held_now)
 
     def _room(self) -> int:
@@ -113,24 +124,36 @@ class _Run:
 
     def _fill(self) -> bool:
         """Pulls more; False when there is no more, or the limit is reached."""
-        from pipeline.google import pubsub
-
         while self._empty < _EMPTY:
             room = self._limit - self.outcome.sent - len(self._keep) - len(self._waiting)
             if room <= 0:
                 return bool(self._waiting)
-            batch = pubsub.pull(self._ctx.clients, self._project, self._name, min(_BATCH, room))
+            batch = self._ahead.take(min(_BATCH, room))
             self._empty = 0 if self._sort(batch) else self._empty + 1
             if self._waiting:
                 return True
         return False
+
+    def _pull(self, most: int) -> list[Message]:
+        from pipeline.google import pubsub
+
+        return pubsub.pull(self._ctx.clients, self._project, self._name, most)
+
+    def _look_ahead(self, sending: int) -> None:
+        """Pulls what comes after this chunk; a capped run has the time to pull when it needs it."""
+        if self._rate or self._canary or self._waiting:
+            return
+        gone = self.outcome.sent + sending
+        most = min(self._limit - gone - len(self._keep), self._want - gone, _BATCH)
+        self._ahead.begin(most)
 
     def _sort(self, batch: Sequence[Message]) -> int:
         """Holds what was pulled and decides about it; how many of it were new."""
         from pipeline.google import pubsub
 
         self._open = {message.id: message for message in batch}
-        pubsub.lease(self._ctx.clients, self._project, self._name, batch, _LEASE_S)
+        if self._lease_at_once:
+            pubsub.lease(self._ctx.clients, self._project, self._name, batch, _LEASE_S)
         known = self._keep.keys() | {item.message.id for item in self._waiting}
         # A redelivery brings a newer ack id; only the newest can be given back.
         self._keep.update((id_, message) for id_, message in self._open.items() if id_ in self._keep)
@@ -161,12 +184,15 @@ class _Run:
             refused = self._sender.send(fresh)
             sent = [item for item in fresh if item.message.id not in refused]
             self._keep_refused(target, fresh, refused)
+            self._gone.update(item.message.id for item in sent)
             self._write_ledger(target, sent)
             self.outcome.resumed += len(chunk) - len(fresh)
             gone = [*sent, *(item for item in chunk if item.message.id in done)]
             # Between this line and the next a kill leaves the chunk both sent and queued.
             self._tell(f"{number(len(gone))} stored in {target}, acknowledging")
             pubsub.acknowledge(self._ctx.clients, self._project, self._name, [item.message for item in gone])
+            for item in chunk:
+                self._sending.pop(item.message.id)
             self.outcome.sent += len(gone)
             into = self.outcome.sinks if chunk[0].decision.sink else self.outcome.topics
             into[target] += len(gone)
@@ -180,13 +206,22 @@ class _Run:
                 self.outcome.refusals[target] = refused[item.message.id]
 
     def _published_before(self, items: Sequence[Item]) -> frozenset[str]:
-        """Those that an earlier run of this plan published and was killed before it acknowledged them."""
-        if self._ctx.history is None:
-            return frozenset()
+        """Those that were sent and not acknowledged: by a run that was killed, or in time by this one."""
+        ids = [item.message.id for item in items]
+        sent = self._gone.intersection(ids)
+        if self._resumes and self._ctx.history is not None:
+            try:
+                sent |= self._ctx.history.replayed(self._plan.id, ids)
+            except PipelineError:
+                return frozenset(sent)  # publishing once more does no harm: the copy can be told
+        return frozenset(sent)
+
+    def _was_begun(self) -> bool:
+        """Whether the ledger knows this plan already; a fresh one need not be asked for every message."""
         try:
-            return self._ctx.history.replayed(self._plan.id, [item.message.id for item in items])
+            return self._ctx.history is not None and self._ctx.history.was_begun(self._plan.id)
         except PipelineError:
-            return frozenset()  # publishing once more does no harm: the copy can be told
+            return True
 
     def _write_ledger(self, target: str, sent: Sequence[Item]) -> None:
         """A ledger that cannot be written is told; the messages are out and must be acknowledged."""

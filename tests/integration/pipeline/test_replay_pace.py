@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.errors import Unreachable
+from pipeline.errors import Denied, Unreachable
 from pipeline.google import pubsub
 from pipeline.history import History
 from pipeline.operations import ChangeOperation, get
@@ -167,3 +167,23 @@ def test_nothing_is_kept_under_a_lease_afterwards(stand: Stand, rate: int) -> No
     report = ready.run(plan)
     left = pubsub.take(stand.ctx.clients, "demo-project", "dead-letter-sub", 100)
     assert len(left) == 31 - report.data["sent"]
+
+
+def test_an_uncapped_replay_pulls_ahead_and_gives_back_what_it_does_not_send(stand: Stand) -> None:
+    tapped(stand)
+    stand.dead_letters(*clicks(1300))
+    ready = stand.knowing(**UP)
+    plan = ready.plan("dlq.replay", limit=1100, canary=0, rate=0)
+    operation = get("dlq.replay")
+    assert isinstance(operation, ChangeOperation)
+
+    def refuse_the_second(step: Progress) -> None:
+        if step.text.startswith("500 of 1,100"):
+            stand.happen({"errors": [{"method": "Publish", "code": "PERMISSION_DENIED", "count": 1}]})
+
+    with pytest.raises(Denied):
+        operation.run(ready.ctx, plan, refuse_the_second)
+    assert len(queue(stand)) == 800, "what was pulled ahead is back at once"
+    assert ready.run(plan).data["sent"] == 800
+    assert len(arrived(stand)) == 1300
+    assert queue(stand) == {}
