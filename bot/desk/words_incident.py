@@ -10,7 +10,6 @@ from bot.core.alert_model import Kind, Severity
 from bot.core.budget import SOURCE as BUDGET
 from bot.core.correlation import family as family_of
 from bot.core.delivery import Outbound
-from bot.core.escalation import timers as armed_timers
 from bot.core.incident import Event, Incident, begin
 from bot.core.paging import contact_by_hand, next_level, page_by_hand
 from bot.core.policy import Level, format_duration, parse_duration
@@ -18,12 +17,14 @@ from bot.core.refusal import Refused
 from bot.core.roster import CONTACTS
 from bot.core.sentences import sentence, when
 from bot.core.text import counted
+from bot.core.timer_log import State, entries
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need, somebody, which
 from bot.desk.change import change
 from bot.desk.receive import budget_state, put_budget_state
 
 Answers = list[Outbound]
+TIMERS_SHOWN = 40
 
 
 def _done(asked: Asked, text: str) -> Answers:
@@ -247,29 +248,20 @@ def brief(asked: Asked) -> Answers:
 
 
 def timers(asked: Asked) -> Answers:
-    """timers [ID]: who is paged next, when and why; who was paged"""
+    """timers [ID]: every timer, armed, late, fired or cancelled: when it is due, and why"""
     incident, _ = which(asked)
     need(asked, "read", incident)
-    armed = armed_timers(incident)
-    lines = []
-    for t in armed:
-        left = t.due_at - asked.now
-        late = (
-            f"in {format_duration(left)}" if left.total_seconds() >= 0 else f"{format_duration(-left)} late"
-        )
-        what = f"{t.level or ''} {t.kind.replace('_', ' ')}".strip()
-        lines.append(f"armed: {what}, due {when(t.due_at)} ({late}): {t.reason}")
-    for page in incident.pages.values():
-        sent = (
-            f"sent {when(page.sent_at)}"
-            if page.sent_at
-            else (f"failed: {page.failed}" if page.failed else "waiting")
-        )
-        lines.append(
-            f"fired: {page.level} {page.person}, due {when(page.due_at)}, {sent}: {'; '.join(page.reasons)}"
-        )
-    head = f"Timers of {incident.name}: {len(armed)} armed, {counted(len(incident.pages), 'page')} made"
-    return [private(asked.asker, asked.key, head, form="list", lines=lines or ["none"])]
+    found = entries(asked.tx.events(incident.id), asked.now)
+    counts = [(state, sum(1 for entry in found if entry.state is state)) for state in State]
+    head = f"Timers of {incident.name}: " + ", ".join(f"{count} {state}" for state, count in counts)
+    told = [
+        {"lead": f"{e.state}: {e.what}", "due": e.due_at.isoformat(), "words": e.words(asked.now)}
+        for e in found[:TIMERS_SHOWN]
+    ]
+    if len(found) > TIMERS_SHOWN:
+        head += f"; the first {TIMERS_SHOWN}"
+    zone = asked.person.tz if asked.person is not None else "UTC"
+    return [private(asked.asker, asked.key, head, form="timers", timers=told, zone=zone)]
 
 
 def resolve(asked: Asked, *, confirmed: bool = False) -> Answers:

@@ -59,7 +59,7 @@ def _words(data: Mapping[str, Any], frame: Frame) -> Message:
         "event_payload": {"incident": frame.incident.name if frame.incident else "", "form": str(form)},
     }
     if form == "timers":
-        return render_timers(data, frame, metadata)
+        return render_timers(data, metadata)
     return render_note(data, frame, metadata)
 
 

@@ -16,12 +16,12 @@ from bot.slack.words import (
     channel_link,
     date_mark,
     moment,
+    moment_in,
     paragraphs,
     person,
     prose,
     severity_mark,
     severity_word,
-    table,
 )
 
 TOPIC_MAX = 250
@@ -221,15 +221,16 @@ def _announce(body: Body, incident: Incident) -> None:
     )
 
 
-def render_timers(data: Mapping[str, Any], frame: Frame, metadata: Mapping[str, Any]) -> Message:
-    """Every armed timer of the incident: when, whom, why."""
+def render_timers(data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Message:
+    """A line for each timer, its due time in the reader's zone: Slack's own, and in the text that of the roster."""
     body = Body()
     paragraphs(body, str(data.get("text", "")))
-    armed = timers(frame.incident) if frame.incident is not None else ()
-    if armed:
-        rows = [(moment(t.due_at), t.level or "-", t.kind.value.replace("_", " "), t.reason) for t in armed]
-        body.lines += [inline(f"{at}: {level}, {kind}: {why}", 400) for at, level, kind, why in rows]
-        body.show(table(("due", "level", "what", "why"), rows))
-    elif frame.incident is not None:
-        body.say("No timer is armed.")
+    zone = str(data.get("zone") or "UTC")
+    told = data.get("timers") or ()
+    for timer in told:
+        lead, words = inline(str(timer["lead"]), 100), inline(str(timer["words"]), 600)
+        due = timer["due"]
+        body.say(f"{lead}, due {moment_in(due, zone)} {words}", f"{lead}, due {date_mark(due)} {words}")
+    if not told:
+        body.say("There is no timer.")
     return body.message(buttons_of(data), metadata)

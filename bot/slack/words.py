@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from bot.core.incident import Incident
 from bot.core.text import clean, code, cut, inline, plain
@@ -54,6 +55,21 @@ def moment(at: datetime | str | None) -> str:
     """ "2026-11-23 03:10 UTC", for plain text; empty for None and for what is no instant."""
     instant = _instant(at)
     return "" if instant is None else instant.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def moment_in(at: datetime | str | None, zone: str) -> str:
+    """ "2026-11-23 03:10 UTC (04:10 Europe/Berlin)"; a zone that nobody knows, or UTC, adds nothing."""
+    instant = _instant(at)
+    if instant is None:
+        return ""
+    try:
+        there = instant.astimezone(ZoneInfo(zone))
+    except (ValueError, KeyError, OSError):
+        return moment(instant)
+    if there.utcoffset() == instant.utcoffset():
+        return moment(instant)
+    form = "%H:%M" if there.date() == instant.date() else "%Y-%m-%d %H:%M"
+    return f"{moment(instant)} ({there.strftime(form)} {inline(zone, 40)})"
 
 
 def date_mark(at: datetime | str | None) -> str:

@@ -91,7 +91,7 @@ def rows(text: str) -> list[Outbound]:
         row(Kind.POST, form="text", **words),
         row(Kind.POST, form="list", lines=[text] * 60, table={"columns": [text], "rows": [[text]] * 60}, **words),
         row(Kind.POST, form="progress", state=text, **words),
-        row(Kind.POST, form="timers", **words),
+        row(Kind.POST, form="timers", timers=[{"lead": text, "due": text, "words": text}], zone=text, **words),
         row(Kind.POST, form="report", report=report(text), **words),
         row(Kind.POST, form="plan", plan=plan(text), state="", **words),
     ]  # fmt: skip
