@@ -25,7 +25,6 @@ from bot.core.roster import Reach, Roster
 from bot.desk import holds, oncall
 from bot.desk.answered import LinkDesk
 from bot.desk.auditing import Auditor
-from bot.desk.change import fire_due
 from bot.desk.deliver import Deliverer
 from bot.desk.front import FrontDesk
 from bot.desk.house import House, claims_of
@@ -35,6 +34,7 @@ from bot.desk.ports import InboxRow, Tx
 from bot.desk.posting import Poster
 from bot.desk.processor import Processor
 from bot.desk.receive import let_go
+from bot.desk.timers import Timers
 from bot.desk.watch import Watch
 from bot.documents import DocumentErrors, Surroundings, load_all
 from bot.known import known_operations
@@ -149,7 +149,8 @@ class Bot:
         )
         self.slack = build_app(slack, self.desk, self.sender.api, clock)
         self.intake = Intake(self.database, _intake_settings(settings), self.wake, self._web(), clock=clock)
-        self.timers = Loop("timers", self._timers, every_s=tick)
+        ticking = Timers(**shared, monotonic=clock.monotonic, rest=self._rest, probe=probe)
+        self.timers = Loop("timers", ticking.turn, every_s=tick)
         self.holds = Loop("holds", self._holds, every_s=max(0.2, tick))
         self.loops = [
             Loop("inbox", self.processor.turn, every_s=1.0),
@@ -180,23 +181,8 @@ class Bot:
 
     # --- turns --------------------------------------------------------------------------------------------
 
-    async def _timers(self) -> int:
-        def due(tx: Tx) -> int:
-            fired = sum(1 for number in tx.due_incidents(20) if fire_due(tx, self.house, number) >= 0)
-            if fired:
-                self.probe("timers.before_commit")
-            return fired
-
-        left = await self.database.aread(_until_due)
-        if left is None or left > 0:
-            if left is not None:
-                self.timers.wake_in(min(left / self.clock.speed, 60.0))
-            return 0
-        did = await self.database.awrite(due)
-        if did:
-            self.probe("timers.committed")
-            self.wake()
-        return did
+    def _rest(self, left: float) -> None:
+        self.timers.wake_in(min(left / self.clock.speed, 60.0))
 
     async def _oncall(self) -> int:
         house = self.house
@@ -330,12 +316,6 @@ def _hold_of(found: Maintenance) -> Hold:
         begin=found.begin,
         until=found.until,
     )
-
-
-def _until_due(tx: Tx) -> float | None:
-    """Seconds of the incident's time until a timer is due; None when none is armed."""
-    due = tx.next_due()
-    return None if due is None else (due - tx.now()).total_seconds()
 
 
 def _with_ids(roster: Roster, ids: dict[str, str]) -> Roster:

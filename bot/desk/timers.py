@@ -1,0 +1,108 @@
+"""The tick: what is due is done, by whichever replica comes first; and an alarm when the clock was moved.
+
+When something is due stands in a column, compared with the database's clock (PostgreSQL) or the host's
+(SQLite); the tick itself runs on the monotonic clock, so that no change of the other can stop it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from bot.core.policy import format_duration
+from bot.desk.change import fire_due
+from bot.desk.deliver import Store
+from bot.desk.house import House
+from bot.desk.ports import Tx
+from bot.desk.receive import announce
+from bot.probe import Probe, nowhere
+
+log = structlog.get_logger()
+AT_ONCE = 20
+# A clock that is kept by a time service is moved by less in one step.
+MOVED = timedelta(seconds=10)
+
+
+class Timers:
+    """One turn does what is due now. ``rest`` is told in how many seconds of the incident's time the next is due."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        house: Callable[[], House],
+        monotonic: Callable[[], float],
+        wake: Callable[[], None],
+        rest: Callable[[float], None] = lambda _: None,
+        probe: Probe = nowhere,
+    ) -> None:
+        self._store = store
+        self._house = house
+        self._monotonic = monotonic
+        self._wake = wake
+        self._rest = rest
+        self._probe = probe
+        self._seen: tuple[datetime, float] | None = None
+
+    async def turn(self) -> int:
+        """Fire what is due; returns how many incidents were looked at."""
+        asked = self._monotonic()
+        left, wall = await self._store.aread(_look)
+        await self._watch_clock(wall, asked)
+        if left is None or left > 0:
+            if left is not None:
+                self._rest(left)
+            return 0
+        did = await self._store.awrite(self._fire)
+        if did:
+            self._probe("timers.committed")
+            self._wake()
+        return did
+
+    def _fire(self, tx: Tx) -> int:
+        house = self._house()
+        due = tx.due_incidents(AT_ONCE)
+        for number in due:
+            fire_due(tx, house, number)
+        if due:
+            self._probe("timers.before_commit")
+        return len(due)
+
+    async def _watch_clock(self, wall: datetime, asked: float) -> None:
+        """Compare the clock that due times are compared with to the one that nobody can move."""
+        answered = self._monotonic()
+        seen, self._seen = self._seen, (wall, answered)
+        if seen is None:
+            return
+        moved = (wall - seen[0]) - timedelta(seconds=answered - seen[1])
+        # Nobody knows when between the question and its answer the clock was read.
+        if abs(moved) <= MOVED + timedelta(seconds=answered - asked):
+            return
+        log.warning("clock_moved", action="clock_moved", seconds=moved.total_seconds())
+        await self._store.awrite(lambda tx: clock_moved(tx, moved))
+        self._wake()
+
+
+def clock_moved(tx: Tx, moved: timedelta) -> None:
+    """Tell people once, and let nothing wait for a time of day that was past already."""
+    back = moved < timedelta(0)
+    if back:
+        tx.clock_set_back()
+    if not tx.once("clock", f"{tx.wall():%Y-%m-%dT%H:%M}"):
+        return
+    what = (
+        "What falls due from now on comes later by as much; nothing is dropped."
+        if back
+        else "What fell due in between is done now; nothing is done twice."
+    )
+    by = format_duration(timedelta(seconds=round(abs(moved).total_seconds())))
+    text = f"The clock was set {'back' if back else 'forward'} by {by}. {what}"
+    tx.enqueue([announce(f"clock:{tx.wall().isoformat()}", text)])
+
+
+def _look(tx: Tx) -> tuple[float | None, datetime]:
+    """Seconds of the incident's time until a timer is due (None: none is armed), and the clock."""
+    due = tx.next_due()
+    return (None if due is None else (due - tx.now()).total_seconds()), tx.wall()

@@ -1,0 +1,38 @@
+"""Databases to attack: a SQLite file, and a database of a PostgreSQL that was started for the attack."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from bot.demo_postgres import Postgres
+from tests.support.servers import postgres_server
+
+_names = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all; a test that restarts it leaves it running."""
+    with postgres_server() as server:
+        yield server
+
+
+def fresh(server: Postgres) -> str:
+    """The URL of an empty database."""
+    name = f"attacked_{next(_names)}"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return f"{server.url.rpartition('/')[0]}/{name}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'streamwatch.db'}"
+    return fresh(request.getfixturevalue("postgres"))

@@ -1,0 +1,142 @@
+"""A Slack at the deliverer's port: it keeps what it took, and fails in every way that the real one can.
+
+It remembers each message by its outbox key, which is what message metadata is for, so a look-up finds what was
+accepted though nobody was told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from bot.core.delivery import Ambiguous, Kind, Leased, LookupFailed, NotSent, Outcome, Sent
+from bot.core.incident import Incident
+
+PAGES = (Kind.PAGE_DM, Kind.PAGE_MENTION)
+SOON = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class Workspace:
+    """What stands in Slack, whoever wrote it. Shared by all replicas; safe among threads.
+
+    ``trouble`` is the share of calls that meet a fault; ``down``: nothing is taken at all.
+    """
+
+    chance: random.Random
+    trouble: float = 0.0
+    down: bool = False
+    messages: list[tuple[str, str, str]] = field(default_factory=list)  # key, kind, lane
+    rooms: dict[str, str] = field(default_factory=dict)
+    faults: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, key: str, kind: str, lane: str, name: str) -> dict[str, Any]:
+        """Post: {"ok", "result"} or {"fault": definite | doubt}; in doubt it may have been taken."""
+        with self.lock:
+            fault = self._fault()
+            if self.down or fault in ("limited", "refused"):
+                return {"fault": "definite"}
+            if fault == "failed before":
+                return {"fault": "doubt"}
+            result = self._keep(key, kind, lane, name)
+            return {"fault": "doubt"} if fault == "failed after" else {"ok": True, "result": result}
+
+    def find(self, key: str, name: str) -> dict[str, Any]:
+        """Look up: {"found": result or None}, or a fault."""
+        with self.lock:
+            if self.down or self._fault():
+                return {"fault": "definite"}
+            if name:
+                return {"found": {"channel": self.rooms[name], "name": name} if name in self.rooms else None}
+            place = next((n for n, (known, *_) in enumerate(self.messages) if known == key), None)
+            return {"found": None if place is None else {"ts": f"{place}.0", "channel": "C1"}}
+
+    def _fault(self) -> str:
+        if self.chance.random() >= self.trouble:
+            return ""
+        self.faults += 1
+        return self.chance.choice(("limited", "refused", "failed before", "failed after"))
+
+    def _keep(self, key: str, kind: str, lane: str, name: str) -> dict[str, Any]:
+        if name:
+            self.rooms.setdefault(name, f"C{len(self.rooms) + 1:04d}")
+            return {"channel": self.rooms[name], "name": name}
+        self.messages.append((key, kind, lane))
+        return {"ts": f"{len(self.messages) - 1}.0", "channel": "C1"}
+
+    def pages(self) -> Counter[str]:
+        """How often each page stands in each of its places, by its outbox key."""
+        with self.lock:
+            return Counter(key for key, kind, _ in self.messages if kind in PAGES)
+
+    def twice(self) -> list[str]:
+        """Keys of messages that stand there more than once."""
+        with self.lock:
+            return [key for key, times in Counter(key for key, *_ in self.messages).items() if times > 1]
+
+
+Call = Callable[[Mapping[str, Any]], "asyncio.Future[dict[str, Any]]"]
+
+
+class Sender:
+    """The deliverer's port, on a call that reaches a workspace somewhere."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    async def send(self, row: Leased, incident: Incident | None) -> Outcome:
+        """Post a row, or edit what it posted before (which nothing can double)."""
+        if row.result.get("ts"):
+            return Sent(result=row.result)
+        out = row.outbound
+        name = str(out.data["name"]) if out.kind is Kind.CREATE_CHANNEL else ""
+        try:
+            said = await self._call("take", out.key, out.kind.value, out.lane, name)
+        except (OSError, ValueError, TimeoutError):
+            return Ambiguous(reason="reset", retry_in=SOON)
+        if said.get("ok"):
+            return Sent(result=said["result"])
+        if said["fault"] == "doubt":
+            return Ambiguous(reason="http_500", retry_in=SOON)
+        return NotSent(reason="ratelimited", retry_in=SOON)
+
+    async def send_pages(
+        self, rows: Sequence[Leased], incidents: Mapping[int, Incident]
+    ) -> Sequence[Outcome]:
+        """One after the other."""
+        return [await self.send(row, incidents.get(row.outbound.incident or 0)) for row in rows]
+
+    async def look_up(self, row: Leased, incident: Incident | None) -> Sent | None:
+        """By its key. Raises LookupFailed."""
+        if row.result.get("ts"):
+            return None
+        out = row.outbound
+        name = str(out.data["name"]) if out.kind is Kind.CREATE_CHANNEL else ""
+        try:
+            said = await self._call("find", out.key, name)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise LookupFailed("reset") from error
+        if "fault" in said:
+            raise LookupFailed("http_500")
+        return Sent(result=said["found"]) if said["found"] else None
+
+    def ready_in(self, row: Leased) -> float:
+        """This Slack has no limits."""
+        return 0.0
+
+
+def beside(workspace: Workspace) -> Sender:
+    """A sender in the workspace's own process."""
+
+    async def call(method: str, *words: str) -> dict[str, Any]:
+        said: dict[str, Any] = getattr(workspace, method)(*words)
+        return said
+
+    return Sender(call)
