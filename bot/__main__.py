@@ -90,11 +90,11 @@ def runbook(
 
 
 @app.command()
-def check() -> None:
-    """Check every document and setting; exit 1 with each mistake, its file and line."""
+def check(as_json: Annotated[bool, typer.Option("--json", help="for scripts")] = False) -> None:
+    """Check every document and setting, and that all pages reach somebody for a year; exit 1 with each mistake."""
     from bot.checks import check as run
 
-    raise SystemExit(run(os.environ))
+    raise SystemExit(run(os.environ, as_json=as_json))
 
 
 @app.command()

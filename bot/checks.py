@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +13,80 @@ from bot.clock import Clock
 from bot.core import review as reviews
 from bot.core.auditor import Audit, audit
 from bot.core.errors import BotError, ConfigError, StorageUnavailable
+from bot.core.readiness import Readiness, examine
 from bot.core.text import counted
+from bot.desk.house import House
 from bot.settings import DEFAULT_DATABASE, Settings, read
 from bot.store.database import Database
 
 
-def check(env: Mapping[str, str]) -> int:
-    """Documents first, then settings; prints each mistake. 0 when there is none.
+def check(env: Mapping[str, str], *, as_json: bool = False) -> int:
+    """Documents first, then whether they reach somebody all year, then settings; prints what is wrong. 1 for
+    a mistake, else 0: a warning keeps nobody from starting.
 
     Whoever edits documents has no Slack app at hand: where nothing is set for Slack, settings are not judged.
     """
-    found, mistakes, doubts = documents(env)
-    if found:
-        print(found)
-    for doubt in doubts:
-        print(f"warning: {doubt}")
-    try:
-        if not any(env.get(name) for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN")):
-            print(
-                "warning: SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET are not set, so settings are not checked."
-            )
-            return _told(mistakes)
-        _, warnings = read(env)
-        for warning in warnings:
-            print(f"warning: {warning}")
-    except ConfigError as error:
-        mistakes += str(error).splitlines()
-    return _told(mistakes)
-
-
-def _told(mistakes: list[str]) -> int:
-    for mistake in mistakes:
-        print(mistake, file=sys.stderr)
+    found, mistakes, warnings, house = _read(env)
+    ready = None
+    if house is not None:
+        ready = examine(house.roster, house.policy, Clock.from_env(env).now())
+        mistakes += [finding.words() for finding in ready.mistakes]
+        warnings += [finding.words() for finding in ready.findings if finding.severity == "warning"]
+    if not any(env.get(name) for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN")):
+        warnings.append("SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET are not set, so settings are not checked.")
+    else:
+        try:
+            settings, doubts = read(env)
+        except ConfigError as error:
+            mistakes += str(error).splitlines()
+        else:
+            warnings += [*doubts, *_in_slack(settings, house)]
+    if as_json:
+        print(json.dumps(_as_json(found, mistakes, warnings, ready), indent=2))
+    else:
+        for line in ([found] if found else []) + _proof(ready) + [f"warning: {each}" for each in warnings]:
+            print(line)
+        for mistake in mistakes:
+            print(mistake, file=sys.stderr)
     return 1 if mistakes else 0
+
+
+def _proof(ready: Readiness | None) -> list[str]:
+    if ready is None or ready.mistakes:
+        return []
+    days = (ready.end - ready.begin).days
+    spans = f"{counted(ready.spans, 'span')} between hand-overs"
+    return [f"Every page of the policy reaches somebody, at every instant of the next {days} days ({spans})."]
+
+
+def _as_json(
+    found: str, mistakes: Sequence[str], warnings: Sequence[str], ready: Readiness | None
+) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "documents": found or None,
+        "mistakes": list(mistakes),
+        "warnings": list(warnings),
+    }
+    if ready is not None:
+        told["on_call"] = {
+            "from": ready.begin.isoformat(),
+            "to": ready.end.isoformat(),
+            "spans": ready.spans,
+            "findings": [finding.as_json() for finding in ready.findings],
+        }
+    return told
+
+
+def _in_slack(settings: Settings, house: House | None) -> list[str]:
+    """Which people of the roster Slack does not know; one line that it could not be asked."""
+    from bot.slack.known import unknown
+
+    if house is None:
+        return []
+    refs = {person.slack: name for name, person in house.roster.people.items() if person.slack}
+    strangers, trouble = unknown(settings.slack_bot_token, settings.slack_api_url, list(refs))
+    lines = [f"Slack does not know {refs[ref]} ({ref}); nothing reaches them there." for ref in strangers]
+    return [*lines, f"Slack could not be asked who is there: {trouble}."] if trouble else lines
 
 
 def placeholder(env: Mapping[str, str]) -> Settings:
@@ -55,24 +97,31 @@ def placeholder(env: Mapping[str, str]) -> Settings:
         runbooks_dir=Path(env.get("RUNBOOKS_DIR") or "runbooks"),
         google_cloud_project=env.get("GOOGLE_CLOUD_PROJECT", ""),
         region=env.get("REGION", ""),
+        smtp_host=env.get("SMTP_HOST", ""),
+        hook_url=env.get("HOOK_URL", ""),
     )
 
 
 def documents(env: Mapping[str, str]) -> tuple[str, list[str], list[str]]:
     """What the folder of runbooks holds, in one line, the mistakes of its files, and what only needs a look;
     whatever else is set."""
+    found, mistakes, doubts, _ = _read(env)
+    return found, mistakes, doubts
+
+
+def _read(env: Mapping[str, str]) -> tuple[str, list[str], list[str], House | None]:
+    """The same, with what was read; None where there are mistakes."""
     settings = placeholder(env)
     directory = settings.runbooks_dir
     try:
         house = furnish(settings, Clock.from_env(env).now().date())
     except ConfigError as error:
-        return "", str(error).splitlines(), []
-    return (
+        return "", str(error).splitlines(), [], None
+    said = (
         f"{directory}: {len(house.runbooks)} runbooks, {len(house.pipelines)} pipelines, "
-        f"{len(house.roster.people)} people, {len(house.policy.rules)} rules: no mistake.",
-        [],
-        list(house.warnings),
+        f"{len(house.roster.people)} people, {len(house.policy.rules)} rules: no mistake."
     )
+    return said, [], list(house.warnings), house
 
 
 def _database(env: Mapping[str, str]) -> Database:

@@ -11,8 +11,8 @@ from bot.core.oncall import clock, hand_overs, standing
 from bot.core.oncall import plan as days_of
 from bot.core.overrides import Override
 from bot.core.policy import Level
-from bot.core.receipts import WAYS, Receipt
-from bot.core.roster import Person, PhoneNumber, Roster
+from bot.core.receipts import METHODS, WAYS, Receipt
+from bot.core.roster import Person, PhoneNumber, Roster, reached_by
 
 
 def standing_lines(roster: Roster, at: datetime, zone: ZoneInfo) -> list[str]:
@@ -23,7 +23,7 @@ def standing_lines(roster: Roster, at: datetime, zone: ZoneInfo) -> list[str]:
         who = each.person.name if each.person else "NOBODY"
         until = f" until {clock(each.until, zone)}" if each.until else ""
         by = f" (override {each.override.id}, by {each.override.made_by})" if each.override else ""
-        lines.append(f"{each.place.title}: {who}{until}{by}{reached(each.person)}")
+        lines.append(f"{each.place.title}: {who}{until}{by}{reached(roster, each.person)}")
     if roster.first.primary is None:
         lines.insert(0, "L1 primary: NOBODY")
         held.add(Level.L1)
@@ -34,11 +34,11 @@ def standing_lines(roster: Roster, at: datetime, zone: ZoneInfo) -> list[str]:
     return lines
 
 
-def reached(person: Person | None) -> str:
+def reached(roster: Roster, person: Person | None) -> str:
     """By which ways a page finds the person, and the number to dial."""
     if person is None:
         return ""
-    ways = [WAYS[way] for way in person.ways]
+    ways = [WAYS[METHODS[way]] for way in reached_by(roster, person)]
     dial = f"; dial {person.phone}" if person.phone else ""
     return f", reached by {', '.join(ways)}{dial}" if ways else f", NOT REACHABLE by a message{dial}"
 
@@ -95,7 +95,7 @@ def as_json(
                 "person": each.person.name if each.person else None,
                 "until": _at(each.until),
                 "override": each.override.id if each.override else None,
-                "reached_by": list(each.person.ways) if each.person else [],
+                "reached_by": [METHODS[w] for w in reached_by(roster, each.person)] if each.person else [],
                 "phone": each.person.phone if each.person else None,
             }
             for each in standing(roster, now)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bot.core.roster import Way
+
 WAYS = {"slack": "Slack", "email": "e-mail", "hook": "hook"}
 """Methods in words."""
+METHODS = {Way.DM: "slack", Way.HOOK: "hook", Way.MAIL: "email"}
+"""The roster's keys of the ways of a page."""
 RECEIPTS_FOR = timedelta(days=8)
 """How far back the last week's receipts are shown."""
 

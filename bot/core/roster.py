@@ -65,12 +65,6 @@ class Person:
     tz: str = "UTC"
     tz_given: bool = field(default=True, compare=False)
 
-    @property
-    def ways(self) -> tuple[str, ...]:
-        """The methods by which a message finds this person, the most awake first; a phone is dialled by people."""
-        found = (("slack", self.slack), ("email", self.email), ("hook", self.hook))
-        return tuple(name for name, value in found if value)
-
 
 @dataclass(frozen=True, slots=True)
 class PhoneNumber:

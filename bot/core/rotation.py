@@ -20,6 +20,8 @@ _SECOND = timedelta(seconds=1)
 _HORIZON = timedelta(days=400)
 
 
+# Remembered, because the begin of a shift is asked for by everybody who asks within it.
+@lru_cache(maxsize=8192)
 def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
     """The UTC instant of a wall time (naive, whole seconds) in a zone; never decreasing in `local`.
 
@@ -138,8 +140,12 @@ class Layer:
 
     def near(self, at: datetime) -> tuple[tuple[datetime, datetime], ...]:
         """The hours of the local days around this instant: those that may hold it, the last and the next."""
-        today = at.astimezone(ZoneInfo(self.tz)).date()
-        return tuple(self.spans(today - 2 * DAY, today + 2 * DAY))
+        return _around(self, at.astimezone(ZoneInfo(self.tz)).date())
+
+
+@lru_cache(maxsize=4096)
+def _around(layer: Layer, today: date) -> tuple[tuple[datetime, datetime], ...]:
+    return tuple(layer.spans(today - 2 * DAY, today + 2 * DAY))
 
 
 @dataclass(frozen=True, slots=True)
