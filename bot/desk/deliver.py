@@ -45,6 +45,8 @@ from bot.probe import Probe, nowhere
 log = structlog.get_logger()
 T = TypeVar("T")
 BATCH = 16
+# Not the place's fault: nobody is told of these.
+PACED, HANDED_BACK = "paced", "the lease is nearly over"
 PAGES = (Kind.PAGE_DM, Kind.PAGE_MENTION, Kind.PAGE_MAIL, Kind.PAGE_HOOK)
 PLACES = {
     Kind.PAGE_DM: "direct message",
@@ -149,7 +151,7 @@ class Deliverer:
         # The last thing before the socket: a process that was frozen until here may not send any more.
         if self._monotonic() + longest(pending[0].outbound.kind).total_seconds() > deadline:
             for row in pending:
-                await self._settle(row, NotSent(reason="the lease is nearly over", retry_in=timedelta(0)))
+                await self._settle(row, NotSent(reason=HANDED_BACK, retry_in=timedelta(0)))
             return
         if pending[0].outbound.kind is Kind.PAGE_DM:
             outcomes: Sequence[Outcome] = await self._sender.send_pages(pending, incidents)
@@ -164,12 +166,12 @@ class Deliverer:
         """The row as it should be sent, or None when it was settled or handed back."""
         wait = self._sender.ready_in(row)
         if wait > 0.05:
-            await self._settle(row, NotSent(reason="paced", retry_in=timedelta(seconds=wait)))
+            await self._settle(row, NotSent(reason=PACED, retry_in=timedelta(seconds=wait)))
             return None
         repeat = False
         if row.ambiguous:
             if self._monotonic() + 2 * HTTP_TIMEOUT.total_seconds() > deadline:
-                await self._settle(row, NotSent(reason="the lease is nearly over", retry_in=timedelta(0)))
+                await self._settle(row, NotSent(reason=HANDED_BACK, retry_in=timedelta(0)))
                 return None
             try:
                 sent = await self._sender.look_up(row, incident)
@@ -260,7 +262,7 @@ def _is_page(row: Leased) -> bool:
 
 def _tells(tx: Tx, row: Leased, outcome: Ambiguous | NotSent) -> bool:
     """Whether a send that is not over yet may be worth a line: the first doubt, or a page that is kept waiting."""
-    if not _is_page(row):
+    if not _is_page(row) or outcome.reason in (PACED, HANDED_BACK):
         return False
     return (isinstance(outcome, Ambiguous) and not row.ambiguous) or _kept_waiting(tx, row) > 0
 

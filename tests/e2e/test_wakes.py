@@ -103,6 +103,7 @@ def token_of(text: str) -> str:
 
 def test_a_page_goes_to_every_place_at_once_and_its_link_answers_once(world: tuple[Stage, Office]) -> None:
     stage, office = world
+    stage.sandbox.post("/sim/users", {"name": "alice", "dnd": True})
     name = raised(stage, "everywhere", pipeline="everywhere")
     stage.until(
         lambda: mails_of(office, name) and of_page(office.calls(), name), 30, "mail and call did not come"
@@ -126,6 +127,8 @@ def test_a_page_goes_to_every_place_at_once_and_its_link_answers_once(world: tup
         }  # fmt: skip
 
     stage.until(everywhere, 30, "not every place said that it was reached")
+    quiet = {e["data"]["place"] for e in events(stage, name, "page_delivered") if e["data"]["dnd"]}
+    assert quiet == {"direct message"}
     link = body["ack_url"]
     assert link == f"{stage.app_url}/ack/{token_of(mail['text'])}"
     assert request(link, "HEAD")[0] == 200
