@@ -92,6 +92,7 @@ def _tell(
     sandbox.wait_until_up(30, running)
     env = {
         **running.settings(port),
+        **sandbox.phone(),
         **clock,
         "DATABASE_URL": postgres.url if postgres else f"sqlite:///{running.folder / 'streamwatch.db'}",
         "HOST": "127.0.0.1",
@@ -107,6 +108,7 @@ def _tell(
     try:
         bots.start()
         print(f"Slack on this machine:  http://127.0.0.1:{port}/")
+        print(f"The on-call phone:      http://127.0.0.1:{port}/phone")
         for place, url in enumerate(urls):
             label = "" if place else "The bot's pages:"
             print(f"{label:<24}{url}/incidents")

@@ -165,6 +165,11 @@ class Sandbox:
         except urllib.error.HTTPError as error:
             raise Trouble(f"{path}: {error.code} {error.read()[:300].decode(errors='replace')}") from error
 
+    def phone(self) -> dict[str, str]:
+        """The settings with which a bot wakes the sandbox's on-call phone."""
+        port = get(f"{self.url}/sim/phone")["smtp_port"]
+        return {"HOOK_URL": f"{self.url}/phone/hook", "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(port)}
+
     def state(self) -> dict[str, Any]:
         """Everything that is in the workspace."""
         return dict(get(f"{self.url}/sim/state"))

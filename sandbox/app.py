@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from sandbox import phone
 from sandbox.clock import Clock
 from sandbox.google import bigquery_rest, rest_routes
 from sandbox.listening import listen
@@ -38,9 +39,12 @@ SLACK_ROUTES: tuple[BaseRoute, ...] = (
 def create_app(hub: Hub, world: WorldPort, *, google_port: int, pages: Sequence[BaseRoute] = ()) -> Starlette:
     """The ASGI app. `google_port` is where Google's services listen; `pages` are the page's routes."""
 
+    ringing = phone.Phone(hub.clock)
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await hub.delivery.open()
+        await ringing.open()
         hub.events.enabled = True
         handshake = asyncio.create_task(hub.events.verify())
         yield
@@ -48,18 +52,20 @@ def create_app(hub: Hub, world: WorldPort, *, google_port: int, pages: Sequence[
         hub.events.enabled = False
         hub.events.cancel()
         await hub.delivery.close()
+        ringing.close()
 
     async def link(socket: WebSocket) -> None:
         await hub.sockets.serve(socket)
 
     sockets = WebSocketRoute("/link/", link)
     routes = [*SLACK_ROUTES, sockets, *sim_act.routes, *sim_read.routes, *sim_admin.routes]
-    routes += [*bigquery_rest.routes, *rest_routes.routes, *pages]
+    routes += [*bigquery_rest.routes, *rest_routes.routes, *phone.routes, *pages]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.hub = hub
     app.state.world = world
     app.state.google_port = google_port
     app.state.signer = Signer()
+    app.state.phone = ringing
     return app
 
 

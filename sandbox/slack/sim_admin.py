@@ -61,6 +61,7 @@ async def reset(request: Request) -> Json:
     hub = hub_of(request)
     await asyncio.to_thread(_world(request).reset)
     hub.reset()
+    request.app.state.phone.items.clear()
     return {"ok": True, "seq": hub.changes.seq}
 
 
