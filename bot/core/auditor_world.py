@@ -295,6 +295,11 @@ def _resolved(w: World, e: Event) -> None:
 
 def _reopened(w: World, e: Event) -> None:
     gap = e.at - w.resolved if w.resolved is not None else timedelta(0)
+    if e.data.get("damped"):
+        # One more flap: L1 was paged for it, and nothing begins anew.
+        w.active, w.resolved, w.recovering, w.switched_on = True, None, False, e.at
+        w.clock = None if w.clock is None else w.clock + gap
+        return
     w.active, w.resolved, w.acknowledged, w.recovering = True, None, False, False
     w.cycle += 1
     if e.data.get("new_epoch"):

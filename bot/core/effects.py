@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from bot.core.alert_model import Severity
 from bot.core.delivery import Kind, Outbound, Priority
-from bot.core.incident import Event, Incident
+from bot.core.incident import AlertState, Event, Incident
 from bot.core.lifecycle import BOT
 from bot.core.page_rows import calls, page_rows, refreshed, taken_back, unsent_keys
 from bot.core.policy import Level
@@ -30,13 +31,17 @@ _SHOWN = frozenset(
         "relapsed", "resolved", "reopened", "reviewed", "snoozed", "channel_created", "probed", "step",
         "step_taken", "step_reminded", "runbook_started", "runbook_ended", "operation_started", "operation_finished",
         "operation_unknown",
-        "channel_wanted", "page_acknowledged",
+        "channel_wanted", "page_acknowledged", "flapping",
     }
 )  # fmt: skip
 _ANNOUNCED = frozenset(
     {"opened", "severity_changed", "acknowledged", "recovering", "relapsed", "resolved", "reopened", "reviewed",
      "channel_created", "kind_changed"}
 )  # fmt: skip
+# What would be said again at every flap; the message about the alerts counts them instead.
+_EACH_FLAP = frozenset(
+    {"recovering", "relapsed", "reopened", "fact_began", "fact_ended", "fact_unknown", "warned", "rule_noted"}
+)
 # The steps of the ladder, L1's own included: e1:ladder:L2, e1:c1:L1, e1:c1:backup; not e1:rule:...
 _LADDER_STEP = re.compile(r"e\d+:(ladder|c\d+):")
 # They carry numbers to dial, and must be read: while there is no channel, in the announcement channel.
@@ -150,7 +155,7 @@ def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound
         yield invite(after, f"handover:{e.seq}", [e.data["slack"]])
     if e.type == "assigned":
         yield invite(after, f"assigned:{e.seq}", [e.data.get("slack")])
-    if e.type in SPOKEN and has_room(after):
+    if e.type in SPOKEN and has_room(after) and not (e.type in _EACH_FLAP and after.flapping(e.at)):
         yield _spoken(after, e)
     if e.type in _DIALLED and not after.channel_id and not after.private:
         yield announce(
@@ -204,13 +209,32 @@ def _furniture(i: Incident, e: Event) -> Iterable[Outbound]:
         yield invite(i, "first", people)
 
 
+def _moment(i: Incident, alert: AlertState) -> datetime:
+    return alert.closed_at or alert.opened_at or i.opened_at
+
+
+def _of_cause(i: Incident, same: Sequence[AlertState]) -> str:
+    """One line for all alerts of one alert policy, with exact counts."""
+    last = max(same, key=lambda a: (a.open, _moment(i, a)))
+    said = f"{'open' if last.open else 'closed'}: {last.title} — {last.summary[:160]}"
+    if len(same) == 1:
+        return said
+    still = sum(1 for a in same if a.open)
+    return f"{said} (opened {len(same)} times, {len(same) - still} of them closed)"
+
+
 def _alerts(i: Incident) -> Outbound:
     """One message for all alerts of an incident, edited in place with exact counts, however many come."""
     alerts = list(i.alerts.values())
     open_count = sum(1 for a in alerts if a.open)
-    newest = sorted(alerts, key=lambda a: a.closed_at or a.opened_at or i.opened_at, reverse=True)[:8]
-    rows = [f"{'open' if a.open else 'closed'}: {a.title} — {a.summary[:160]}" for a in newest]
+    by_cause: dict[str, list[AlertState]] = {}
+    for alert in alerts:
+        by_cause.setdefault(alert.cause, []).append(alert)
+    newest = sorted(by_cause.values(), key=lambda same: max(_moment(i, a) for a in same), reverse=True)[:8]
     text = f"Alerts of {i.name}: {open_count} open, {len(alerts) - open_count} closed, {len(alerts)} in all."
+    if i.flaps.since is not None:
+        text += f" Flapping: {i.flaps.title}, score {i.flaps.score:.1f}."
+    rows = [_of_cause(i, same) for same in newest]
     return Outbound(
         key=f"alerts:{i.name}:{i.epoch}",
         kind=Kind.POST,

@@ -44,6 +44,10 @@ MERGING = frozenset({TimerKind.LADDER, TimerKind.RULE, TimerKind.L2_CRITICAL, Ti
 LOW_URGENCY = frozenset({"persistent_minor", "resource_constraint", "degradation_trend"})
 
 
+# While one of these holds, the watermark has not caught up.
+BEHIND = frozenset({"down", "degraded"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timer:
     """One armed timer. ``level`` is the level that it pages, where it pages one."""
@@ -266,17 +270,22 @@ def _idle(i: Incident) -> Iterable[Timer]:
 
 
 def _recovery(i: Incident) -> Iterable[Timer]:
-    """Probes good for ten minutes resolve; without a probe, ten quiet minutes. Never a declared one."""
+    """Probes good for ten minutes resolve; without a probe, ten quiet minutes. Never a declared one.
+
+    Quiet is not enough where data was late and nobody can say that it caught up; and what flaps must be
+    quiet for longer.
+    """
     if i.status is not Status.RECOVERING or i.declared or i.recovering_since is None:
         return
     since = max(i.good_since, i.recovering_since) if i.good_since else i.recovering_since
-    if i.measurable and i.good_since is None:
+    if i.good_since is None and (i.measurable or any(f.id in BEHIND for f in i.holding)):
         return
+    quiet = max(i.policy.flap_quiet, i.policy.recover) if i.flapping(since) else i.policy.recover
     yield Timer(
         step=f"e{i.epoch}:resolve:{since.isoformat()}",
         kind=TimerKind.RESOLVE,
-        due_at=since + i.policy.recover,
-        reason=f"good for {format_duration(i.policy.recover)}",
+        due_at=since + quiet,
+        reason=f"good for {format_duration(quiet)}",
     )
 
 

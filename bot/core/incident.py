@@ -17,6 +17,7 @@ from typing import Any
 
 from bot.core.alert_model import Kind, Severity
 from bot.core.correlation import correlation_key
+from bot.core.flapping import Flaps, again, is_flapping
 from bot.core.policy import Level, Policy
 from bot.core.walk import EVENTS as WALKED
 from bot.core.walk import Walk
@@ -71,6 +72,11 @@ class AlertState:
     url: str = ""
     policy_name: str = ""
     facts: tuple[str, ...] = ()
+
+    @property
+    def cause(self) -> str:
+        """What fires it: the alert policy, by name. Each opening is an alert of its own."""
+        return self.policy_name or self.title
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +199,7 @@ class Incident:
     actions: tuple[Action, ...] = ()
     review_drafted: bool = False
     last_status: str = ""
+    flaps: Flaps = field(default_factory=Flaps)
     updated_at: datetime | None = None
     seq: int = 0
 
@@ -228,6 +235,10 @@ class Incident:
             seen.add(name)
             name = self.successors.get(name, "")
         return bool(self.acked_by) and name == person != self.acked_by
+
+    def flapping(self, at: datetime) -> bool:
+        """Whether its alerts open and close again and again, as of an instant."""
+        return is_flapping(self.flaps, at, self.policy.flap_half_life, self.policy.flap_score)
 
     def paged_levels(self) -> frozenset[Level]:
         """Levels paged in this epoch."""
@@ -318,7 +329,16 @@ def _alert_opened(s: Incident, e: Event) -> Incident:
         policy_name=d.get("policy_name", ""),
         facts=tuple(dict.fromkeys(facts)),
     )
-    return replace(s, alerts={**s.alerts, f"{alert.source}:{alert.key}": alert})
+    name = f"{alert.source}:{alert.key}"
+    return replace(s, alerts={**s.alerts, name: alert}, flaps=_flaps(s, name, alert, e.at))
+
+
+def _flaps(s: Incident, name: str, alert: AlertState, at: datetime) -> Flaps:
+    """An opening counts as a flap where this alert policy's alerts had all closed."""
+    known = [a for key, a in s.alerts.items() if key != name and a.cause == alert.cause]
+    if not known or name in s.alerts or any(a.open for a in known):
+        return s.flaps
+    return again(s.flaps, at, alert.cause, s.policy.flap_half_life, s.policy.flap_score)
 
 
 def _alert_closed(s: Incident, e: Event) -> Incident:
@@ -541,6 +561,18 @@ def _resolved(s: Incident, e: Event) -> Incident:
 
 def _reopened(s: Incident, e: Event) -> Incident:
     gap = e.at - s.resolved_at if s.resolved_at else timedelta(0)
+    if e.data.get("damped"):
+        # It flaps: nobody is paged anew, and whoever had it in hand has it still.
+        return replace(
+            s,
+            status=Status.ACKNOWLEDGED if s.acked_by else Status.OPEN,
+            resolved_at=None,
+            resolved_by="",
+            recovering_since=None,
+            good_since=None,
+            resumed_at=e.at,
+            ladder_from=s.ladder_from + gap if s.ladder_from else s.ladder_from,
+        )
     common = replace(
         s,
         status=Status.OPEN,

@@ -140,6 +140,8 @@ def alert_opens(
     if incident.status is Status.RECOVERING:
         events.append(event("relapsed", now, actor, reason="another alert opened"))
     after = apply(incident, events)
+    if after.flaps.since == now and after.flaps != incident.flaps:
+        events.append(_flapping(after, now))
     kind = _kind_of(after)
     if kind is not after.kind and not incident.declared:
         events.append(
@@ -151,6 +153,33 @@ def alert_opens(
             )
         )
     return events
+
+
+def _flapping(after: Incident, now: datetime) -> Event:
+    flaps = after.flaps
+    opened = sum(1 for a in after.alerts.values() if a.cause == flaps.title)
+    return event(
+        "flapping",
+        now,
+        BOT,
+        title=flaps.title,
+        opened=opened,
+        score=round(flaps.score, 1),
+        quiet_s=after.policy.flap_quiet.total_seconds(),
+    )
+
+
+def damped(incident: Incident, alert: Alert, now: datetime) -> bool:
+    """Whether an alert that reopens this incident is one more flap, so that nobody is paged anew.
+
+    After a quiet time as long as a flapping incident waits for, it is news again.
+    """
+    data = alert_line(alert, now, None, incident.policy.thresholds)
+    after = evolve(incident, Event(type="alert_opened", at=now, actor=alert.source, data=data))
+    if after.flaps.count == incident.flaps.count or not after.flapping(now):
+        return False
+    closed = [a.closed_at for a in incident.alerts.values() if a.cause == after.flaps.title and a.closed_at]
+    return bool(closed) and now - max(closed) < incident.policy.flap_quiet
 
 
 def _kind_of(incident: Incident) -> Kind:
@@ -342,8 +371,11 @@ def resolve(incident: Incident, now: datetime, actor: str, reason: str, *, confi
     return events
 
 
-def reopen(incident: Incident, now: datetime, actor: str, reason: str) -> list[Event]:
-    """Within the window the same epoch goes on; later, by a person, a new epoch with the ladder from zero."""
+def reopen(incident: Incident, now: datetime, actor: str, reason: str, *, flaps: bool = False) -> list[Event]:
+    """Within the window the same epoch goes on; later, by a person, a new epoch with the ladder from zero.
+
+    ``flaps``: it is one more flap (``damped``).
+    """
     if incident.status is Status.REVIEWED:
         raise Refused(
             f"{incident.name} was reviewed; it stays closed.", "Declare a new incident: `/incident declare`."
@@ -361,6 +393,7 @@ def reopen(incident: Incident, now: datetime, actor: str, reason: str) -> list[E
             new_epoch=late,
             gap_s=gap.total_seconds(),
             epoch=incident.epoch + (1 if late else 0),
+            damped=flaps and not late,
         )
     ]
 

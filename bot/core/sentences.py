@@ -46,12 +46,23 @@ def _facts_with(d: Mapping[str, Any]) -> str:
 def _reopened(i: Incident, e: Event) -> str:
     levels = sorted({str(p.level) for p in i.pages.values() if p.epoch == i.epoch} - {"L1"})
     told = f" {', '.join(levels)} had been paged before." if levels and not e.data.get("new_epoch") else ""
+    if e.data.get("damped"):
+        told = f" It is flapping, so nobody is paged anew; the ladder goes on.{told}"
     return f"{i.name} is open again{_because(e.data)}.{told}"
 
 
 def _resolved(i: Incident, e: Event) -> str:
     who = "by itself" if e.data.get("auto") else f"by {e.actor}"
     return f"{i.name} is resolved {who}{_because(e.data)}."
+
+
+def _flapping(i: Incident, e: Event) -> str:
+    quiet = format_duration(timedelta(seconds=e.data["quiet_s"]))
+    return (
+        f"“{e.data['title']}” is flapping: it opened {e.data['opened']} times, score {e.data['score']}. {i.name} now"
+        f" waits for {quiet} of quiet before it resolves, and L1 is not paged anew for each opening."
+        " Tune the alert policy: a longer duration, another threshold, or a larger window."
+    )
 
 
 def _warned(i: Incident, e: Event) -> str:
@@ -227,6 +238,7 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "recovering": lambda i, e: f"{i.name} is recovering{_because(e.data)}. The ladder runs on until it is resolved.",
     "relapsed": lambda i, e: f"{i.name} is not recovering after all{_because(e.data)}.",
     "probed": lambda _, e: f"Probe: {e.data.get('verdict', '')}",
+    "flapping": _flapping,
     "resolved": _resolved,
     "reopened": _reopened,
     "reviewed": lambda i, e: f"{i.name} is reviewed; {e.actor} closed the review.",
@@ -276,6 +288,7 @@ SPOKEN = frozenset(
         "resolved", "reopened", "reviewed", "escalated", "plan_confirmed", "plan_approved", "plan_cancelled",
         "operation_unknown",
         "action_added", "action_done", "action_undone", "review_stated", "break_glass", "page_failed", "alerts_muted",
+        "flapping",
         "page_late", "page_rerouted", "dial", "contact_told", "hook_failed",
         "runbook_started", "step_reminded", "runbook_ended",
     }

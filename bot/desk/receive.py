@@ -163,7 +163,8 @@ def _open(tx: Tx, house: House, alert: Alert, received_at: datetime) -> None:
         return
     last = None if alert.kind is Kind.SECURITY else tx.last_incident(where.key)
     if last is not None and lifecycle.may_reopen_by_alert(last, tx.now()):
-        events = lifecycle.reopen(last, tx.now(), alert.source, alert.title)
+        flaps = lifecycle.damped(last, alert, tx.now())
+        events = lifecycle.reopen(last, tx.now(), alert.source, alert.title, flaps=flaps)
         opened = lifecycle.apply(last, events)
         events += _joins(tx, house, opened, alert, received_at)
         tx.put_alert(alert, incident=last.id)

@@ -42,6 +42,9 @@ _TIMERS: dict[str, _Field] = {
     "link": _Field("link"),
     "snooze.max": _Field("snooze_max"),
     "snooze.max_cost": _Field("snooze_max_cost"),
+    "flapping.score": _Field("flap_score", "count"),
+    "flapping.half_life": _Field("flap_half_life"),
+    "flapping.quiet": _Field("flap_quiet"),
     "maintenance.max": _Field("maintenance_max"),
     "maintenance.overrun": _Field("operation_overrun"),
 }

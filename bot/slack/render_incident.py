@@ -61,6 +61,7 @@ def render_headline(data: Mapping[str, Any], incident: Incident) -> Message:
     _who(body, incident)
     _facts(body, incident)
     _alerts(body, incident)
+    _flaps(body, incident)
     _runbook(body, incident)
     _next(body, incident)
     if incident.last_status:
@@ -147,6 +148,15 @@ def _runbook(body: Body, incident: Incident) -> None:
         title = inline(incident.walk.title, 100)
         safe = inline(where, 300)
         body.say(f"Runbook {title}: {safe}", f"*Runbook:* {title}, {safe}")
+
+
+def _flaps(body: Body, incident: Incident) -> None:
+    flaps = incident.flaps
+    if flaps.at is None or not incident.active or not incident.flapping(flaps.at):
+        return
+    title = inline(flaps.title, 200)
+    told = f"{title} opened again {flaps.count} times, score {flaps.score:.1f}; L1 is not paged for each"
+    body.say(f"Flapping: {told}", f"*Flapping:* {told}")
 
 
 def _next(body: Body, incident: Incident) -> None:
