@@ -219,6 +219,7 @@ def _counted(
         valid=sums("valid", recent),
         dead_lettered=sums("dead_lettered", recent),
         by_type={kind: kinds(kind) for kind in kinds_},
+        sink_failed=sums("sink_failed", recent),
         causes={cause: count for cause in CAUSES if (count := sums(cause, recent)) > 0},
         received_total=sums("received", _newest),
         accounted_total=sum(sums(name, _newest) for name in accounted),

@@ -51,6 +51,7 @@ class Counters:
     valid: float
     dead_lettered: float
     by_type: dict[str, tuple[float, float]]  # event type -> (received, invalid)
+    sink_failed: float = 0.0  # valid ones that a sink refused
     causes: Mapping[str, float] = field(default_factory=dict)  # root cause -> invalid; empty when not counted
     received_before: float | None = None
     accounted_before: float | None = None

@@ -40,6 +40,8 @@ class Thresholds:
     oldest_s: float = 600
     books_s: float = 600  # in = valid + dead-lettered + duplicates, so long after it came in
     deletion_warning_s: float = 24 * 3600
+    quota: float = 0.90  # of a quota in use: room for no more
+    store_cpu: float = 0.70  # of Bigtable's nodes: Google's own advice for one cluster
     cost_spike: float = 0.50  # so much above normal
     cost_days: float = 7
     cost_days_needed: float = 3
@@ -68,6 +70,8 @@ KEYS: Final[Mapping[str, Key]] = {
     "facts.degraded.oldest": Key("oldest_s", "duration"),
     "facts.data_loss.imbalance": Key("books_s", "duration"),
     "facts.data_loss.warning": Key("deletion_warning_s", "duration"),
+    "facts.resources.quota": Key("quota", "ratio"),
+    "facts.resources.cpu": Key("store_cpu", "ratio"),
     "facts.cost.spike": Key("cost_spike", "ratio"),
     "facts.cost.days": Key("cost_days", "count"),
     "facts.cost.days_needed": Key("cost_days_needed", "count"),

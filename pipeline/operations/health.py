@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.background import Background, silent_issue
 from pipeline.background import findings as past_findings
 from pipeline.bottleneck import BEHIND_S, Bottleneck, bottleneck
 from pipeline.causes import Issue, in_short, issue_type, stop_reason
+from pipeline.errors import PipelineError
 from pipeline.gather import measure
 from pipeline.gather_background import background
+from pipeline.gather_sinks import sinks
 from pipeline.gather_speed import SpeedGauge
 from pipeline.measurements import Measurements
 from pipeline.operations.base import Context, ReadOperation
@@ -23,6 +26,7 @@ from pipeline.operations.health_findings import (
     sentence,
     speed,
     state,
+    trend,
     waiting,
 )
 from pipeline.report import (
@@ -39,11 +43,16 @@ from pipeline.report import (
     plural,
     worst,
 )
+from pipeline.resources import constraint, quota_findings, quota_issue
 from pipeline.rules import deletion_at, deletion_words, facts
-from pipeline.service_health import FINDING as SERVICE_HEALTH
 from pipeline.service_health import ServiceHealth, relevant, service_issue
 from pipeline.service_health import findings as service_findings
 from pipeline.service_health import in_short as ill_service
+from pipeline.sinks import Sinks, gap_findings
+from pipeline.sinks import health_findings as sink_findings
+
+if TYPE_CHECKING:
+    from pipeline.google.quotas import Quota
 
 _SOON_S: Final = 2 * 86400  # a deletion further off is told, but not in the first sentence
 _REASON: Final = 120  # characters of a log line in the first sentence
@@ -51,11 +60,13 @@ _REASON: Final = 120  # characters of a log line in the first sentence
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """What explains a measurement: the past, what holds the pipeline back, what Google says of itself."""
+    """What explains a measurement: the past, what holds the pipeline back, Google itself, sinks, quotas."""
 
     past: Background | None = None
     held: Bottleneck | None = None
     google: ServiceHealth = field(default_factory=ServiceHealth)
+    sinks: Sinks = field(default_factory=Sinks)
+    quotas: tuple[Quota, ...] | None = None  # the fullest first; None where they could not be read
 
 
 class Health(ReadOperation):
@@ -69,15 +80,32 @@ class Health(ReadOperation):
         from pipeline.google.service_health import service_health
 
         now, clients, pipeline, wait_s = ctx.now(), ctx.clients, ctx.pipeline, ctx.deadline_s
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="health") as pool:
+        with ThreadPoolExecutor(max_workers=3, thread_name_prefix="health") as pool:
             google = pool.submit(service_health, clients, pipeline.project, wait_s)
+            stores = pool.submit(sinks, clients, pipeline, now, wait_s, closely=False)
+            quotas = pool.submit(_quotas, ctx, now)
             measured = measure(clients, pipeline, now, wait_s)
             past = Background()
             # Where Monitoring does not answer now, its past would only make a person wait.
             if measured.backlog is not None or measured.system_lag_s is not None:
                 past = background(clients, pipeline, now, wait_s)
-            beside = Beside(past=past, held=_held(ctx, measured), google=relevant(google.result(), pipeline))
+            beside = Beside(
+                past=past,
+                held=_held(ctx, measured),
+                google=relevant(google.result(), pipeline),
+                sinks=stores.result(),
+                quotas=quotas.result(),
+            )
         return report(pipeline.name, measured, beside)
+
+
+def _quotas(ctx: Context, now: datetime) -> tuple[Quota, ...] | None:
+    from pipeline.google.quotas import compute_quotas
+
+    try:
+        return compute_quotas(ctx.clients, ctx.pipeline.project, ctx.pipeline.region, now, ctx.deadline_s)
+    except PipelineError:
+        return None  # Monitoring's silence is told by what needs it more
 
 
 def _held(ctx: Context, m: Measurements) -> Bottleneck | None:
@@ -92,7 +120,7 @@ def _issue(m: Measurements, seen: list[Finding], beside: Beside) -> Issue | None
     found, google = issue_type(m), service_issue(beside.google, m.now)
     if google is not None and (found is None or found.type == "infrastructure"):
         return google
-    return found or silent_issue(seen)
+    return found or silent_issue(seen) or quota_issue(beside.quotas or ())
 
 
 def report(pipeline: str, m: Measurements, beside: Beside | None = None) -> Report:
@@ -102,11 +130,12 @@ def report(pipeline: str, m: Measurements, beside: Beside | None = None) -> Repo
     known = {fact.id: fact for fact in facts(m)}
     seen = past_findings(m, beside.past) if beside.past is not None else []
     issue = _issue(m, seen, beside)
-    found = [
+    judged = [
         *state(m, known),
         *seen,
         *errors(m, known),
         *speed(m, known, held),
+        *sink_findings(m, beside.sinks),
         *waiting(m, known),
         *dead_letters(m),
         *(
@@ -114,9 +143,14 @@ def report(pipeline: str, m: Measurements, beside: Beside | None = None) -> Repo
             for i, gap in enumerate(m.gaps)
         ),
     ]
-    severity = worst(finding.severity for finding in found)
-    # What Google says of itself explains trouble and makes none: not to know it is not unknown health.
-    found += service_findings(beside.google, m.now)
+    severity = worst(finding.severity for finding in judged)
+    # The others explain trouble and make none: not to know them is not unknown health.
+    found = [
+        *judged,
+        *quota_findings(m, beside.quotas or ()),
+        *service_findings(beside.google, m.now),
+        *gap_findings(beside.sinks),
+    ]
     if issue is not None and severity in ("warning", "critical"):
         text = f"Issue type: {issue.type}. {issue.reason}"
         found.append(Finding(f"{issue.type}_issue", "info", text, issue.evidence))
@@ -128,13 +162,13 @@ def report(pipeline: str, m: Measurements, beside: Beside | None = None) -> Repo
         operation="pipeline.health",
         pipeline=pipeline,
         title=f"Health of {pipeline}",
-        verdict=_verdict(pipeline, m, known, severity, issue, found, beside),
+        verdict=_verdict(pipeline, m, known, severity, issue, judged, beside),
         severity=severity,
         as_of=m.now,
         findings=tuple(found),
         tables=_tables(m),
         next=_next(known, m, severity, held),
-        facts=tuple(known.values()),
+        facts=(*known.values(), constraint(m, beside.quotas), trend(m, known, held)),
         data=_data(m, issue, beside),
     )
 
@@ -157,8 +191,7 @@ def _verdict(
         told = waiting if any(f.id == "backlog" for f in found) and "waiting" not in parts[0] else ""
         return f"{pipeline} is {word}{_kind(issue)}: {_lower(parts[0])}{told}."
     if severity == "unknown":
-        unknown = [f for f in found if f.severity == "unknown" and f.id != SERVICE_HEALTH]
-        reasons = [f.text.rstrip(".") for f in unknown]
+        reasons = [f.text.rstrip(".") for f in found if f.severity == "unknown"]
         return f"{pipeline} cannot be judged: {_lower(reasons[0]) if reasons else known['healthy'].text}."
     if m.job is not None and m.job.starting:
         return f"{pipeline} is starting: {known['down'].text}{waiting}."

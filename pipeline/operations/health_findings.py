@@ -89,6 +89,16 @@ def held_by(held: Bottleneck) -> str:
     return f"held back by {held.text}"
 
 
+def trend(m: Measurements, known: Mapping[str, Fact], held: Bottleneck | None) -> Fact:
+    """The runbook's degradation trend: a stage holds the pipeline back, and no limit is reached yet."""
+    name = "degradation_trend"
+    if m.system_lag_s is None or known["down"].on:
+        return Fact(name, None, "the lag is not measured")
+    if held is None or known["degraded"].on:
+        return Fact(name, False, "no stage falls behind" if held is None else "it is degraded already")
+    return Fact(name, True, held_by(held), held.stage.lag_s, "s")
+
+
 def waiting(m: Measurements, known: Mapping[str, Fact]) -> list[Finding]:
     out: list[Finding] = []
     loss, clock_ = known["data_loss"], deletion_at(m)

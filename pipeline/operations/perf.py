@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.bottleneck import Bottleneck, Speed, bottleneck
 from pipeline.gather import measure
+from pipeline.gather_sinks import sinks
 from pipeline.gather_speed import FRESH_S, SpeedGauge
 from pipeline.measurements import Gap, Measurements
 from pipeline.operations.base import Context, ReadOperation
@@ -26,13 +27,14 @@ from pipeline.report import (
     worst,
 )
 from pipeline.rules import facts
+from pipeline.sinks import Sinks, gap_findings, perf_findings, query_table, sink_evidence
 
 if TYPE_CHECKING:
     from pipeline.google.metrics import Series
 
 
 class Perf(ReadOperation):
-    """Lag by stage, backlog, workers and sinks; names the bottleneck, or says that there is none."""
+    """Lag by stage, backlog, workers, BigQuery and Bigtable; names the bottleneck, or says that there is none."""
 
     name = "pipeline.perf"
     words = ("perf",)
@@ -44,46 +46,58 @@ class Perf(ReadOperation):
         gauge = SpeedGauge(ctx.clients, ctx.pipeline, measured, ctx.deadline_s)
         speed = gauge.speed()
         rates = _rates(gauge, now)
-        return report(ctx.pipeline.name, measured, speed, rates, [*measured.gaps, *gauge.gaps])
+        stores = sinks(ctx.clients, ctx.pipeline, now, ctx.deadline_s, closely=True)
+        return report(ctx.pipeline.name, measured, speed, rates, [*measured.gaps, *gauge.gaps], stores)
 
 
 def report(
-    name: str, m: Measurements, speed: Speed, rates: tuple[tuple[str, float], ...], gaps: list[Gap]
+    name: str,
+    m: Measurements,
+    speed: Speed,
+    rates: tuple[tuple[str, float], ...],
+    gaps: list[Gap],
+    stores: Sinks,
 ) -> Report:
     """The report of one look (pure)."""
     known = {fact.id: fact for fact in facts(m)}
     down = known["down"]
     found = None if down.on else bottleneck(speed)
-    findings = [_first(down, speed, found), *_workers(speed), *_backlog(m)]
+    findings = [_first(down, speed, found, stores), *_workers(speed), *_backlog(m), *perf_findings(m, stores)]
     if found is not None:
         findings.append(Finding("advice", "info", found.advice))
     findings += [
         Finding(f"gap_{i}", "unknown", f"Not measured: {g.what}. {g.reason}") for i, g in enumerate(gaps)
     ]
+    severity = worst(finding.severity for finding in findings)
+    # The stores explain; where they cannot be seen, where the time goes is known all the same.
+    findings += gap_findings(stores)
     return Report(
         operation="pipeline.perf",
         pipeline=name,
         title=f"Performance of {name}",
         verdict=_verdict(name, down, speed, found),
-        severity=worst(finding.severity for finding in findings),
+        severity=severity,
         as_of=m.now,
         findings=tuple(findings),
-        tables=_tables(speed, rates),
+        tables=(*_tables(speed, rates), *query_table(stores, m.now)),
         next=_next(down, found),
         facts=(down, known["degraded"]),
         data={
             "bottleneck": found.kind if found else None,
             "stage": found.stage.name if found else None,
+            "bigquery_slots": stores.queries.slots if stores.queries else None,
+            "bigtable_cpu": stores.cpu,
             "lags": {stage.name: stage.lag_s for stage in speed.stages},
         },
     )
 
 
-def _first(down: Fact, speed: Speed, found: Bottleneck | None) -> Finding:
+def _first(down: Fact, speed: Speed, found: Bottleneck | None, stores: Sinks) -> Finding:
     if down.on:
         return Finding("stopped", "critical", f"{down.text[:1].upper()}{down.text[1:]}.")
     if found is not None:
-        return Finding(found.kind, "warning", f"Held back by {found.text}.", found.evidence)
+        evidence = (*found.evidence, *sink_evidence(found, stores, speed.now))
+        return Finding(found.kind, "warning", f"Held back by {found.text}.", evidence)
     if not speed.stages:
         return Finding(
             "stages", "unknown", "The lag of the stages has no data; where the time goes is unknown."

@@ -66,7 +66,8 @@ def view(
     if short == "COLUMNS":
         return COLUMNS, _columns(store, project, dataset)
     if short in ("JOBS", "JOBS_BY_PROJECT", "JOBS_BY_USER"):
-        return JOBS, [_job(one) for one in jobs.all(project)]
+        others = jobs.others(project) if short != "JOBS_BY_USER" else []
+        return JOBS, [*(_job(one) for one in jobs.all(project)), *others]
     raise Refused("NOT_FOUND", f"Not found: Table {project}:{dataset}.{name}")
 
 

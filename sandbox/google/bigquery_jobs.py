@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -119,6 +119,7 @@ class Jobs:
         self._store = store
         self._jobs: dict[tuple[str, str], BigQueryJob] = {}
         self._serial = count(1)
+        self.others: Callable[[str], list[Json]] = lambda project: []
         store.views = lambda name, project, dataset: bigquery_info.view(store, self, name, project, dataset)
 
     def get(self, project: str, job_id: str) -> BigQueryJob:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sandbox.google import bigquery_metrics, quota_metrics
+from sandbox.google import bigquery_metrics, bigtable_metrics, quota_metrics
 from sandbox.google.flow import CATCH_UP, Flow, FlowSample, whole_counters
 from sandbox.google.history import WorldSample
 from sandbox.google.jobs import Job
@@ -215,13 +215,22 @@ DATASET_METRICS = (
     Metric(type=bigquery_metrics.BYTES, resource=bigquery_metrics.RESOURCE, kind="DELTA", unit="By"),
 )
 
+BIGTABLE_METRICS = (
+    Metric(type=bigtable_metrics.CPU, resource=bigtable_metrics.CLUSTER, whole=False),
+    Metric(type=bigtable_metrics.HOTTEST, resource=bigtable_metrics.CLUSTER, whole=False),
+    Metric(type=bigtable_metrics.NODES, resource=bigtable_metrics.CLUSTER),
+    Metric(type=bigtable_metrics.REQUESTS, resource=bigtable_metrics.TABLE, kind="DELTA"),
+    Metric(type=bigtable_metrics.ERRORS, resource=bigtable_metrics.TABLE, kind="DELTA"),
+)
+
 QUOTA_METRICS = (
     Metric(type=quota_metrics.USED, resource=quota_metrics.RESOURCE),
     Metric(type=quota_metrics.LIMIT, resource=quota_metrics.RESOURCE),
 )
 
 METRICS: Mapping[str, Metric] = {
-    metric.type: metric for metric in (*JOB_METRICS, *QUEUE_METRICS, *DATASET_METRICS, *QUOTA_METRICS)
+    metric.type: metric
+    for metric in (*JOB_METRICS, *QUEUE_METRICS, *DATASET_METRICS, *BIGTABLE_METRICS, *QUOTA_METRICS)
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import ceil
 
-from sandbox.google import bigquery_metrics, quota_metrics
+from sandbox.google import bigquery_metrics, bigtable_metrics, quota_metrics
 from sandbox.google.alignment import Point, Series
 from sandbox.google.history import MINUTE, WorldSample
 from sandbox.google.metrics import JobView, Metric, read_queue
@@ -69,6 +69,9 @@ def _read(
 ) -> Iterator[tuple[Key, float | str]]:
     if metric.resource == bigquery_metrics.RESOURCE:
         yield from bigquery_metrics.read_datasets(world, metric.type, project, sample)
+        return
+    if metric.resource in (bigtable_metrics.CLUSTER, bigtable_metrics.TABLE):
+        yield from bigtable_metrics.read_bigtable(world, metric.type, project, sample)
         return
     if metric.resource == quota_metrics.RESOURCE:
         yield from quota_metrics.read_quotas(world, metric.type, project, sample)

@@ -17,6 +17,7 @@ from typing import Any
 from sandbox.google import bigquery_seed, pipelines, stage
 from sandbox.google.bigquery import BigQuery
 from sandbox.google.bigquery_jobs import Jobs
+from sandbox.google.bigquery_load import reports
 from sandbox.google.bigtable import Bigtable
 from sandbox.google.billing import Billing, billing_day
 from sandbox.google.dashboards import Dashboards
@@ -170,6 +171,7 @@ class World:
         self.service_events = ServiceEvents()
         self.bigquery = BigQuery()
         self.bigquery_jobs = Jobs(self.bigquery)
+        self.bigquery_jobs.others = lambda project: reports(self, project, self._at)
         self.bigtable = Bigtable(self._specs)
         self.iam = Iam()
         bigquery_seed.seed(self.bigquery, self._specs, self._at)

@@ -16,7 +16,7 @@ from sandbox.google.series import collect
 from sandbox.google.services.base import Method, Service, from_timestamp, page, pb, timestamp
 from sandbox.google.world import World
 
-SIMULATED = ("dataflow.googleapis.com/", "pubsub.googleapis.com/", "bigquery.googleapis.com/")
+SIMULATED = tuple(f"{name}.googleapis.com/" for name in ("dataflow", "pubsub", "bigquery", "bigtable"))
 MAX_POINTS = 100_000
 
 

@@ -17,7 +17,13 @@ from pipeline.operations import ChangeOperation, Context, Plan, ReadOperation, g
 from pipeline.report import Report
 from sandbox.google.server import GoogleServer
 from sandbox.google.world import World
-from tests.integration.sandbox_google.google import PIPELINES, HandClock
+from tests.integration.sandbox_google.google import PIPELINES, PROJECT, HandClock
+from tests.integration.sandbox_google.rest import Rest, running_rest
+
+STORES = """\
+    bigquery: {dataset: ecommerce}
+    bigtable: {instance: ecommerce, table: product_stats}
+"""
 
 
 @dataclass(frozen=True)
@@ -106,3 +112,50 @@ def stand(tmp_path: Path) -> Iterator[Stand]:
         clients.close()
         history.close()
         server.stop()
+
+
+@dataclass(frozen=True)
+class Served:
+    """A world whose every service is served, gRPC and HTTP, of a pipeline with both its stores."""
+
+    rest: Rest
+    ctx: Context
+
+    def after(self, minutes: int = 6, **change: Any) -> Served:
+        """The same after a change and some minutes."""
+        self.rest.world.apply(change)
+        for _ in range(minutes):
+            self.rest.clock.go(60)
+            self.rest.world.describe()
+        return self
+
+    def read(self, name: str, **params: Any) -> Report:
+        operation = get(name)
+        assert isinstance(operation, ReadOperation)
+        return operation.read(self.ctx, params)
+
+
+@pytest.fixture(scope="module")
+def served_all_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("world")
+    with running_rest(folder, STORES) as rest:
+        server = GoogleServer(rest.world)
+        address = f"127.0.0.1:{server.start()}"
+        clients = Clients(GoogleSettings(project=PROJECT, endpoint=address, rest=rest.base_url))
+        ctx = Context(
+            pipeline=load(folder / "pipelines.yaml").find(),
+            clients=clients,
+            history=None,
+            now=rest.clock.now,
+            sleep=lambda _: None,
+        )
+        yield Served(rest, ctx)
+        clients.close()
+        server.stop()
+
+
+@pytest.fixture
+def served(served_all_module: Served) -> Served:
+    """A fresh world; its servers are those of the whole module."""
+    served_all_module.rest.world.reset()
+    return served_all_module

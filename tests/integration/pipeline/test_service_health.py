@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from pipeline.catalogue import load
 from pipeline.google.clients import Clients, GoogleSettings
-from pipeline.operations import Context, ReadOperation, get
 from pipeline.report import Finding, Report
-from sandbox.google.server import GoogleServer
 from tests.integration.sandbox_google.google import PROJECT
-from tests.integration.sandbox_google.rest import Rest, running_rest
+
+from .conftest import Served
 
 DATAFLOW = {
     "product": "Google Cloud Dataflow",
@@ -25,62 +21,23 @@ DATAFLOW = {
 }
 
 
-@dataclass(frozen=True)
-class Desk:
-    """Health on a world whose every service is served, gRPC and HTTP."""
-
-    rest: Rest
-    ctx: Context
-
-    def health(self, minutes: int = 6, **change: Any) -> Report:
-        self.rest.world.apply(change)
-        for _ in range(minutes):
-            self.rest.clock.go(60)
-            self.rest.world.describe()
-        operation = get("pipeline.health")
-        assert isinstance(operation, ReadOperation)
-        return operation.read(self.ctx, {})
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    folder = tmp_path_factory.mktemp("world")
-    with running_rest(folder) as rest:
-        server = GoogleServer(rest.world)
-        settings = GoogleSettings(project=PROJECT, endpoint=f"127.0.0.1:{server.start()}", rest=rest.base_url)
-        clients = Clients(settings)
-        ctx = Context(
-            pipeline=load(folder / "pipelines.yaml").find(),
-            clients=clients,
-            history=None,
-            now=rest.clock.now,
-            sleep=lambda _: None,
-        )
-        yield Desk(rest, ctx)
-        clients.close()
-        server.stop()
-
-
-@pytest.fixture
-def desk(served: Desk) -> Desk:
-    """The same, in a fresh world."""
-    served.rest.world.reset()
-    return served
+def health(served: Served, minutes: int = 6, **change: Any) -> Report:
+    return served.after(minutes, **change).read("pipeline.health")
 
 
 def finding(report: Report, name: str) -> Finding | None:
     return next((one for one in report.findings if one.id == name), None)
 
 
-def test_where_google_reports_nothing_nothing_is_said(desk: Desk) -> None:
-    report = desk.health()
+def test_where_google_reports_nothing_nothing_is_said(served: Served) -> None:
+    report = health(served)
     assert report.severity == "ok", report.verdict
     assert finding(report, "service_event") is finding(report, "service_health") is None
     assert report.data["google"] == []
 
 
-def test_an_event_beside_a_healthy_pipeline_is_told_and_alarms_nobody(desk: Desk) -> None:
-    report = desk.health(service_events=[DATAFLOW])
+def test_an_event_beside_a_healthy_pipeline_is_told_and_alarms_nobody(served: Served) -> None:
+    report = health(served, 6, service_events=[DATAFLOW])
     assert report.severity == "ok", report.verdict
     assert "is running" in report.verdict
     assert "Google reports an incident of Google Cloud Dataflow in europe-west1" in report.verdict
@@ -96,9 +53,9 @@ def test_an_event_beside_a_healthy_pipeline_is_told_and_alarms_nobody(desk: Desk
 
 @pytest.mark.parametrize(("scenario", "minutes"), [("job_stuck", 16), ("slow_sink", 14)])
 def test_an_event_makes_trouble_an_infrastructure_issue_with_its_evidence(
-    desk: Desk, scenario: str, minutes: int
+    served: Served, scenario: str, minutes: int
 ) -> None:
-    report = desk.health(minutes, scenario=scenario, service_events=[DATAFLOW])
+    report = health(served, minutes, scenario=scenario, service_events=[DATAFLOW])
     assert "infrastructure issue, Google reports an incident of Google Cloud Dataflow" in report.verdict
     issue = finding(report, "infrastructure_issue")
     assert issue is not None
@@ -107,8 +64,8 @@ def test_an_event_makes_trouble_an_infrastructure_issue_with_its_evidence(
     assert issue.evidence[0].at is not None
 
 
-def test_an_event_does_not_hide_bad_data(desk: Desk) -> None:
-    report = desk.health(8, scenario="schema_change", service_events=[DATAFLOW])
+def test_an_event_does_not_hide_bad_data(served: Served) -> None:
+    report = health(served, 8, scenario="schema_change", service_events=[DATAFLOW])
     assert "data issue, schema change" in report.verdict
     assert finding(report, "service_event") is not None
 
@@ -123,8 +80,8 @@ def test_an_event_does_not_hide_bad_data(desk: Desk) -> None:
         {"state": "CLOSED"},
     ],
 )
-def test_what_is_not_about_this_pipeline_is_not_told(desk: Desk, other: dict[str, str]) -> None:
-    report = desk.health(service_events=[DATAFLOW | other])
+def test_what_is_not_about_this_pipeline_is_not_told(served: Served, other: dict[str, str]) -> None:
+    report = health(served, 6, service_events=[DATAFLOW | other])
     assert finding(report, "service_event") is None
     assert "Google reports" not in report.dumps()
 
@@ -138,19 +95,19 @@ def test_what_is_not_about_this_pipeline_is_not_told(desk: Desk, other: dict[str
         ("Google Compute Engine", ""),
     ],
 )
-def test_whatever_holds_the_region_or_lies_in_it_counts(desk: Desk, product: str, location: str) -> None:
-    report = desk.health(service_events=[{"product": product, "location": location}])
+def test_whatever_holds_the_region_or_lies_in_it_counts(served: Served, product: str, location: str) -> None:
+    report = health(served, 6, service_events=[{"product": product, "location": location}])
     assert f"Google reports an incident of {product}" in report.verdict
 
 
-def test_the_end_of_an_event_is_noticed(desk: Desk) -> None:
-    assert "Google reports" in desk.health(1, service_events=[DATAFLOW]).verdict
-    assert "Google reports" not in desk.health(1, service_events=[DATAFLOW | {"state": "CLOSED"}]).verdict
+def test_the_end_of_an_event_is_noticed(served: Served) -> None:
+    assert "Google reports" in health(served, 1, service_events=[DATAFLOW]).verdict
+    assert "Google reports" not in health(served, 1, service_events=[DATAFLOW | {"state": "CLOSED"}]).verdict
 
 
-def test_an_api_that_is_off_is_unknown_with_the_command_that_turns_it_on(desk: Desk) -> None:
-    desk.rest.world.usage.switch("servicehealth.googleapis.com", on=False)
-    report = desk.health()
+def test_an_api_that_is_off_is_unknown_with_the_command_that_turns_it_on(served: Served) -> None:
+    served.rest.world.usage.switch("servicehealth.googleapis.com", on=False)
+    report = health(served)
     unknown = finding(report, "service_health")
     assert unknown is not None
     assert unknown.severity == "unknown"
@@ -167,9 +124,9 @@ def test_an_api_that_is_off_is_unknown_with_the_command_that_turns_it_on(desk: D
         ("RESOURCE_EXHAUSTED", "quota"),
     ],
 )
-def test_a_refusal_is_unknown_and_never_fine(desk: Desk, code: str, said: str) -> None:
+def test_a_refusal_is_unknown_and_never_fine(served: Served, code: str, said: str) -> None:
     injected = {"method": "servicehealth.events/list", "code": code, "count": 9}
-    report = desk.health(1, errors=[injected])
+    report = health(served, 1, errors=[injected])
     unknown = finding(report, "service_health")
     assert unknown is not None
     assert unknown.severity == "unknown"
@@ -177,8 +134,8 @@ def test_a_refusal_is_unknown_and_never_fine(desk: Desk, code: str, said: str) -
     assert "cannot be judged" not in report.verdict
 
 
-def test_an_address_that_is_not_known_is_told(desk: Desk) -> None:
-    settings = GoogleSettings(project=PROJECT, endpoint=desk.ctx.clients.settings.endpoint)
+def test_an_address_that_is_not_known_is_told(served: Served) -> None:
+    settings = GoogleSettings(project=PROJECT, endpoint=served.ctx.clients.settings.endpoint)
     from pipeline.google.service_health import service_health
 
     with Clients(settings) as clients:
@@ -194,7 +151,7 @@ def test_an_address_that_is_not_known_is_told(desk: Desk) -> None:
         ({"product": "x", "place": "y"}, "unknown field 'place'"),
     ],
 )
-def test_a_wrong_event_is_refused(desk: Desk, entry: dict[str, Any], said: str) -> None:
+def test_a_wrong_event_is_refused(served: Served, entry: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match="service_events") as caught:
-        desk.rest.world.apply({"service_events": [entry]})
+        served.rest.world.apply({"service_events": [entry]})
     assert said in str(caught.value)

@@ -263,7 +263,8 @@ def test_tables_columns_and_jobs_can_be_asked_for_by_query(rest: Rest) -> None:
     query = """
         SELECT error_result.reason, COUNT(*) AS n, SUM(total_slot_ms) > 0 AS slots
         FROM `region-europe-west1`.INFORMATION_SCHEMA.JOBS_BY_PROJECT
-        WHERE creation_time > TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR) GROUP BY 1 ORDER BY 2 DESC
+        WHERE creation_time > TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR) AND user_email = 'sandbox@example.com'
+        GROUP BY 1 ORDER BY 2 DESC
     """
     assert rest.rows(query) == [
         {"reason": None, "n": 2, "slots": True},

@@ -1,0 +1,93 @@
+"""What BigQuery and Bigtable show of themselves, in perf and in health, in each world that they explain."""
+
+from __future__ import annotations
+
+from pipeline.report import Finding, Report
+
+from .conftest import Served
+
+
+def finding(report: Report, name: str) -> Finding:
+    return next(one for one in report.findings if one.id == name)
+
+
+def measured(found: Finding, what: str) -> float:
+    value = next(one.value for one in found.evidence if one.what == what)
+    assert isinstance(value, int | float)
+    return value
+
+
+def test_in_a_healthy_world_both_stores_are_at_ease(served: Served) -> None:
+    report = served.after(8).read("pipeline.perf")
+    assert report.severity == "ok", report.verdict
+    bigquery, bigtable = finding(report, "bigquery"), finding(report, "bigtable")
+    assert (bigquery.severity, bigtable.severity) == ("ok", "ok")
+    assert measured(bigquery, "rows into BigQuery") > 1
+    assert 0 < report.data["bigquery_slots"] < 1
+    assert "12 queries in the last hour" in bigquery.text
+    assert "CPU 12.0 % of 3 nodes" in bigtable.text
+    assert measured(bigtable, "requests to Bigtable") > 1
+
+
+def test_a_slow_sink_shows_in_the_rows_and_in_the_queries_that_crowd_it(served: Served) -> None:
+    report = served.after(3).after(10, scenario="slow_sink").read("pipeline.perf")
+    held, bigquery = finding(report, "slow_sink"), finding(report, "bigquery")
+    now = measured(held, "rows into BigQuery")
+    assert now < 0.8 * measured(held, "rows into BigQuery, an hour before")
+    assert measured(held, "BigQuery slots in the last hour") > 10
+    assert bigquery.severity == "info"
+    (table,) = [one for one in report.tables if one.title.startswith("Slowest queries")]
+    assert "SELECT * FROM" in table.rows[0][-1], "the slowest comes first"
+    assert len(table.columns) <= 5
+    assert finding(report, "bigtable").severity == "ok"
+
+
+def test_a_hot_key_shows_in_one_node_of_bigtable(served: Served) -> None:
+    report = served.after(3).after(10, scenario="hot_key").read("pipeline.perf")
+    assert measured(finding(report, "hot_key"), "CPU of its hottest node") > 0.9
+    bigtable = finding(report, "bigtable")
+    assert bigtable.severity == "info"
+    assert "its hottest node 97.0 %, a sign of a hot row" in bigtable.text
+    assert finding(report, "bigquery").severity == "ok"
+
+
+def test_stores_that_may_not_be_seen_leave_the_bottleneck_known(served: Served) -> None:
+    denied = {"method": "bigquery.jobs/*", "code": "PERMISSION_DENIED", "count": 9}
+    methods = ["bigquery.datasets/get", "bigquery.jobs/insert", "bigquery.jobs/query"]
+    served.after(8, errors=[denied | {"method": one} for one in methods])
+    report = served.read("pipeline.perf")
+    assert report.severity == "ok", report.verdict
+    gap = finding(report, "sink_gap_0")
+    assert gap.severity == "unknown"
+    assert "denies access" in gap.text
+    assert report.data["bigquery_slots"] is None
+
+
+def test_health_tells_what_the_sinks_take(served: Served) -> None:
+    report = served.after(8).read("pipeline.health")
+    assert report.severity == "ok", report.verdict
+    assert "nothing refused" in finding(report, "sinks").text
+    assert "Quotas have room" in finding(report, "quota_room").text
+    fact = report.fact("resource_constraint")
+    assert fact is not None
+    assert fact.on is False
+
+
+def test_health_tells_a_quota_without_room_as_a_resource_issue(served: Served) -> None:
+    report = served.after(6, scenario="job_failed", cause="quota").read("pipeline.health")
+    assert "(resource issue" in report.verdict
+    assert "24 of 24 cpus" in finding(report, "quota").text
+    fact = report.fact("resource_constraint")
+    assert fact is not None
+    assert fact.on is True
+    assert fact.value == 1.0
+
+
+def test_a_stage_that_falls_behind_is_a_trend_until_it_is_a_degradation(served: Served) -> None:
+    def facts(report: Report) -> tuple[bool | None, bool | None]:
+        found = (report.fact("degradation_trend"), report.fact("degraded"))
+        return found[0].on if found[0] else None, found[1].on if found[1] else None
+
+    assert facts(served.after(3).read("pipeline.health")) == (False, False)
+    assert facts(served.after(5, scenario="slow_sink").read("pipeline.health")) == (True, False)
+    assert facts(served.after(8).read("pipeline.health")) == (False, True)
