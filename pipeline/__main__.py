@@ -190,7 +190,7 @@ def _context(operation: Operation, catalogue: Catalogue, pipeline: Pipeline) -> 
 
     history = None
     needed = operation.name in _STORED or operation.name.startswith("cost.")
-    if needed or operation.name in ("pipeline.health", "dlq.replay", "dlq.stats"):
+    if needed or operation.name in ("pipeline.health", "pipeline.quality", "dlq.replay", "dlq.stats"):
         history = _history(needed=needed)
     with Clients(GoogleSettings.from_env()) as clients:
         try:

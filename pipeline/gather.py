@@ -27,6 +27,7 @@ _LATE_S: Final = 5 * 60  # samples come late by so much
 _FRESH_S: Final = 5 * 60  # a gauge older than this says nothing about now
 _LOGS: Final = 200
 _LINE: Final = 400  # characters of a log line that are kept
+_ACCOUNTS: Final = ("received", "valid", "invalid", "dead_lettered", "duplicates")
 _KINDS: Final = (*EVENT_TYPES, "unknown")  # a type that the pipeline does not know is counted too
 
 T = TypeVar("T")
@@ -219,6 +220,8 @@ def _counted(
         valid=sums("valid", recent),
         dead_lettered=sums("dead_lettered", recent),
         by_type={kind: kinds(kind) for kind in kinds_},
+        totals={name: sums(name, _newest) for name in (*_ACCOUNTS, *CAUSES)},
+        jobs=tuple(sorted({one.labels.get("job_id", "") for group in by_name.values() for one in group})),
         sink_failed=sums("sink_failed", recent),
         causes={cause: count for cause in CAUSES if (count := sums(cause, recent)) > 0},
         received_total=sums("received", _newest),

@@ -1,9 +1,9 @@
 """What was measured before: probes of pipelines and reports of budgets.
 
-With ``pipeline.maintenances`` the only importer of SQLAlchemy in ``pipeline``.  It may share its
-database with the bot, so every write is one short transaction; on SQLite it takes the write lock at
-once (BEGIN IMMEDIATE), which waits up to 30 s instead of failing in the middle.  Times are stored as
-ISO texts in UTC, so that both databases order them alike.
+With ``pipeline.maintenances`` and ``pipeline.history_quality`` the only importer of SQLAlchemy in
+``pipeline``.  It may share its database with the bot, so every write is one short transaction; on
+SQLite it takes the write lock at once (BEGIN IMMEDIATE), which waits up to 30 s instead of failing in
+the middle.  Times are stored as ISO texts in UTC, so that both databases order them alike.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import ConfigError, Unreachable
+from pipeline.history_quality import Hour, QualityHours
 from pipeline.maintenances import Maintenances
 from pipeline.maintenances import metadata as _maintained
 from pipeline.maintenances import text as _text
@@ -87,6 +88,7 @@ _replayed = Table(
     Index("replayed_messages_by_replay", "replay", "message"),
     Index("replayed_messages_by_pipeline", "pipeline", "at"),
 )
+_quality = QualityHours(_metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,15 +171,18 @@ class History(Maintenances):
         self.close()
 
     def record_probe(self, report: Report) -> None:
-        """Stores one report of ``pipeline.health``."""
+        """Stores one report of ``pipeline.health``, and what it saw of the quality of events."""
         row = {
             "pipeline": report.pipeline,
             "at": _text(report.as_of),
             "severity": report.severity,
             "report": report.dumps(),
         }
+        events = report.data.get("events")
         with self._write() as connection:
             connection.execute(_probes.insert(), row)
+            if events:
+                _quality.note(connection, report.pipeline, report.as_of, events["jobs"], events["totals"])
 
     def last_probes(self) -> list[Report]:
         """The newest stored probe of every pipeline, ordered by pipeline."""
@@ -193,6 +198,11 @@ class History(Maintenances):
             .order_by(_probes.c.at, _probes.c.id)
         )
         return self._reports(query)
+
+    def quality_since(self, pipeline: str, at: datetime) -> list[Hour]:
+        """What the hours of a pipeline saw that began at or after ``at``, oldest first."""
+        with self._read() as connection:
+            return _quality.since(connection, pipeline, at)
 
     def forget_probes_before(self, at: datetime) -> int:
         """Deletes probes older than ``at``; the number deleted."""

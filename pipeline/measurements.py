@@ -51,6 +51,8 @@ class Counters:
     valid: float
     dead_lettered: float
     by_type: dict[str, tuple[float, float]]  # event type -> (received, invalid)
+    totals: Mapping[str, float] = field(default_factory=dict)  # since the jobs began, by account
+    jobs: tuple[str, ...] = ()  # whose counters these are
     sink_failed: float = 0.0  # valid ones that a sink refused
     causes: Mapping[str, float] = field(default_factory=dict)  # root cause -> invalid; empty when not counted
     received_before: float | None = None

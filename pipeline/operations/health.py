@@ -276,6 +276,8 @@ def _data(m: Measurements, issue: Issue | None, beside: Beside) -> dict[str, Any
         "root_cause": issue.cause if issue and issue.cause else None,
         "lag": {"system_lag_s": m.system_lag_s, "watermark_age_s": m.watermark_age_s},
         "bottleneck": {"kind": held.kind, "stage": held.stage.name} if held else None,
+        # what the history makes hours of
+        "events": {"jobs": list(m.counters.jobs), "totals": dict(m.counters.totals)} if m.counters else None,
         "google": None if google.unknown else [event.title for event in google.events],
     }
 

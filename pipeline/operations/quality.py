@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pipeline import trends
 from pipeline.causes import root_cause
 from pipeline.deadletters import Held, causes, groups
 from pipeline.envelope import revalidate
@@ -39,6 +41,9 @@ class Quality(ReadOperation):
     summary = "Valid and invalid events, broken rules, and which root cause they point to"
     params = (
         Param(name="limit", type=int, default=200, help="dead letters to look at", minimum=1, maximum=10000),
+        Param(
+            name="days", type=int, default=7, help="whole days to show beside today", minimum=1, maximum=90
+        ),
     )
 
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
@@ -57,6 +62,9 @@ class Quality(ReadOperation):
                 findings += _causes(by_cause, len(held))
         except PipelineError as error:
             findings.append(Finding("sample", "unknown", f"Dead letters could not be looked at: {error}"))
+        past = _past(ctx, now, int(params.get("days") or 7))
+        findings.append(past[0])
+        tables += past[1]
         rate, critical = error_rates(measured)
         return Report(
             operation=self.name,
@@ -74,6 +82,17 @@ class Quality(ReadOperation):
                 "root_cause": CAUSE_WORDS.get(now_cause) or main_cause(_open(by_cause)),
             },
         )
+
+
+def _past(ctx: Context, now: datetime, days: int) -> tuple[Finding, list[Table]]:
+    """What the history says of today and of other days."""
+    if ctx.history is None:
+        return Finding(
+            "history", "info", "No history: set DATABASE_URL to the bot's database, which keeps it."
+        ), []
+    at = now.astimezone(UTC)
+    hours = ctx.history.quality_since(ctx.pipeline.name, at - timedelta(days=max(days, 7) + 1))
+    return trends.finding(hours, at), [trends.compared(hours, at), trends.by_day(hours, at, days)]
 
 
 def _rate(m: Measurements) -> Finding:

@@ -227,4 +227,4 @@ def test_validate_looks_at_the_dataset_where_bigquery_is(desk: Desk) -> None:
     (table,) = desk.read("pipeline.validate").tables
     row = next(row for row in table.rows if row[0] == "dataset ecommerce")
     assert row[1] == "pass"
-    assert "raw_events" in row[2]
+    assert "exists in" in row[2]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from pipeline.history import History
 from pipeline.report import Report
@@ -31,3 +32,22 @@ def test_the_history_keeps_its_promises_on_postgresql() -> None:
         assert (budget.cost, budget.ratio, budget.at) == (30.0, 0.3, NOW)
         for history in opened:
             history.close()
+
+
+def test_the_hours_of_quality_lose_nothing_to_two_writers_on_postgresql() -> None:
+    def look(history: History, minute: int) -> None:
+        totals = {"received": 100.0 * minute, "valid": 100.0 * minute, "invalid": 0.0}
+        report = probe("orders")
+        at = NOW + timedelta(minutes=minute)
+        history.record_probe(replace(report, as_of=at, data={"events": {"jobs": ["j-1"], "totals": totals}}))
+
+    with private_postgres() as url:
+        one, other = History.open(url), History.open(url)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda history: look(history, 0), (one, other)))
+            list(pool.map(lambda minute: look(one if minute % 2 else other, minute), range(1, 41)))
+        hours = one.quality_since("orders", NOW)
+        assert sum(hour.counts["received"] for hour in hours) == 4000.0
+        assert sum(hour.measured_s for hour in hours) == 2400.0
+        one.close()
+        other.close()
