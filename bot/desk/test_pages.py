@@ -12,10 +12,10 @@ from datetime import datetime
 
 from bot.core import oncall
 from bot.core import roster as rosters
-from bot.core.delivery import Leased, Outbound, Outcome, Refused, Sent
+from bot.core.delivery import Kind, Leased, Outbound, Outcome, Priority, Refused, Sent
 from bot.core.incident import instant, stamp
 from bot.core.policy import Level, format_duration
-from bot.core.receipts import RECEIPTS_FOR, WAYS, Receipt
+from bot.core.receipts import METHODS, RECEIPTS_FOR, WAYS, Receipt
 from bot.core.refusal import Refused as No
 from bot.core.roster import Person, Roster
 from bot.desk.answers import private
@@ -24,6 +24,7 @@ from bot.desk.ports import Tx
 from bot.desk.telling import announce, tell
 
 SINCE = "oncall.tests_since"
+_POSTED = {"email": Kind.PAGE_MAIL, "hook": Kind.PAGE_HOOK}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +55,8 @@ def _of_this_week(roster: Roster, begun: datetime, now: datetime) -> Iterator[Wa
         if slot <= begun or level is None:
             continue
         week = f"{slot.astimezone(oncall.zone_of(person)):%Y-%m-%d}"
-        for method in methods(person):
+        for method in (METHODS[way] for way in rosters.reached_by(roster, person)):
             yield Wanted(id=f"{week}:{name}:{method}", person=person, level=level, method=method)
-
-
-def methods(person: Person) -> tuple[str, ...]:
-    """The methods by which a test can reach the person."""
-    return ("slack",) if person.slack else ()
 
 
 def begin(tx: Tx) -> None:
@@ -79,14 +75,24 @@ def send(tx: Tx, wanted: Sequence[Wanted]) -> None:
                 id=each.id, person=each.person.name, level=str(each.level), method=each.method, made_at=tx.now()
             )
         )  # fmt: skip
-        tx.enqueue(_message(each))
+        tx.enqueue(_message(each, tx.now()))
 
 
-def _message(wanted: Wanted) -> list[Outbound]:
+def _message(wanted: Wanted, now: datetime) -> list[Outbound]:
+    """To Slack with a button; a mail and a call of the hook take the way of pages, with their signed link."""
+    how = "Press the button" if wanted.method == "slack" else "Open the link"
     text = (
         f"Test page to {wanted.level}, {wanted.person.name}: this is how Streamwatch reaches you by "
-        f"{WAYS[wanted.method]}. Nothing is wrong. Press the button to say that it does."
+        f"{WAYS[wanted.method]}. Nothing is wrong. {how} to say that it does."
     )
+    if wanted.method in _POSTED:
+        key = f"test:{wanted.id}"
+        data = {
+            "receipt": wanted.id, "person": wanted.person.name, "level": str(wanted.level), "text": text,
+            "subject": f"Test page to {wanted.level}: nothing is wrong", "due_at": stamp(now),
+        }  # fmt: skip
+        kind = _POSTED[wanted.method]
+        return [Outbound(key=key, kind=kind, lane=key, priority=Priority.ANSWER, data=data)]
     button = {"action": "oncall_test_ack", "label": "This test page reached me", "value": wanted.id}
     metadata = {"event_type": "streamwatch_test_page", "event_payload": {"receipt": wanted.id}}
     more = {"buttons": [button], "receipt": wanted.id, "metadata": metadata}

@@ -18,7 +18,7 @@ from bot.core.asks import Asker, Click, Command
 from bot.core.delivery import Leased, Refused, Sent
 from bot.core.incident import Incident
 from bot.core.policy import Policy
-from bot.core.roster import Always, FirstLevel, Level, Person, Roster, Rotation
+from bot.core.roster import Always, FirstLevel, Level, Person, Reach, Roster, Rotation
 from bot.desk import oncall
 from bot.desk.change import change
 from bot.desk.deliver import settled
@@ -255,6 +255,21 @@ def test_a_test_page_that_cannot_be_sent_is_told_at_once(night: Night) -> None:
     night.at(14)
     rows = night.look()
     assert "by Slack could not be sent: user_not_found" in to(rows, "dave")
+
+
+def test_every_method_of_a_person_is_tested_with_a_receipt_of_its_own(night: Night) -> None:
+    """Those that this installation can send by."""
+    bob = replace(PEOPLE["bob"], email="bob@example.com", hook="https://example.com/hook")
+    people = {**PEOPLE, "bob": bob}
+    night.house = replace(HOUSE, roster=replace(ROSTER, people=people, reach=Reach(mail=True)))
+    rows = {r["receipt"]: r for r in night.at(14) if ":bob:" in str(r.get("receipt"))}
+    assert set(rows) == {f"2026-11-23:bob:{method}" for method in ("slack", "email", "hook")}
+    mail = rows["2026-11-23:bob:email"]
+    assert (mail["kind"], mail["subject"]) == ("page_mail", "Test page to L1: nothing is wrong")
+    assert "by e-mail" in mail["text"]
+    assert rows["2026-11-23:bob:hook"]["kind"] == "page_hook"
+    receipts = night.database.read(lambda tx: tx.receipts(SUNDAY))
+    assert {r.method for r in receipts if r.person == "bob" and r.sent_at} == {"slack", "email", "hook"}
 
 
 def test_test_pages_can_be_turned_off(night: Night) -> None:
