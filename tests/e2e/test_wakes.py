@@ -12,7 +12,12 @@ from typing import Any
 
 import pytest
 
+from bot.clock import Clock
+from bot.demo_world import get
+from bot.desk.test_pages import SINCE
+from bot.store.database import Database
 from tests.e2e.alerts import alert
+from tests.e2e.people import People
 from tests.e2e.running import Stage, staged
 from tests.support.office import Office, request
 
@@ -296,3 +301,38 @@ def test_the_emergency_step_calls_the_hook_and_an_old_link_is_refused(tmp_path: 
         assert (status, "was good until" in said) == (410, True)
         assert [e["data"]["why"] for e in events(stage, name, "ack_refused")] == ["expired"]
         assert stage.incident(name)["acknowledged_by"] is None
+
+
+# --- the weekly test page ---
+
+
+def test_the_weekly_test_page_goes_by_every_method_and_each_gets_its_receipt(
+    world: tuple[Stage, Office],
+) -> None:
+    stage, office = world
+    with Database(stage.env["DATABASE_URL"], Clock.from_env({}), create=False) as database:
+        # As if the bot had been there for years: this week's test is due.
+        database.write(lambda tx: tx.put_value(SINCE, "2020-01-01T00:00:00+00:00"))
+
+    def receipts() -> dict[tuple[str, str], Json]:
+        found = get(f"{stage.app_url}/oncall")["test_pages"]
+        return {(r["person"], r["method"]): r for r in found}
+
+    def out() -> bool:
+        mine = {method for (person, method), r in receipts().items() if person == "alice" and r["sent_at"]}
+        return mine == {"slack", "hook", "email"}
+
+    stage.until(out, 30, "not every method was tried")
+    mail = next(m for m in office.mails() if "Test page to L1" in m["headers"]["Subject"])
+    link = f"{stage.app_url}/ack/{token_of(mail['text'])}"
+    assert request(link)[0] == 200
+    assert receipts()["alice", "email"]["seen_at"]
+    assert receipts()["alice", "email"]["acknowledged_at"] is None
+    assert request(link, "POST")[0] == 200
+    assert receipts()["alice", "email"]["acknowledged_at"]
+    assert receipts()["alice", "slack"]["acknowledged_at"] is None
+    people = People(stage)
+    message = people.saw("Test page to L1, alice", channel="alice")
+    people.click("alice", message, "oncall_test_ack")
+    stage.until(lambda: receipts()["alice", "slack"]["acknowledged_at"], 30, "the button has no receipt")
+    assert receipts()["bob", "hook"]["acknowledged_at"] is None
