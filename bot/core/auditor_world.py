@@ -65,6 +65,7 @@ class World:
     clock: datetime | None = None  # unresolved time counts from here; every gap moves it
     round: datetime | None = None  # the steps of L1 count from here
     switched_on: datetime | None = None
+    critical_from: datetime | None = None
     resolved: datetime | None = None
     acknowledged: bool = False
     by_hand: Level | None = None
@@ -164,7 +165,7 @@ class World:
                 yield Duty(step=step, level=Level.L1, due=self._quiet(self._on(start + after)), why=why)
         step = f"{name}:L2"
         if self.severity == "critical" and not self._is_done(step, self._paged_about(Level.L2)):
-            due = self._on(start + p.l2_if_critical)
+            due = self._on(self._critical(start + p.l2_if_critical))
             yield Duty(step=step, level=Level.L2, due=due, why="critical and unacknowledged")
         number = 1
         while self._is_done(f"{name}:again:{number}", self._paged_then(Level.L1)):
@@ -208,13 +209,17 @@ class World:
             if self.severity == "critical" and above is not None and not self._reached(above):
                 up = f"{step}:up"
                 if not self._is_done(up, self._paged_about(above)):
-                    yield Duty(step=up, level=above, due=due, why="unanswered twice")
+                    yield Duty(step=up, level=above, due=self._critical(due), why="unanswered twice")
 
     # --- what moves a due time ------------------------------------------------------------------------------
 
     def _on(self, due: datetime) -> datetime:
         """What fell due while the ladder was off is due when it is on again."""
         return due if self.switched_on is None else max(due, self.switched_on)
+
+    def _critical(self, due: datetime) -> datetime:
+        """What only a critical incident asks for is asked for from then on."""
+        return due if self.critical_from is None else max(due, self.critical_from)
 
     def _quiet(self, due: datetime) -> datetime:
         """A snooze holds repeats and the steps of L1 back to its end."""
@@ -255,6 +260,7 @@ def _opened(w: World, e: Event) -> None:
     w.policy = Policy.from_dict(e.data["policy"])
     w.severity, w.opened = str(e.data["severity"]), e.at
     w.recovering = e.data.get("status") == "recovering"
+    w.critical_from = e.at if w.severity == "critical" else None
     if w.severity != "info" and not w.recovering:
         w.clock = w.round = e.at
 
@@ -268,7 +274,10 @@ def _severity(w: World, e: Event) -> None:
     before, w.severity = w.severity, str(e.data["to"])
     if not w.recovering:
         _begin_clock(w, e.at)
-    if before == "info" != w.severity:
+    held_back = w.snoozed is not None and e.at < w.snoozed
+    if w.severity == "critical" != before:
+        w.critical_from = e.at
+    if before == "info" != w.severity or (w.severity == "critical" != before and held_back):
         w.switched_on = e.at
 
 

@@ -134,7 +134,7 @@ def _first_level(i: Incident) -> Iterable[Timer]:
         yield Timer(
             step=f"{prefix}:L2",
             kind=TimerKind.L2_CRITICAL,
-            due_at=i.cycle_from + p.l2_if_critical,
+            due_at=_once_critical(i, i.cycle_from + p.l2_if_critical),
             level=Level.L2,
             reason=f"critical and not acknowledged for {format_duration(p.l2_if_critical)}",
         )
@@ -207,7 +207,7 @@ def _unanswered(i: Incident) -> Iterable[Timer]:
                 yield Timer(
                     step=f"{step}:up",
                     kind=TimerKind.CLIMB,
-                    due_at=first.made_at + i.policy.unanswered,
+                    due_at=_once_critical(i, first.made_at + i.policy.unanswered),
                     level=above,
                     reason=f"{first.level} did not answer twice",
                 )
@@ -220,6 +220,11 @@ def _unanswered(i: Incident) -> Iterable[Timer]:
                 reason=f"{first.level} has not answered for {format_duration(i.policy.unanswered)}",
                 of_page=step,
             )
+
+
+def _once_critical(i: Incident, due: datetime) -> datetime:
+    """What is due for a critical incident alone is not late because the incident became one later."""
+    return due if i.critical_since is None else max(due, i.critical_since)
 
 
 def _of_first_level(step: str) -> bool:
@@ -257,7 +262,7 @@ def _idle(i: Incident) -> Iterable[Timer]:
         yield Timer(
             step=f"{mark}:ask",
             kind=TimerKind.ASK,
-            due_at=i.touched_at + i.policy.ack_idle,
+            due_at=_once_critical(i, i.touched_at + i.policy.ack_idle),
             reason=f"nothing from {i.acked_by} for {format_duration(i.policy.ack_idle)}",
         )
     else:

@@ -164,6 +164,8 @@ class Incident:
     # When a ladder that had been switched off (info, recovering) was switched on again: nothing was due before.
     resumed_at: datetime | None = None
     critical_ever: bool = False
+    # What only a critical incident brings is due no earlier than it became one.
+    critical_since: datetime | None = None
     alerts: Mapping[str, AlertState] = field(default_factory=dict)
     facts: Mapping[str, FactState] = field(default_factory=dict)
     pages: Mapping[str, Page] = field(default_factory=dict)
@@ -281,6 +283,7 @@ def begin(number: int, event: Event) -> Incident:
         cycle_from=event.at if paging and not recovering else None,
         recovering_since=event.at if recovering else None,
         critical_ever=severity is Severity.CRITICAL,
+        critical_since=event.at if severity is Severity.CRITICAL else None,
         runbook=d.get("runbook", ""),
         updated_at=event.at,
         seq=event.seq,
@@ -361,7 +364,10 @@ def _severity_changed(s: Incident, e: Event) -> Incident:
     cycle = s.cycle_from
     if to is not Severity.INFO and start is None and s.status is not Status.RECOVERING:
         start = cycle = e.at
-    resumes = s.severity is Severity.INFO and to is not Severity.INFO
+    # A snooze holds the ladder back until the incident is critical: that switches it on as well.
+    snoozed = s.snoozed_until is not None and s.snoozed_until > e.at
+    critical = to is Severity.CRITICAL and s.severity is not Severity.CRITICAL
+    resumes = (s.severity is Severity.INFO and to is not Severity.INFO) or (critical and snoozed)
     return replace(
         s,
         severity=to,
@@ -370,6 +376,7 @@ def _severity_changed(s: Incident, e: Event) -> Incident:
         resumed_at=e.at if resumes else s.resumed_at,
         wants_channel=s.wants_channel or to is not Severity.INFO,
         critical_ever=s.critical_ever or to is Severity.CRITICAL,
+        critical_since=e.at if critical else s.critical_since,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from bot.core.policy import Policy, format_duration
+from bot.core.policy import Level, Policy, format_duration
 from bot.core.roster import Roster
 from bot.core.text import counted
 
@@ -38,11 +38,13 @@ class FactChanges:
 
 @dataclass(frozen=True, slots=True)
 class PersonActs:
-    """A person acknowledges or resolves."""
+    """A person does something. A snooze has a length; an escalation may name its level (None: the next)."""
 
     at: datetime
     person: str
-    act: Literal["ack", "resolve"]
+    act: Literal["ack", "resolve", "snooze", "escalate"]
+    length: timedelta | None = None
+    level: Level | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from bot.core.alert_model import Severity
 from bot.core.escalation import TimerKind, timers
 from bot.core.facts import Measured, from_measurements
 from bot.core.holding import Hold, Why
-from bot.core.incident import Event, Incident, begin
+from bot.core.incident import Incident, begin
 from bot.core.page_rows import page_keys
 from bot.core.policy import format_duration
 from bot.core.refusal import Refused
@@ -42,6 +42,7 @@ from bot.desk.ports import Tx
 from bot.desk.receive import let_go, receive
 from bot.desk.rehearse_lines import lines_of
 from bot.desk.rehearse_memory import Memory
+from bot.desk.rehearse_people import deed
 from bot.desk.rehearse_world import World, gravity_of, kind_of
 from bot.desk.watch import learn
 
@@ -226,25 +227,23 @@ class _Player:
         if incident is None:
             self._refused(item, "there is no open incident")
             return
-        act = _ack if item.act == "ack" else _resolve
+        act = deed(item, self._house.roster)
         try:
-            self._do(
-                lambda: decide(self._tx, self._house, incident.id, lambda i, now: act(i, item.person, now))
-            )
+            self._do(lambda: decide(self._tx, self._house, incident.id, act))
         except Refused as why:
             self._refused(item, str(why))
 
     def _meant(self, item: PersonActs) -> Incident | None:
-        """The incident that a person means: to acknowledge, one that paged them; to resolve, one in hand."""
-        active = self._memory.active()
+        """The incident that a person means: to acknowledge, one that paged them; else one in hand."""
+        active, who = self._memory.active(), item.person
+        paged = [i for i in active if any(p.person == who for p in i.pages.values())]
         if item.act == "ack":
-            paged = [
-                i for i in active if any(p.person == item.person and not p.acked_at for p in i.pages.values())
-            ]
+            asked = [i for i in active if i.asked_at is not None and i.acked_by == who]
+            waiting = [i for i in paged if any(p.person == who and not p.acked_at for p in i.pages.values())]
             open_ones = [i for i in active if not i.acked_by]
-            return _newest(paged or open_ones or active)
-        in_hand = [i for i in active if item.person in (i.acked_by, i.assignee)]
-        return _newest(in_hand or active)
+            return _newest(asked or waiting or open_ones or active)
+        in_hand = [i for i in active if who in (i.acked_by, i.assignee)]
+        return _newest(in_hand or paged or active)
 
     # --- probes ---
 
@@ -350,11 +349,3 @@ class _Player:
 
 def _newest(incidents: list[Incident]) -> Incident | None:
     return incidents[-1] if incidents else None
-
-
-def _ack(incident: Incident, person: str, now: datetime) -> list[Event]:
-    return lifecycle.acknowledge(incident, person, now)
-
-
-def _resolve(incident: Incident, person: str, now: datetime) -> list[Event]:
-    return lifecycle.resolve(incident, now, person, "", confirmed=True)

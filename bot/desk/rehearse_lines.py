@@ -15,13 +15,16 @@ _TOLD = frozenset(
         "opened", "paged", "warned", "emergency", "rule_noted", "nobody_on_call", "level_empty", "same_person",
         "acknowledged", "page_acknowledged", "still_here", "unacknowledged", "asked", "severity_changed",
         "recovering", "relapsed", "resolved", "reopened", "fact_began", "fact_ended", "fact_unknown",
+        "snoozed", "escalated",
     }
 )  # fmt: skip
 # What a timer does; what people and sources do is due at no particular time.
 _TIMED = frozenset(
     {"paged", "warned", "emergency", "rule_noted", "nobody_on_call", "asked", "unacknowledged", "resolved"}
 )
-_BY_PERSON = frozenset({"acknowledged", "page_acknowledged", "still_here", "resolved"})
+_BY_PERSON = frozenset(
+    {"acknowledged", "page_acknowledged", "still_here", "resolved", "snoozed", "escalated"}
+)
 
 
 def lines_of(incident: Incident, events: Sequence[Event]) -> Iterator[tuple[Line, str]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
 
 from bot.core.alert_model import Unusable
 from bot.core.alerts import parse_monitoring
-from bot.core.policy import FACTS, Policy
+from bot.core.policy import FACTS, Level, Policy
 from bot.core.rehearsal import AlertArrives, FactChanges, Happening, Maintained, Outage, PersonActs, Rehearsal
 from bot.core.roster import Roster
 from bot.core.runbook import KINDS
@@ -19,7 +20,8 @@ from bot.documents.policy_file import read_policy
 from bot.documents.roster_file import read_roster
 from bot.documents.tree import Scalar, Tree
 
-_WHAT = ("alert", "fact", "ack", "resolve", "down", "maintenance")
+_DEEDS = ("ack", "resolve", "snooze", "escalate")
+_WHAT = ("alert", "fact", *_DEEDS, "down", "maintenance")
 _ALERT_WORDS = {"severity": ("critical", "warning", "info"), "kind": KINDS, "state": ("open", "closed")}
 _AS_SENT = frozenset({"incident_id", "policy_name", "condition_name", "resource", "policy_user_labels"})
 _OFFSET = re.compile(r"\+\s*(.+)")
@@ -53,7 +55,7 @@ def read_rehearsal(name: str, tree: Tree, people: Collection[str] | None, notes:
 
 
 def _event(tree: Tree, start: datetime, people: Collection[str] | None, notes: Notes) -> Iterator[Happening]:
-    found = reader.entries(tree, notes, "an event", ["at", *_WHAT, "for"])
+    found = reader.entries(tree, notes, "an event", ["at", *_WHAT, "for", "to"])
     kinds = [key for key in _WHAT if key in found]
     if len(kinds) != 1:
         words = "several things" if kinds else "nothing"
@@ -74,9 +76,15 @@ def _event(tree: Tree, start: datetime, people: Collection[str] | None, notes: N
     elif kind == "fact":
         yield from _fact(value, at, length, notes)
     else:
-        if "for" in found:
+        if "for" in found and kind != "snooze":
             notes.add(found["for"].line, f"`for` has no meaning with {kind}", "Remove it.")
-        yield from _act(kind, value, at, people, notes)
+        if kind == "snooze" and "for" not in found:
+            notes.add(tree.line, "the snooze has no length", "Add `for: 2h`.")
+        level = reader.choice(found["to"], notes, "to", ("L2", "L3", "L4")) if "to" in found else None
+        for act in _act(kind, value, at, people, notes):
+            yield replace(act, length=length, level=Level(level) if level else None)
+    if "to" in found and kind != "escalate":
+        notes.add(found["to"].line, f"`to` has no meaning with {kind}", "Remove it.")
 
 
 def _at(tree: Tree, start: datetime, notes: Notes) -> datetime:
@@ -176,11 +184,11 @@ def _fact(tree: Tree, at: datetime, length: timedelta | None, notes: Notes) -> I
 
 def _act(
     kind: str, tree: Tree, at: datetime, people: Collection[str] | None, notes: Notes
-) -> Iterator[Happening]:
+) -> Iterator[PersonActs]:
     person = reader.text(tree, notes, kind)
     if person is None:
         return
     if people is not None and person not in people:
         notes.add(tree.line, f"{kind}: there is no person {shown(person)}", suggest(person, people))
         return
-    yield PersonActs(at, person, "ack" if kind == "ack" else "resolve")
+    yield PersonActs(at, person, cast(Literal["ack", "resolve", "snooze", "escalate"], kind))

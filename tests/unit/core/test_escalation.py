@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from bot.core import lifecycle
+from bot.core.alert_model import Severity
 from bot.core.escalation import TimerKind, next_due, timers
 from bot.core.policy import Level, Policy, Rule
 from tests.unit.core.incident_case import START, Case, alert, minutes, roster
@@ -539,3 +540,39 @@ def test_a_second_alert_changes_no_timer() -> None:
     before = [t for t in timers(case.incident) if t.kind is not TimerKind.RULE]
     case.alert(alert("a2"))
     assert [t for t in timers(case.incident) if t.kind is not TimerKind.RULE] == before
+
+
+# --- what becomes critical later ---
+
+
+def test_what_becomes_critical_later_is_due_from_then_on_and_not_late() -> None:
+    case = Case("warning")
+    case.to(60)
+    case.severity("critical")
+    page = case.of("paged")[-1]
+    assert (page.data["level"], page.data["due_at"]) == ("L2", (START + minutes(60)).isoformat())
+
+
+def test_a_ladder_that_a_snooze_held_back_is_due_when_the_incident_becomes_critical() -> None:
+    case = snoozed("warning", 8 * HOUR)
+    case.ack()
+    case.to(5 * HOUR)
+    assert case.pages("L2") == []
+    case.severity("critical")
+    due = {e.data["level"]: e.data["due_at"] for e in case.of("paged")}
+    assert (due["L2"], due["L3"]) == ((START + minutes(300)).isoformat(),) * 2
+    assert "L4" not in due
+
+
+@pytest.mark.parametrize(("critical_at", "asked"), [(20, 45), (300, 300)])
+def test_whoever_left_it_alone_is_asked_when_it_is_critical_and_no_question_is_late(
+    critical_at: float, asked: float
+) -> None:
+    case = Case("warning")
+    case.ack()
+    case.to(critical_at)
+    case.do(lifecycle.set_severity(case.incident, Severity.CRITICAL, "worse", case.now, "bob"))
+    case.to(asked)
+    assert case.at("asked") == [asked]
+    fired = next(e for e in case.of("timer_fired") if e.data["kind"] == "ask")
+    assert fired.data["due_at"] == (START + minutes(asked)).isoformat()

@@ -96,8 +96,9 @@ def test_a_shipped_rehearsal_gives_the_story_that_is_shipped_with_it(name: str) 
     assert differences(rehearse(told, HOUSE), expected) == []
 
 
-def test_the_three_stories_are_there() -> None:
-    assert {"pipeline-down", "data-quality", "everything-goes-wrong"} <= set(SHIPPED)
+def test_there_is_a_story_for_each_kind_of_incident_and_one_in_which_everything_goes_wrong() -> None:
+    kinds = {"pipeline-down", "data-quality", "cost-spike", "performance", "security"}
+    assert kinds | {"everything-goes-wrong"} <= set(SHIPPED)
 
 
 def test_the_same_rehearsal_gives_the_same_story_every_time() -> None:
@@ -244,6 +245,22 @@ def test_who_holds_no_level_is_refused_and_the_story_goes_on() -> None:
 
 def test_an_acknowledgement_without_any_incident_is_refused() -> None:
     assert seen(play(acks(1)), "refused") == [1]
+
+
+def test_a_snooze_and_an_escalation_are_what_the_commands_make_of_them() -> None:
+    snooze = PersonActs(at(10), "alice", "snooze", timedelta(hours=3))
+    escalate = PersonActs(at(20), "alice", "escalate", None, Level.L3)
+    story = play(opens(0, "warning"), acks(1), snooze, escalate, acks(21, "dave"))
+    assert seen(story, "snoozed") == [10]
+    assert (20, "L3", "dave") in pages(story)
+    assert minute(story.pages("L2")[0].at) == 190, "the snooze holds the ladder of a warning back"
+
+
+def test_a_snooze_that_is_too_long_is_refused() -> None:
+    story = play(opens(0), acks(1), PersonActs(at(10), "alice", "snooze", timedelta(hours=9)), resolves(20))
+    (refused,) = [line for line in story.lines if line.kind == "refused"]
+    assert refused.person == "alice"
+    assert "at most 8 h" in refused.text
 
 
 # --- lines ---

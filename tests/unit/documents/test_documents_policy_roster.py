@@ -136,6 +136,9 @@ ROSTER = [
 ]
 
 REHEARSAL = [
+    (START + "events:\n  - {at: +1m, snooze: alice}\n", 3, "the snooze has no length", "for: 2h"),
+    (START + "events:\n  - {at: +1m, escalate: alice, to: L1}\n", 3, "“L1” is not possible", "L2"),
+    (START + "events:\n  - {at: +1m, ack: alice, to: L2}\n", 3, "`to` has no meaning with ack", "Remove it"),
     ("events: [{at: +0m, ack: alice}]\n", 1, "no start", "start:"),
     ("start: 2026-03-02T03:10:00\nevents: [{at: +0m, ack: alice}]\n", 1, "no time zone", "Z"),
     ("start: noon\nevents: [{at: +0m, ack: alice}]\n", 1, "“noon” is not a time", "2026"),
