@@ -14,8 +14,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from bot.core.delivery import Ambiguous, NotSent, Outcome, Refused, Sent
+from bot.core.delivery import Ambiguous, Kind, Leased, NotSent, Outbound, Outcome, Priority, Refused, Sent
 from bot.core.letters import Call, Letter
+from bot.core.links import key_from, read
+from bot.core.policy import Policy
+from bot.core.roster import FirstLevel, Person, Roster
+from bot.desk.house import House
+from bot.desk.posting import Poster, Posts
 from bot.post.hook import Hook
 from bot.post.mail import Mail, MailServer, Tls
 from tests.support.office import Office
@@ -160,3 +165,39 @@ def _certificate() -> bytes:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return made.public_bytes(serialization.Encoding.PEM) + private
+
+
+def test_a_test_page_leaves_by_mail_and_hook_with_a_link_to_its_receipt(office: Office) -> None:
+    alice = Person(name="alice", email="alice@example.com", hook=f"{office.http}/hook/alice")
+    roster = Roster(people={"alice": alice}, first=FirstLevel())
+    house = House(roster=roster, policy=Policy(), runbooks=(), pipelines=(), operations={})
+    key = key_from("secret")
+    data = {"receipt": "r1", "person": "alice", "due_at": AT.isoformat(), "subject": "Test", "text": "Hi"}
+
+    async def send(kind: Kind) -> Outcome:
+        server = MailServer(host="127.0.0.1", port=office.smtp, sender="pages@example.com", tls="none")
+        mail, hook = Mail(server), Hook()
+        posts = Posts(
+            hook=hook,
+            mail=mail,
+            sender="pages@example.com",
+            hook_url="",
+            link_key=key,
+            link_base="http://bot",
+        )
+        out = Outbound(key="test:r1", kind=kind, lane="test:r1", priority=Priority.ANSWER, data=data)
+        row = Leased(id=1, token=1, outbound=out, attempts=1, ambiguous=False, first_try_at=0.0, version=1)
+        try:
+            return await Poster(posts, lambda: house, lambda: AT, lambda: AT).send(row, None)
+        finally:
+            mail.close()
+            await hook.close()
+
+    assert isinstance(asyncio.run(send(Kind.PAGE_MAIL)), Sent)
+    assert isinstance(asyncio.run(send(Kind.PAGE_HOOK)), Sent)
+    body, text = office.calls()[-1]["body"], office.mails()[-1]["text"]
+    link = read(key, body["ack_url"].removeprefix("http://bot/ack/"))
+    assert link is not None
+    assert (link.page, link.person, link.genuine) == ("test:r1", "alice", True)
+    assert body["ack_url"] in text
+    assert body["severity"] == "info"
