@@ -18,6 +18,7 @@ SPAN_S: Final = 600.0
 _LEAST: Final = 50.0  # fewer messages than this in ten minutes, and silence says nothing
 _CHANGED: Final = timedelta(hours=24)
 _SHOWN: Final = 6
+_OWN_LABELS: Final = frozenset({"streamwatch_plan", "streamwatch_operation"})  # differ in every launch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +46,9 @@ class Background:
     gaps: tuple[str, ...] = ()
 
 
-def findings(m: Measurements, background: Background) -> list[Finding]:
-    """Silent sources first, since they are trouble; then comparison and changes."""
-    return [*_silent(m, background), *_compared(m, background), *_changes(m, background)]
+def findings(m: Measurements, background: Background, changes: Sequence[str] = ()) -> list[Finding]:
+    """Silent sources first, since they are trouble; then comparison and changes (``changes`` among them)."""
+    return [*_silent(m, background), *_compared(m, background), *_changes(m, background, changes)]
 
 
 def silent_issue(found: Sequence[Finding]) -> Issue | None:
@@ -95,9 +96,9 @@ def _compared(m: Measurements, background: Background) -> list[Finding]:
     return [Finding("compared", "ok", text)]
 
 
-def _changes(m: Measurements, background: Background) -> list[Finding]:
+def _changes(m: Measurements, background: Background, more: Sequence[str]) -> list[Finding]:
     jobs = sorted(_jobs(m.jobs or (), m.now), key=lambda one: one[0], reverse=True)
-    told = [*_limit(background.most_workers), *(text for _, text in jobs[:_SHOWN])]
+    told = [*_limit(background.most_workers), *more, *(text for _, text in jobs[:_SHOWN])]
     if not told:
         return []
     shown = "; ".join(told)
@@ -109,10 +110,30 @@ def _jobs(jobs: Sequence[Job], now: datetime) -> list[tuple[datetime, str]]:
     for job in jobs:
         if job.created is not None and now - job.created <= _CHANGED:
             how = " as an update" if any(other.replaced_by == job.id for other in jobs) else ""
-            out.append((job.created, f"job {job.id} was launched{how} at {clock(job.created, now)}"))
+            other = _other(job, jobs)
+            out.append((job.created, f"job {job.id} was launched{how} at {clock(job.created, now)}{other}"))
         if job.ended and job.state != "UPDATED" and job.since is not None and now - job.since <= _CHANGED:
             out.append((job.since, f"job {job.id} ended as {job.state} at {clock(job.since, now)}"))
     return out
+
+
+def _other(job: Job, jobs: Sequence[Job]) -> str:
+    """In what a job differs from the one before it: the labels that its launch gave it, and Beam's version."""
+    earlier = [
+        (one.created, one) for one in jobs if one.created and job.created and one.created < job.created
+    ]
+    if not earlier:
+        return ""
+    _, before = max(earlier, key=lambda pair: pair[0])
+    old, new = dict(before.labels), dict(job.labels)
+    told = [
+        f"{name} {old.get(name, 'none')} before, {new.get(name, 'none')} now"
+        for name in sorted({*old, *new} - _OWN_LABELS)
+        if old.get(name) != new.get(name)
+    ]
+    if before.sdk and job.sdk and before.sdk != job.sdk:
+        told.append(f"Beam {before.sdk} before, {job.sdk} now")
+    return f" ({'; '.join(told[:_SHOWN])})" if told else ""
 
 
 def _limit(most: Compared) -> list[str]:

@@ -27,6 +27,8 @@ class Job:
     created: datetime | None = None
     streaming: bool = True
     replaced_by: str = ""
+    labels: tuple[tuple[str, str], ...] = ()  # sorted
+    sdk: str = ""  # version of Beam
 
     @property
     def running(self) -> bool:

@@ -33,6 +33,16 @@ def quota_findings(m: Measurements, quotas: Sequence[Quota]) -> list[Finding]:
     ]
 
 
+def quota_changes(now: Sequence[Quota], before: Sequence[Quota]) -> list[str]:
+    """Limits that are others than a day ago, in words."""
+    old = {one.name: one.limit for one in before}
+    return [
+        f"the quota of {_name(one)} went from {number(old[one.name])} to {number(one.limit)}"
+        for one in now
+        if one.name in old and old[one.name] != one.limit
+    ]
+
+
 def quota_issue(quotas: Sequence[Quota]) -> Issue | None:
     """The resource issue that a quota without any room is."""
     full = next((one for one in quotas if _share(one) >= _FULL), None)

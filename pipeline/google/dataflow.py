@@ -213,6 +213,8 @@ def _job(raw: Any) -> Job:
         created=_time(raw.create_time),
         streaming=raw.type_.name != "JOB_TYPE_BATCH",
         replaced_by=raw.replaced_by_job_id,
+        labels=tuple(sorted(raw.labels.items())),
+        sdk=raw.job_metadata.sdk_version.version,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.background import Background, silent_issue
@@ -43,7 +43,7 @@ from pipeline.report import (
     plural,
     worst,
 )
-from pipeline.resources import constraint, quota_findings, quota_issue
+from pipeline.resources import constraint, quota_changes, quota_findings, quota_issue
 from pipeline.rules import deletion_at, deletion_words, facts
 from pipeline.service_health import ServiceHealth, relevant, service_issue
 from pipeline.service_health import findings as service_findings
@@ -67,6 +67,7 @@ class Beside:
     google: ServiceHealth = field(default_factory=ServiceHealth)
     sinks: Sinks = field(default_factory=Sinks)
     quotas: tuple[Quota, ...] | None = None  # the fullest first; None where they could not be read
+    quotas_before: tuple[Quota, ...] | None = None  # a day ago
 
 
 class Health(ReadOperation):
@@ -80,10 +81,10 @@ class Health(ReadOperation):
         from pipeline.google.service_health import service_health
 
         now, clients, pipeline, wait_s = ctx.now(), ctx.clients, ctx.pipeline, ctx.deadline_s
-        with ThreadPoolExecutor(max_workers=3, thread_name_prefix="health") as pool:
+        with ThreadPoolExecutor(max_workers=4, thread_name_prefix="health") as pool:
             google = pool.submit(service_health, clients, pipeline.project, wait_s)
             stores = pool.submit(sinks, clients, pipeline, now, wait_s, closely=False)
-            quotas = pool.submit(_quotas, ctx, now)
+            quotas, before = (pool.submit(_quotas, ctx, at) for at in (now, now - timedelta(days=1)))
             measured = measure(clients, pipeline, now, wait_s)
             past = Background()
             # Where Monitoring does not answer now, its past would only make a person wait.
@@ -95,6 +96,7 @@ class Health(ReadOperation):
                 google=relevant(google.result(), pipeline),
                 sinks=stores.result(),
                 quotas=quotas.result(),
+                quotas_before=before.result(),
             )
         return report(pipeline.name, measured, beside)
 
@@ -128,7 +130,8 @@ def report(pipeline: str, m: Measurements, beside: Beside | None = None) -> Repo
     beside = beside or Beside()
     held = beside.held
     known = {fact.id: fact for fact in facts(m)}
-    seen = past_findings(m, beside.past) if beside.past is not None else []
+    changes = quota_changes(beside.quotas or (), beside.quotas_before or ())
+    seen = past_findings(m, beside.past, changes) if beside.past is not None else []
     issue = _issue(m, seen, beside)
     judged = [
         *state(m, known),

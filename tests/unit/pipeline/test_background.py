@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from pipeline.background import Background, Compared, findings, silent_issue, silent_topics
+from pipeline.google.quotas import Quota
 from pipeline.jobs import Job
 from pipeline.measurements import Measurements
+from pipeline.resources import quota_changes
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 
@@ -71,3 +73,28 @@ def test_changes_of_a_day_are_told_newest_first() -> None:
         "07:00 UTC; job c ended as FAILED at 05:00 UTC."
     )
     assert findings(look(ancient), Background()) == []
+
+
+def test_a_launch_tells_in_what_it_differs_from_the_job_before() -> None:
+    def job(name: str, hours: float, sdk: str, **labels: str) -> Job:
+        at = NOW - timedelta(hours=hours)
+        told = tuple(sorted(labels.items()))
+        return Job(id=name, name="j", state="RUNNING", since=at, created=at, labels=told, sdk=sdk)
+
+    old = job("a", 90, "2.76.0", template="v1", streamwatch_plan="plan-1", team="data")
+    new = job("b", 2, "2.77.0", template="v2", streamwatch_plan="plan-2", team="data")
+    (found,) = findings(look(new, old), Background())
+    assert found.text == (
+        "Changed within 24 h: job b was launched at 08:00 UTC (template v1 before, v2 now; Beam 2.76.0 before, "
+        "2.77.0 now)."
+    )
+
+
+def test_a_quota_that_was_changed_is_told_among_the_changes() -> None:
+    def quotas(limit: float) -> tuple[Quota, ...]:
+        return (Quota(name="compute.googleapis.com/cpus", limit_name="CPUS", used=4, limit=limit, at=NOW),)
+
+    changes = quota_changes(quotas(48), quotas(24))
+    (found,) = findings(look(), Background(), changes)
+    assert found.text == "Changed within 24 h: the quota of cpus went from 24 to 48."
+    assert quota_changes(quotas(24), quotas(24)) == quota_changes(quotas(24), ()) == []
