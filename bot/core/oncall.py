@@ -51,7 +51,11 @@ def places(roster: Roster) -> tuple[Named, ...]:
 
 
 def with_overrides(roster: Roster, overrides: Collection[Override]) -> Roster:
-    """The roster as it stands with these overrides: what everybody who asks who is on call must use."""
+    """The roster as it stands with these overrides: what everybody who asks who is on call must use.
+
+    One that gives a place to somebody whom the roster does not know any more is none.
+    """
+    overrides = [o for o in overrides if all(name in roster.people for name in _takers(o))]
     if not overrides:
         return roster
     first = roster.first
@@ -70,6 +74,10 @@ def with_overrides(roster: Roster, overrides: Collection[Override]) -> Roster:
         found = (_over(holder, overrides, level, str(n)) for n, holder in enumerate(held, 1))
         upper[level] = tuple(place for place in found if place is not None)
     return replace(roster, first=replace(first, **changed), upper={k: v for k, v in upper.items() if v})
+
+
+def _takers(o: Override) -> tuple[str, ...]:
+    return (o.person, o.other) if o.kind == "swap" else (o.person,)
 
 
 def _over(holder: Place | None, overrides: Collection[Override], level: Level, place: str) -> Place | None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 from bot.clock import ManualClock
+from bot.core.delivery import Sent, settle
 from bot.core.overrides import Override
-from bot.core.policy import Level
+from bot.core.policy import Level, Policy
 from bot.core.receipts import Receipt
+from bot.core.roster import FirstLevel, Person, Roster, Rotation
+from bot.desk import oncall
+from bot.desk.house import House
 from bot.store.database import Database
 
 HOUR = timedelta(hours=1)
@@ -43,6 +48,29 @@ def test_a_cancelled_override_keeps_its_number_and_ends_now(database: Database, 
     assert database.write(lambda tx: tx.put_override(ended)) == ended
     assert database.read(lambda tx: tx.overrides(tx.now())) == []
     assert database.write(lambda tx: tx.override(made.id)) == ended
+
+
+def test_replicas_that_look_at_once_tell_a_hand_over_and_a_test_page_once(
+    database: Database, another: Callable[[], Database], clock: ManualClock
+) -> None:
+    people = {name: Person(name=name, slack=f"U{name.upper()}") for name in ("alice", "bob")}
+    turns = Rotation(people=("alice", "bob"), every=7 * 24 * HOUR, start=date(2026, 11, 16))
+    roster = Roster(people=people, first=FirstLevel(primary=turns))
+    house = House(roster=roster, policy=Policy(), runbooks=(), pipelines=(), operations={})
+    database.write(lambda tx: oncall.turn(tx, house))
+    clock.advance(8 * HOUR)
+    replicas = [database, *(another() for _ in range(3))]
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(lambda each: each.write(lambda tx: oncall.turn(tx, house)), replicas))
+    assert sum(1 for count in told if count) >= 1
+    rows = []
+    while leased := database.write(lambda tx: tx.claim(20)):
+        for row in leased:
+            rows.append(row.outbound.key.split(":")[0])
+            database.write(lambda tx, r=row: tx.finish(r, settle(r, Sent())))
+    assert sorted(rows) == ["handover", "handover", "handover", "test"], (
+        "announcement, bob, alice; bob's test"
+    )
 
 
 def test_receipts_are_kept_by_their_id_and_listed_newest_first(

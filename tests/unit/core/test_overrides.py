@@ -68,6 +68,12 @@ def test_the_later_override_is_about_what_the_earlier_made() -> None:
     assert now["L1 backup"].person == PEOPLE["dave"], "the swap is about both"
 
 
+def test_an_override_for_somebody_who_left_the_roster_is_none() -> None:
+    gone = made(HOUR, 3 * HOUR, person="zoe")
+    swapped = made(HOUR, 3 * HOUR, kind="swap", person="bob", other="zoe", id=2)
+    assert primary(with_overrides(ROSTER, [gone, swapped]), NOW + 2 * HOUR) == "bob"
+
+
 def test_an_empty_level_can_be_held_by_an_override_alone() -> None:
     roster = with_overrides(ROSTER, [made(HOUR, 2 * HOUR, level=Level.L3, place="1")])
     assert rosters.holders(roster, Level.L3, NOW) == ()
