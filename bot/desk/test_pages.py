@@ -38,7 +38,7 @@ class Wanted:
 
 
 def due(tx: Tx, roster: Roster) -> list[Wanted]:
-    """The test pages to send now. The week in which the bot first ran has none: nobody asked for it yet."""
+    """The test pages to send now; none for a time that lies before the bot first ran."""
     begun, now = instant(tx.get_value(SINCE)), tx.now()
     if begun is None or roster.test_page.weekday is None:
         return []
