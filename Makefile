@@ -30,7 +30,7 @@ help:
 	@echo "make test          every test                                         ARGS=\"-k words\" goes to pytest"
 	@echo "make lint          ruff, mypy --strict, the import walls"
 	@echo "make bench         measurements of the intake, beside others"
-	@echo "make chaos         storms, kills and a failing Slack, in their long form"
+	@echo "make chaos         replicas under attack, with figures                 ARGS=\"--minutes 10\" for so long on each database"
 	@echo "make dlq-consumer  look into the dead-letter queue; \`make dlq-consumer -- --ack\` deletes after review"
 	@echo "make .venv         only install"
 	@echo "make lock          resolve both lock files again                      ARGS=\"--upgrade\" takes newer versions"
@@ -66,10 +66,13 @@ lint: $(ALL)
 bench: $(ALL)
 	$(RUN) -m tests.bench $(ARGS)
 
-CHAOS = $(wildcard $(foreach kind,storm kill order slack_faults replay,tests/e2e/test_$(kind)*.py tests/faults/test_$(kind)*.py) \
+# The figures of two replicas under attack; unless told for how long, then also the attacks of the tests in their long form.
+CHAOS_MINUTES ?= 2
+CHAOS = tests/faults $(wildcard $(foreach kind,storm kill order slack_faults,tests/e2e/test_$(kind)*.py) \
 	tests/integration/intake/test_kill*.py)
 chaos: $(ALL)
-	STREAMWATCH_LONG=1 $(RUN) -m pytest $(CHAOS) $(ARGS)
+	$(RUN) -m tests.faults.chaos --minutes $(CHAOS_MINUTES) $(ARGS)
+	$(if $(ARGS)$(filter command line environment,$(origin CHAOS_MINUTES)),,STREAMWATCH_LONG=1 $(RUN) -m pytest $(CHAOS))
 
 # An option after `--` reaches make as a goal: the operations document calls this `make dlq-consumer -- --ack`.
 dlq-consumer: $(BASE)

@@ -97,6 +97,10 @@ class Processes:
         self._children[name].kill()
         self._children[name].wait()
 
+    def pid(self, name: str) -> int:
+        """The process id of a child."""
+        return self._children[name].pid
+
     def code(self, name: str) -> int | None:
         """The exit code of a child; None while it lives."""
         return self._children[name].poll()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -17,11 +18,18 @@ _ADVISORY = 5741_0001
 
 
 def migrate(url: str, probe: Probe = nowhere) -> None:
-    """Apply every revision that is missing, in one transaction. Raises ConfigError and StorageError's kinds.
+    """Apply every revision that is missing, in one transaction. Raises ConfigError and StorageError's kinds."""
 
-    One process does it while the others wait: PostgreSQL by an advisory lock, SQLite because the
-    transaction is the writer's.
-    """
+    def up(config: Config) -> None:
+        command.upgrade(config, "head")
+        probe("migrate.before_commit")
+
+    under_lock(url, up)
+
+
+def under_lock(url: str, do: Callable[[Config], None]) -> None:
+    """Run an Alembic command in one transaction, while whoever else tries waits: PostgreSQL by an advisory lock,
+    SQLite because the transaction is the writer's. Raises as ``migrate``; then nothing was changed."""
     engines = open_engines(url)
     try:
         with engines.writer.begin() as connection:
@@ -32,8 +40,7 @@ def migrate(url: str, probe: Probe = nowhere) -> None:
             config = Config()
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            probe("migrate.before_commit")
+            do(config)
     except driver_errors() as error:
         known: StorageError | None = translate(error)
         if known is None:

@@ -69,7 +69,7 @@ class Replica:
         try:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
-        except OSError:
+        except (OSError, ValueError):
             return
 
     def send(self, number: signal.Signals) -> None:
@@ -96,12 +96,12 @@ class Field:
         self.url = url
         self.folder = folder
         self.slack = Workspace(random.Random(seed), trouble)
-        self._began = time.time()
+        self.began = time.time()
         self.moved = folder / "clock"
         self.replicas: dict[str, Replica] = {}
         self.accepted: set[str] = set()
         self._server = _Server(self.slack)
-        self.clock = FastClock(self._began, SPEED, self.moved)
+        self.clock = FastClock(self.began, SPEED, self.moved)
 
     def close(self) -> None:
         """End every process, by its id."""
@@ -115,7 +115,7 @@ class Field:
         if name in self.replicas:
             self.replicas[name].kill()
         command = [sys.executable, "-m", "tests.faults.engine", self.url, str(self._server.port)]
-        command += [f"{self._began}", f"{SPEED}", str(self.moved)]
+        command += [f"{self.began}", f"{SPEED}", str(self.moved)]
         replica = Replica(command, env, self.folder / f"{name}.log")
         self.replicas[name] = replica
         self.until(lambda: "ready" in replica.said or not replica.alive, f"{name} did not start")

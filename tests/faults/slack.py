@@ -6,9 +6,9 @@ accepted though nobody was told.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +34,8 @@ class Workspace:
     down: bool = False
     messages: list[tuple[str, str, str]] = field(default_factory=list)  # key, kind, lane
     rooms: dict[str, str] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)  # of the first message of each key
+    came: dict[str, float] = field(default_factory=dict)  # when that was, in epoch seconds
     faults: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -55,7 +57,7 @@ class Workspace:
                 return {"fault": "definite"}
             if name:
                 return {"found": {"channel": self.rooms[name], "name": name} if name in self.rooms else None}
-            place = next((n for n, (known, *_) in enumerate(self.messages) if known == key), None)
+            place = self.places.get(key)
             return {"found": None if place is None else {"ts": f"{place}.0", "channel": "C1"}}
 
     def _fault(self) -> str:
@@ -68,6 +70,8 @@ class Workspace:
         if name:
             self.rooms.setdefault(name, f"C{len(self.rooms) + 1:04d}")
             return {"channel": self.rooms[name], "name": name}
+        self.places.setdefault(key, len(self.messages))
+        self.came.setdefault(key, time.time())
         self.messages.append((key, kind, lane))
         return {"ts": f"{len(self.messages) - 1}.0", "channel": "C1"}
 
@@ -80,9 +84,6 @@ class Workspace:
         """Keys of messages that stand there more than once."""
         with self.lock:
             return [key for key, times in Counter(key for key, *_ in self.messages).items() if times > 1]
-
-
-Call = Callable[[Mapping[str, Any]], "asyncio.Future[dict[str, Any]]"]
 
 
 class Sender:
