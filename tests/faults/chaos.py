@@ -187,7 +187,7 @@ class Chaos:
                 at = self._real(event.at)
                 late.append(at - due - self._excused(due, at))
                 if key in self.place.slack.came:
-                    sent_late.append(self.place.slack.came[key] - due)
+                    sent_late.append(self.place.slack.came[key][0] - due)
         sent_late.sort()
         unpaged = [i for i, _ in stories if not {str(p.level) for p in i.pages.values()} >= LEVELS]
         incidents = Counter(i.pipeline for i, _ in stories)
@@ -215,6 +215,19 @@ class Chaos:
 BAD = ("alerts lost", "incidents twice", "pages lost", "messages twice", "pages late")
 
 
+def doubts(chaos: Chaos) -> list[str]:
+    """What stands twice, when each came, and the freezes and restarts around it, in seconds since the begin."""
+    began = chaos.place.began
+    found = []
+    for key in chaos.place.slack.twice():
+        came = chaos.place.slack.came[key]
+        near = [(a, b) for a, b in chaos.away if a < came[-1] and b > came[0] - 5]
+        times = ", ".join(f"{at - began:.2f}" for at in came)
+        around = "; ".join(f"{a - began:.2f} to {b - began - AFTERWARDS_S:.2f}" for a, b in near)
+        found.append(f"{key} came at {times}; nobody was there from {around}")
+    return found
+
+
 def attack(name: str, seconds: float, seed: int) -> dict[str, float]:
     """The figures of one database, "sqlite" or "postgresql"."""
     with contextlib.ExitStack() as stack:
@@ -229,6 +242,8 @@ def attack(name: str, seconds: float, seed: int) -> dict[str, float]:
         stack.callback(place.close)
         chaos = Chaos(place, postgres, random.Random(seed))
         chaos.run(seconds)
+        for line in doubts(chaos):
+            print(f"  {line}")
         return chaos.figures()
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.clock import Clock
+from bot.core.delivery import HTTP_TIMEOUT
 from bot.core.errors import StorageError
 from bot.core.policy import Level, Policy
 from bot.desk.deliver import Deliverer
@@ -35,8 +36,8 @@ from pipeline import catalogue
 from tests.faults.slack import Sender
 
 RUNBOOKS = Path(__file__).resolve().parents[2] / "runbooks"
-HURRY = timedelta(seconds=20)
-# One step of the ladder every twenty seconds, and nothing that depends on how long a page took to be answered.
+HURRY = timedelta(seconds=10)
+# One step of the ladder every ten seconds, and nothing that depends on how long a page took to be answered.
 POLICY = Policy(
     ladder={Level.L2: 3 * HURRY, Level.L3: 4 * HURRY, Level.L4: 5 * HURRY},
     backup=HURRY,
@@ -71,13 +72,13 @@ class FastClock(Clock):
     def __init__(self, wall0: float, speed: float, moved: Path | None) -> None:
         super().__init__()
         self._began = wall0
-        self._pace = speed
+        self.pace = speed
         self._file = moved
 
     def wall(self) -> datetime:
         """Since the test began, faster; and wherever it was moved."""
         shift = float(self._file.read_text() or 0) if self._file and self._file.exists() else 0.0
-        ran = (time.time() - self._began) * self._pace
+        ran = (time.time() - self._began) * self.pace
         return datetime.fromtimestamp(self._began, UTC) + timedelta(seconds=ran + shift)
 
     def now(self) -> datetime:
@@ -86,7 +87,7 @@ class FastClock(Clock):
 
     def monotonic(self) -> float:
         """As fast, and moved by nobody."""
-        return time.monotonic() * self._pace
+        return time.monotonic() * self.pace
 
 
 class Engine:
@@ -121,14 +122,16 @@ class Engine:
             await self.deliverer.drain(60)
 
 
-async def remote(port: int) -> Callable[..., Any]:
+async def remote(port: int, speed: float) -> Callable[..., Any]:
     """Calls of a workspace that listens on a port of this machine; one connection each, like HTTP."""
+    patience = HTTP_TIMEOUT.total_seconds() / speed
 
     async def call(method: str, *words: str) -> dict[str, Any]:
-        async with asyncio.timeout(5):
+        until = time.time() + patience
+        async with asyncio.timeout(patience):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
-                writer.write(json.dumps([method, *words]).encode() + b"\n")
+                writer.write(json.dumps([until, method, *words]).encode() + b"\n")
                 said: dict[str, Any] = json.loads(await reader.readline())
             finally:
                 writer.close()
@@ -151,10 +154,10 @@ def _take_in(database: Database, wake: Callable[[], None]) -> None:
         wake()
 
 
-async def serve(url: str, port: int, clock: Clock, probe: Probe) -> None:
+async def serve(url: str, port: int, clock: FastClock, probe: Probe) -> None:
     """Until it is killed."""
     database = Database(url, clock, create=False, probe=probe)
-    engine = Engine(database, furnished(), Sender(await remote(port)), clock, probe)
+    engine = Engine(database, furnished(), Sender(await remote(port, clock.pace)), clock, probe)
     loop = asyncio.get_running_loop()
     for each in engine.loops:
         each.start()

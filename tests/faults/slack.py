@@ -35,7 +35,7 @@ class Workspace:
     messages: list[tuple[str, str, str]] = field(default_factory=list)  # key, kind, lane
     rooms: dict[str, str] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)  # of the first message of each key
-    came: dict[str, float] = field(default_factory=dict)  # when that was, in epoch seconds
+    came: dict[str, list[float]] = field(default_factory=dict)  # when each came, in epoch seconds
     faults: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -71,7 +71,7 @@ class Workspace:
             self.rooms.setdefault(name, f"C{len(self.rooms) + 1:04d}")
             return {"channel": self.rooms[name], "name": name}
         self.places.setdefault(key, len(self.messages))
-        self.came.setdefault(key, time.time())
+        self.came.setdefault(key, []).append(time.time())
         self.messages.append((key, kind, lane))
         return {"ts": f"{len(self.messages) - 1}.0", "channel": "C1"}
 

@@ -36,6 +36,13 @@ def post(database: Database, key: str, pipeline: str) -> None:
     database.put_many([("cloud-monitoring", key, body, "{}", "")])
 
 
+def state_of(database: Database) -> str:
+    """Of the run."""
+    run = database.read(lambda tx: tx.run("r1"))
+    assert run is not None
+    return run.state
+
+
 async def test_after_two_hours_without_slack_pages_arrive_oldest_first_and_resolved_ones_never(
     tmp_path: Path, clock: ManualClock
 ) -> None:
@@ -113,10 +120,10 @@ async def test_an_interrupted_operation_is_asked_about_unless_it_may_be_repeated
             now=clock.now, speed=1.0, wake=lambda: None,
         )  # fmt: skip
         await operator.recover()
-        assert database.read(lambda tx: tx.run("r1")).state == "running", "its lease still holds"
+        assert state_of(database) == "running", "its lease still holds"
         clock.advance(timedelta(seconds=31))
         await asyncio.gather(operator.recover(), operator.recover())
-        assert database.read(lambda tx: tx.run("r1")).state == ends
+        assert state_of(database) == ends
         told = [e for e in database.read(lambda tx: tx.events(1)) if e.type == "operation_unknown"]
         assert len(told) == (1 if ends == "unknown" else 0)
         assert all("plan again" in e.data["remedy"] for e in told)
