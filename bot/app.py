@@ -22,13 +22,13 @@ from bot.core.delivery import POSTED, SLACK
 from bot.core.errors import ConfigError
 from bot.core.holding import Hold, Why
 from bot.core.roster import Reach, Roster
-from bot.desk import holds, oncall
+from bot.desk import errands, holds, oncall
 from bot.desk.answered import LinkDesk
 from bot.desk.auditing import Auditor
 from bot.desk.deliver import Deliverer
 from bot.desk.front import FrontDesk
 from bot.desk.house import House, claims_of
-from bot.desk.live import on_call
+from bot.desk.live import live, on_call
 from bot.desk.operator import Operator
 from bot.desk.ports import InboxRow, Tx
 from bot.desk.posting import Poster
@@ -61,7 +61,7 @@ from pipeline.thresholds import SHIPPED
 
 log = structlog.get_logger()
 GRACE_S = 8.0
-OWN_PACE = frozenset({"pull", "holds", "oncall", "audit", "heartbeat"})
+OWN_PACE = frozenset({"pull", "holds", "oncall", "audit", "heartbeat", "errands"})
 
 
 def furnish(settings: Settings, today: date | None = None) -> House:
@@ -159,6 +159,7 @@ class Bot:
             Loop("outbox", self.deliverer.turn, every_s=0.5),
             Loop("post", self.postman.turn, every_s=0.5),
             Loop("runs", self._runs, every_s=1.0),
+            Loop("errands", self._errands, every_s=max(1.0, tick * 10)),
             Loop("watch", self._watch, every_s=min(1.0, tick * 10)),
             Loop("audit", auditor.turn, every_s=1.0),
             Loop("oncall", self._oncall, every_s=max(0.25, 5.0 / clock.speed)),
@@ -196,6 +197,12 @@ class Bot:
     async def _runs(self) -> int:
         await self.operator.recover()
         return await self.operator.turn()
+
+    async def _errands(self) -> int:
+        """Runbooks outside incidents have no due time of their own: their waiting steps are looked through."""
+        if not await self.database.aread(lambda tx: tx.runs_in(errands.WALKING)):
+            return 0
+        return await self.database.awrite(lambda tx: errands.remind(tx, live(tx, self.house)))
 
     async def _watch(self) -> int:
         await self.watch.turn()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from bot.core.policy import format_duration
 from bot.core.runbook import END, Runbook, Step, targets
+from bot.core.text import counted as counted_of
 
 MOST_WAYS = 10_000
 """Ways through are counted up to here: branches multiply."""
@@ -51,9 +52,10 @@ def _summary(book: Runbook) -> str:
         changing += bool(changes & set(way))
         if counted == MOST_WAYS:
             break
-    many = f"at least {counted}" if counted == MOST_WAYS else str(counted)
+    many = ("at least " if counted == MOST_WAYS else "") + counted_of(counted, "way")
     return (
-        f"{len(book.steps)} steps, {many} ways through, the longest with {longest} steps;"
+        f"{counted_of(len(book.steps), 'step')}, {many} through, the longest with"
+        f" {counted_of(longest, 'step')};"
         f" {changing} of them with a change."
     )
 

@@ -168,23 +168,6 @@ def targets(step: Step) -> tuple[str, ...]:
     return tuple(dict.fromkeys(way for way in ways if way is not None))
 
 
-def first_read_steps(runbook: Runbook) -> tuple[Step, ...]:
-    """The steps that the bot runs by itself when an incident opens, known before any finding is.
-
-    They begin at the first step and end before the first that a person decides, or with the first that
-    branches: what comes after that one is for `choose_next` to say.
-    """
-    found: list[Step] = []
-    seen: set[str] = set()
-    step = runbook.steps[0] if runbook.steps else None
-    while step is not None and step.automatic and step.id not in seen:
-        found.append(step)
-        seen.add(step.id)
-        ways = targets(step)
-        step = runbook.step(ways[0]) if len(ways) == 1 and len(step.branches) <= 1 else None
-    return tuple(found)
-
-
 def reachable(runbook: Runbook) -> frozenset[str]:
     """The ids of all steps that a run can come to."""
     waiting = [runbook.steps[0].id] if runbook.steps else []

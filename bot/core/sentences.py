@@ -164,6 +164,12 @@ _ACK_REFUSED = {
 }
 
 
+def waited(d: Mapping[str, Any]) -> str:
+    """The reminder of a runbook's step, by its data."""
+    long = format_duration(timedelta(seconds=d["since_s"]))
+    return f"“{d['title']}” of the runbook has waited for {d.get('waits_for') or 'somebody'} for {long}."
+
+
 _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "opened": lambda i, e: f"{i.name} opened ({e.data['severity']}, {e.data['kind']}): {e.data.get('reason', '')}",
     "alert_opened": lambda _, e: f"Alert opened: {e.data['title']}" + _because(e.data, "summary"),
@@ -254,10 +260,7 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
         f"Runbook {e.data['runbook']}, step {e.data['place']} of {e.data['of']}, “{e.data['title']}”"
         + (f": waits for {e.data['waits_for']}." if e.data.get("waits_for") else f": {e.data['operation']} runs.")
     ),
-    "step_reminded": lambda _, e: (
-        f"“{e.data['title']}” of the runbook has waited for {e.data.get('waits_for') or 'somebody'}"
-        f" for {format_duration(timedelta(seconds=e.data['since_s']))}."
-    ),
+    "step_reminded": lambda _, e: waited(e.data),
     "runbook_ended": lambda _, e: f"Runbook {e.data['runbook']} ends{_because(e.data)}.",
     "planned": lambda _, e: f"{e.actor} plans {e.data['operation']}: {e.data['summary']}",
     "plan_confirmed": lambda _, e: f"{e.actor} confirmed {e.data['operation']}.",

@@ -15,6 +15,7 @@ from bot.core import lifecycle, step_words, walk
 from bot.core.delivery import Outbound
 from bot.core.incident import Event
 from bot.core.runbook import Runbook, Step, by_name
+from bot.core.sentences import waited
 from bot.core.walk import Walk
 from bot.desk.answers import to
 from bot.desk.house import House
@@ -109,6 +110,17 @@ def _raw(event: Event) -> dict[str, Any]:
     return {"type": event.type, "at": event.at.isoformat(), "actor": event.actor, "data": dict(event.data)}
 
 
+def remind(tx: Tx, house: House) -> int:
+    """Remind whoever has had a step for too long, in every channel; returns how many were reminded."""
+    reminded = 0
+    for run in tx.runs_in(WALKING):
+        data = walk.reminder(_folded(events_of(run)), tx.now())
+        if data is not None:
+            change(tx, house, run.id, [lifecycle.event(walk.REMINDED, tx.now(), lifecycle.BOT, **data)])
+            reminded += 1
+    return reminded
+
+
 def _rows(
     tx: Tx, house: House, run: Run, state: Walk | None, fresh: Sequence[Event], before: int
 ) -> list[Outbound]:
@@ -126,10 +138,13 @@ def _rows(
             words += f"{item.data['steps']} steps; reading runs by itself, changes wait for you."
         elif item.type == walk.ENDED:
             words = f"Runbook {item.data['runbook']} ends: {item.data['reason']}."
+        elif item.type == walk.REMINDED:
+            words = waited(item.data)
         elif found is not None and current:
             words, shown = _offered(tx, house, run, item, *found)
         if words:
-            rows.append(_line(run, f"{run.id}:{place}", words, shown))
+            mentions = _mentions(house, item) if item.type == walk.REMINDED else []
+            rows.append(_line(run, f"{run.id}:{place}", words, shown, mentions))
     return rows
 
 
@@ -170,5 +185,14 @@ def _reading(tx: Tx, house: House, run: Run, step: Step, ref: str) -> Run:
     )
 
 
-def _line(run: Run, key: str, text: str, shown: Sequence[Mapping[str, Any]]) -> Outbound:
-    return to({**run.reply, "own": True}, f"walk:{key}", None, form="text", text=text, buttons=list(shown))
+def _mentions(house: House, item: Event) -> list[str]:
+    person = house.roster.people.get(str(item.data["waits_for"]))
+    return [person.slack] if person is not None and person.slack else []
+
+
+def _line(
+    run: Run, key: str, text: str, shown: Sequence[Mapping[str, Any]], mentions: Sequence[str]
+) -> Outbound:
+    reply = {**run.reply, "own": True}
+    data = {"form": "text", "text": text, "buttons": list(shown), "mentions": list(mentions)}
+    return to(reply, f"walk:{key}", None, **data)

@@ -71,6 +71,11 @@ class Runs(Session):
         query = sa.select(runs.c.data).where(runs.c.state == state, runs.c.lease_until <= self.wall())
         return self._runs_where(self._locked(query.order_by(runs.c.created_at, runs.c.id), skip=True))
 
+    def runs_in(self, state: str) -> Sequence[Run]:
+        """All runs in a state, oldest first, not locked."""
+        query = sa.select(runs.c.data).where(runs.c.state == state)
+        return self._runs_where(query.order_by(runs.c.created_at, runs.c.id))
+
     def running_change(self, pipeline: str, besides: str = "") -> Run | None:
         """The change that runs on a pipeline now, if any (reads do not count), other than the run ``besides``."""
         query = sa.select(runs.c.data).where(

@@ -136,6 +136,14 @@ def test_running_change_is_seen_and_a_read_is_not(database: Database, clock: Man
     assert database.read(lambda tx: tx.running_change("other")) is None
 
 
+def test_runs_in_a_state_are_found_oldest_first(database: Database, clock: ManualClock) -> None:
+    """Whoever holds them."""
+    for n, state in enumerate(("walking", "done", "walking")):
+        at = clock.now() - timedelta(minutes=n)
+        database.write(lambda tx, n=n, at=at, state=state: tx.put_run(run(f"r{n}", at, state=state)))
+    assert [each.id for each in database.read(lambda tx: tx.runs_in("walking"))] == ["r2", "r0"]
+
+
 def test_recent_runs_are_those_since_an_instant(database: Database, clock: ManualClock) -> None:
     """Newest first."""
     for n, minutes in enumerate((40, 20, 5)):

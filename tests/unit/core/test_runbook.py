@@ -8,7 +8,6 @@ from bot.core.runbook import (
     Step,
     by_name,
     choose_next,
-    first_read_steps,
     for_kind,
     kinds_by_name,
     reachable,
@@ -60,22 +59,6 @@ def test_findings_then_severity_then_else_then_the_next_heading_decide(
 
 def test_a_step_whose_branches_do_not_fit_goes_on_to_the_next_heading() -> None:
     assert choose_next(_step("a", "read", "b", Branch("stopped", "z")), {"backlog"}, "ok") == "b"
-
-
-def test_the_steps_that_run_by_themselves_only_read_and_end_where_findings_decide() -> None:
-    assert [step.id for step in first_read_steps(BOOK)] == ["look", "logs", "decide"]
-
-
-def test_a_runbook_that_begins_with_a_change_runs_nothing_by_itself() -> None:
-    book = Runbook(name="x", title="x", kind="other", steps=(RESTART, LOOK))
-    assert first_read_steps(book) == ()
-
-
-def test_steps_that_go_in_a_circle_run_once() -> None:
-    book = Runbook(
-        name="x", title="x", kind="other", steps=(LOOK, _step("logs", "read", None, Branch("else", "look")))
-    )
-    assert [step.id for step in first_read_steps(book)] == ["look", "logs"]
 
 
 def test_reachable_follows_every_branch() -> None:

@@ -325,6 +325,18 @@ def test_a_runbook_runs_at_the_desk_and_its_state_is_kept(desk: Desk) -> None:
     assert kept[-2].data["note"] == "all green"
 
 
+def test_whoever_has_a_step_at_the_desk_for_too_long_is_reminded_there(desk: Desk) -> None:
+    place = begin(desk, BOOK)
+    desk.report(desk.run("walk:1:pipeline-health/look#1.1"), "stopped")
+    desk.tick(place, "pipeline-health/restart#1.1")
+    assert desk.database.write(lambda tx: errands.remind(tx, HOUSE)) == 0
+    desk.clock.advance(timedelta(minutes=31))
+    assert desk.database.write(lambda tx: errands.remind(tx, HOUSE)) == 1
+    assert desk.database.write(lambda tx: errands.remind(tx, HOUSE)) == 0
+    told = next(data for data in desk.said() if "has waited for alice for 31 min" in str(data.get("text")))
+    assert (told["channel"], told["mentions"]) == ("C01", ["U01ALICE"])
+
+
 def test_a_change_at_the_desk_that_was_killed_asks_there(desk: Desk) -> None:
     begin(desk, BOOK)
     desk.report(desk.run("walk:1:pipeline-health/look#1.1"), "stopped")
