@@ -58,8 +58,9 @@ class _Look:
 
     def rate(self, of: Callable[[datetime], float | None]) -> Rate | None:
         """A second's share, now and an hour before."""
-        now, before = of(self._now), of(self._now - _HOUR)
-        return None if now is None else Rate(now, before)
+        now = of(self._now)
+        # Who does not answer for now is not waited for a second time.
+        return None if now is None else Rate(now, of(self._now - _HOUR))
 
     def rows(self, at: datetime) -> float | None:
         """Rows that the pipeline's jobs wrote into BigQuery, a second."""
@@ -95,12 +96,14 @@ class _Look:
 
     def load(self) -> tuple[float | None, float | None, float | None]:
         """CPU of the busiest cluster, of its hottest node, and all nodes."""
-        named = ("cluster/cpu_load", "cluster/cpu_load_hottest_node", "cluster/node_count")
-        cpu, hottest, nodes = (
-            self._asked(name, lambda name=name: self._bigtable(name, "bigtable_cluster", self._now)) or ()  # type: ignore[misc]
-            for name in named
-        )
+        cpu = self._cluster("cluster/cpu_load")
+        if cpu is None:
+            return None, None, None
+        hottest, nodes = self._cluster("cluster/cpu_load_hottest_node"), self._cluster("cluster/node_count")
         return _worst(cpu), _worst(hottest), sum(one.last.value for one in nodes) if nodes else None
+
+    def _cluster(self, name: str) -> tuple[Series, ...] | None:
+        return self._asked("load of Bigtable", lambda: self._bigtable(name, "bigtable_cluster", self._now))
 
     def queries(self) -> Queries | None:
         """The project's queries of the last hour."""
@@ -142,5 +145,5 @@ def _sum(found: tuple[Series, ...]) -> float:
     return sum(point.value for one in found for point in one.points)
 
 
-def _worst(found: tuple[Series, ...]) -> float | None:
-    return max((one.last.value for one in found), default=None)
+def _worst(found: tuple[Series, ...] | None) -> float | None:
+    return max((one.last.value for one in found or ()), default=None)

@@ -43,6 +43,9 @@ class Perf(ReadOperation):
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
         now = ctx.now()
         measured = measure(ctx.clients, ctx.pipeline, now, ctx.deadline_s, with_logs=False)
+        if measured.jobs is None and measured.backlog is None and measured.system_lag_s is None:
+            # Nobody answers: to ask them more would only make a person wait.
+            return report(ctx.pipeline.name, measured, Speed(now=now), (), list(measured.gaps), Sinks())
         gauge = SpeedGauge(ctx.clients, ctx.pipeline, measured, ctx.deadline_s)
         speed = gauge.speed()
         rates = _rates(gauge, now)

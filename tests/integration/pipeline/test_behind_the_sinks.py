@@ -91,3 +91,12 @@ def test_a_stage_that_falls_behind_is_a_trend_until_it_is_a_degradation(served: 
     assert facts(served.after(3).read("pipeline.health")) == (False, False)
     assert facts(served.after(5, scenario="slow_sink").read("pipeline.health")) == (True, False)
     assert facts(served.after(8).read("pipeline.health")) == (False, True)
+
+
+def test_where_nobody_answers_nobody_is_asked_twice(served: Served) -> None:
+    served.after(2, errors=[{"method": "*", "code": "PERMISSION_DENIED", "count": 500}])
+    report = served.read("pipeline.perf")
+    left = served.rest.world.faults.describe()[0]["left"]
+    assert report.severity == "unknown"
+    assert isinstance(left, int)
+    assert 500 - left < 15, "the questions of one measurement"
