@@ -19,7 +19,16 @@ from pipeline.thresholds import POLICY_FILE, SHIPPED, Thresholds
 from pipeline.thresholds import load as load_thresholds
 
 EVENT_TYPES: Final = ("click", "transaction", "stock")
-_TEXTS: Final = ("name", "environment", "project", "region", "job_name", "template", "export")
+_TEXTS: Final = (
+    "name",
+    "environment",
+    "project",
+    "region",
+    "job_name",
+    "template",
+    "replay_template",
+    "export",
+)
 _LISTS: Final = ("topics", "subscriptions", "budgets")
 _SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "dead_letter": ("topic", "subscription"),
@@ -39,6 +48,7 @@ class Pipeline:
     region: str = ""
     job_name: str = ""
     template: str = ""
+    replay_template: str = ""
     topics: tuple[str, ...] = ()
     topic_by_event: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     subscriptions: tuple[str, ...] = ()

@@ -31,6 +31,11 @@ class Job:
     sdk: str = ""  # version of Beam
 
     @property
+    def plan(self) -> str:
+        """The plan of ours that launched it; empty for another's."""
+        return dict(self.labels).get("streamwatch_plan", "")
+
+    @property
     def running(self) -> bool:
         return self.state == "RUNNING"
 

@@ -16,6 +16,7 @@ from pipeline.errors import PipelineError
 from pipeline.gather import measure
 from pipeline.operations.base import ChangeOperation, Context, Param, Plan, ProgressSink, Risk, plan_id
 from pipeline.operations.dlq import sample, size_of_queue, subscription_of
+from pipeline.operations.dlq_job import advice, as_job, run_job, verify_job
 from pipeline.operations.dlq_run import replay
 from pipeline.operations.dlq_words import effects, pace_words, report_of_run, warnings
 from pipeline.report import Evidence, Finding, NextStep, Report, plural
@@ -47,6 +48,7 @@ class DlqReplay(ChangeOperation):
         Param(
             name="rate", type=int, default=500, help="messages a second (0: no cap)", minimum=0, maximum=10000
         ),
+        Param(name="as_job", type=bool, default=False, help="the whole queue, as a job on Dataflow"),
         Param(name="force", type=bool, default=False, help="even while the pipeline is down (destructive)"),
     )
     risk = Risk.CHANGE
@@ -77,14 +79,15 @@ class DlqReplay(ChangeOperation):
             refusal = f"None of {plural(seen, 'dead letter')} would pass; {_why_not(preview)}."
         elif reason and not force:
             refusal = f"{reason} Restart first, have it verified, then replay; or --force."
-        return Plan(
+        hint = advice(ctx, name) if seen >= limit and not params.get("as_job") else ()
+        plan = Plan(
             id=plan_id(),
             operation=self.name,
             pipeline=ctx.pipeline.name,
             params={"limit": limit, "rule": rule, "canary": canary, "rate": rate, "force": force},
             summary=f"Send {plural(going, 'of the dead letters', 'of the dead letters')} ({seen} looked at) back.",
             effects=(*effects(preview, name), *((pace_words(going, canary, rate),) if going else ())),
-            warnings=warnings(preview, reason if force else None),
+            warnings=(*warnings(preview, reason if force else None), *hint),
             refusal=refusal,
             risk=Risk.DESTRUCTIVE if force else Risk.CHANGE,
             made_at=now,
@@ -101,6 +104,7 @@ class DlqReplay(ChangeOperation):
                 "error_rate": error_rate,
             },
         )
+        return as_job(ctx, plan) if params.get("as_job") else plan
 
     def run(self, ctx: Context, plan: Plan, progress: ProgressSink) -> Report:
         from pipeline.errors import Refused
@@ -109,11 +113,15 @@ class DlqReplay(ChangeOperation):
             raise Refused(plan.refusal)
         if not plan.params["force"] and (reason := _standing(ctx, set())[0]):
             raise Refused(f"{reason} That changed since the plan was made; nothing was sent.")
+        if plan.params.get("as_job"):
+            return run_job(ctx, plan, progress)
         outcome = replay(ctx, plan, progress)
         return report_of_run(ctx, plan, outcome)
 
     def verify(self, ctx: Context, plan: Plan) -> Report:
         """Looks a few times whether what was sent comes back as dead letters."""
+        if plan.params.get("as_job"):
+            return verify_job(ctx, plan)
         name = subscription_of(ctx)
         back: Counter[str] = Counter()
         for look in range(_LOOKS):

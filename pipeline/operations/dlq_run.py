@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _BATCH: Final = 500
 # Longer than a publish may take (20 s), short enough that a killed run can soon be run again.
 _LEASE_S: Final = 30
+_KEEP_LEASE_S: Final = 300  # what stays is held for longer: there may be much of it
+_KEEP_RENEW_S: Final = 100.0
 _RENEW_S: Final = 8.0  # leases run on wall time, whatever clock the rules run on
 _EMPTY: Final = 2
 _WATCH_S: Final = 20.0  # an event is through the pipeline, or a dead letter again, within seconds
@@ -84,15 +86,18 @@ class _Run:
         self._waiting: list[Item] = []  # to be sent
         self._sending: dict[str, Message] = {}  # being sent, not acknowledged yet
         self._keep: dict[str, Message] = {}  # to be given back
+        self._kept: dict[str, Message] = {}  # of these, what came since the last renewal
         self._open: dict[str, Message] = {}  # pulled, not sorted yet
         self._empty, self._renewed = 0, time.monotonic()
+        self._all_renewed = self._renewed
         self._measured_at = self._pulled_at = ctx.now()
         self._ahead = Ahead(self._pull)
         self._gone: set[str] = set()  # ids that this run has sent
         self._resumes = self._was_begun()
 
     def go(self) -> None:
-        self._snapshot()
+        if not self._plan.data.get("part"):
+            self._snapshot()
         while self.outcome.sent < self._want and not self.outcome.stopped:
             if not self._waiting and not self._fill():
                 return
@@ -162,7 +167,7 @@ class _Run:
             if item.target:
                 self._waiting.append(item)
             else:
-                self._keep[item.message.id] = item.message
+                self._keep[item.message.id] = self._kept[item.message.id] = item.message
                 self.outcome.stayed[item.decision.fate] += 1
                 self.outcome.came_back += item.decision.fate == "came back"
         self._open = {}
@@ -201,7 +206,7 @@ class _Run:
     def _keep_refused(self, target: str, items: Sequence[Item], refused: Mapping[str, str]) -> None:
         for item in items:
             if item.message.id in refused:
-                self._keep[item.message.id] = item.message
+                self._keep[item.message.id] = self._kept[item.message.id] = item.message
                 self.outcome.refused[target] += 1
                 self.outcome.refusals[target] = refused[item.message.id]
 
@@ -256,7 +261,7 @@ class _Run:
     def _watch_canary(self) -> None:
         """Looks for a while whether the first ones come back; any that does stops the rest."""
         self.outcome.canary, self._canary = self.outcome.sent, 0
-        if self.outcome.sent >= self._want:
+        if self.outcome.sent >= self._want and not self._plan.data.get("follows"):
             return  # nothing follows; whether they hold is for the verification to see
         self._tell(f"Watching the first {self.outcome.canary}")
         for _ in looks(self._ctx.now, self._ctx.sleep, _WATCH_S, least=3, most=5):
@@ -319,8 +324,12 @@ class _Run:
 
         if time.monotonic() - self._renewed > _RENEW_S:
             self._hold_waiting()
-            pubsub.lease(self._ctx.clients, self._project, self._name, self._keep.values(), _LEASE_S)
-            self._renewed = time.monotonic()
+            now = self._renewed = time.monotonic()
+            every = now - self._all_renewed > _KEEP_RENEW_S
+            held_long = (self._keep if every else self._kept).values()
+            pubsub.lease(self._ctx.clients, self._project, self._name, held_long, _KEEP_LEASE_S)
+            self._all_renewed = now if every else self._all_renewed
+            self._kept = {}
 
     def _note(self, text: str) -> None:
         if text not in self.outcome.notes:

@@ -115,9 +115,10 @@ def seed(store: BigQuery, specs: tuple[PipelineSpec, ...], now: float) -> None:
 
 
 def refresh(world: World, now: float) -> None:
-    """The billing export as it stands, when the world has been told of spend. Inside a turn."""
+    """The billing export as it stands, once a pipeline names one or the world is told of spend. Inside a turn."""
     billing, store = world.billing, world.bigquery
-    if not billing.given and billing.spike_from is None:
+    told = billing.given or billing.spike_from is not None
+    if not told and not any(spec.exported for spec in world.specs):
         return
     jobs = world.jobs()
     key = (tuple(sorted(billing.given.items())), billing.spike_from, billing.spike_to, now // 3600, len(jobs))

@@ -61,8 +61,10 @@ class Job:
 
     def consumes_at(self, at: float) -> bool:
         """True while the job pulls from its subscriptions and gets on with it."""
-        return self.state_at(at) == "RUNNING" and not (
-            self.stuck_since is not None and self.stuck_since <= at
+        return (
+            self.streaming
+            and self.state_at(at) == "RUNNING"
+            and not (self.stuck_since is not None and self.stuck_since <= at)
         )
 
     def started(self) -> float | None:

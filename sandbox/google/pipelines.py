@@ -35,6 +35,7 @@ class PipelineSpec:
     region: str
     job_name: str
     template: str
+    replay_template: str
     lanes: tuple[LaneSpec, ...]
     dead_letter_topic: str
     dead_letter_subscription: str
@@ -42,6 +43,7 @@ class PipelineSpec:
     dataset: str = DEFAULT_DATASET
     bigtable_instance: str = ""
     bigtable_table: str = ""
+    exported: bool = False
 
 
 def default_file() -> Path:
@@ -74,6 +76,7 @@ def _pipeline(entry: Any, where: str) -> PipelineSpec:
         region=str(entry.get("region") or DEFAULT_REGION),
         job_name=str(entry.get("job_name") or name),
         template=str(entry.get("template") or ""),
+        replay_template=str(entry.get("replay_template") or ""),
         lanes=_lanes(entry.get("topics") or [], [str(s) for s in entry.get("subscriptions") or []]),
         dead_letter_topic=str(dead_letter.get("topic") or "dead-letter"),
         dead_letter_subscription=str(dead_letter.get("subscription") or "dead-letter-sub"),
@@ -81,6 +84,7 @@ def _pipeline(entry: Any, where: str) -> PipelineSpec:
         dataset=str(bigquery.get("dataset") or DEFAULT_DATASET),
         bigtable_instance=str(bigtable.get("instance") or ""),
         bigtable_table=str(bigtable.get("table") or ""),
+        exported=bool(entry.get("export")),
     )
 
 

@@ -13,6 +13,7 @@ from sandbox.google.scenarios import DATA_FAULTS, SLOW, JobEntry
 from sandbox.google.timeline import instant
 
 START_S = 20.0
+BATCH_S = 120.0
 FAILED_LETTERS = 24
 STANDING_DAYS = 9
 
@@ -130,8 +131,9 @@ def launch(
     update: bool,
     parameters: Mapping[str, str],
     labels: Mapping[str, str],
+    batch: bool = False,
 ) -> Job:
-    """Start a job as LaunchFlexTemplate does: QUEUED now, RUNNING after `start_s`.
+    """Start a job as LaunchFlexTemplate does: QUEUED now, RUNNING after `start_s`; a batch job is DONE in time.
 
     An active job of that name is returned instead of a second one; with `update` it is replaced when the new one
     runs, and goes on when that fails. Raises Refused.
@@ -145,9 +147,12 @@ def launch(
         raise Refused(
             "FAILED_PRECONDITION", f"Job {standing.id} is {standing.state_at(at)} and cannot be updated."
         )
-    end = "RUNNING" if flow.restart_works else "FAILED"
+    end = "RUNNING" if flow.restart_works or batch else "FAILED"
     steps = [(at, "QUEUED"), (at + start_s / 4, "PENDING"), (at + start_s, end)]
+    if batch:
+        steps.append((at + start_s + BATCH_S, "DONE"))
     job = new_job(flow, name, at, steps)
+    job.streaming = not batch
     job.labels |= dict(labels)
     job.parameters = dict(parameters)
     flow.logs.of_job(job, at, "INFO", f"Launching the template {job.template}", log="launcher")

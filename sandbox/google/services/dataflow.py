@@ -129,7 +129,8 @@ def _launch(world: World, request: Any) -> Any:
         raise invalid(f"container_spec_gcs_path must begin with gs://: {path!r}.")
     with world.turn(change=not request.validate_only) as now:
         flow = world.flow_for(launched.job_name, request.location, request.project_id)
-        if flow.spec.template and path != flow.spec.template:
+        batch = bool(path) and path == flow.spec.replay_template
+        if flow.spec.template and path != flow.spec.template and not batch:
             raise not_found(path)
         if request.validate_only:
             return dataflow.types.LaunchFlexTemplateResponse()
@@ -141,6 +142,7 @@ def _launch(world: World, request: Any) -> Any:
             update=launched.update,
             parameters=dict(launched.parameters),
             labels=dict(launched.environment.additional_user_labels),
+            batch=batch,
         )
         if job.created == now:
             job.max_workers = launched.environment.max_workers or job.max_workers
