@@ -10,6 +10,7 @@ most its last chunk both sent and queued, as a killed replay does: sent at least
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -31,22 +32,11 @@ from pipeline.streaming.replay_settings import OPTIONAL, REQUIRED, ReplaySetting
 _MOST: Final = 1_000_000_000  # a shard goes on until the queue gives nothing more
 
 
-class ReplayOptions(PipelineOptions):  # type: ignore[misc]
-    """``--dead_letter_subscription`` and so on, by the names of the settings."""
-
-    @classmethod
-    def _add_argparse_args(cls, parser: Any) -> None:
-        for name in (*REQUIRED, *OPTIONAL):
-            parser.add_argument(f"--{name}", default=None)
-
-    def given(self) -> dict[str, str | None]:
-        """The texts that were given."""
-        found = self.view_as(ReplayOptions).get_all_options(drop_default=False, retain_unknown_options=False)
-        return {name: found.get(name) for name in (*REQUIRED, *OPTIONAL)}
-
-
 class ReplayShard(beam.DoFn):  # type: ignore[misc]
-    """One shard's number in, what it did as JSON out; counts ``replay_sent``, and ``replay_stayed`` as each shard met them."""
+    """One shard's number in, what it did as JSON out.
+
+    Counts ``replay_sent``, and ``replay_stayed`` as each shard met them.
+    """
 
     def __init__(self, given: Mapping[str, str | None], google: GoogleSettings) -> None:
         super().__init__()
@@ -104,16 +94,28 @@ def build(pipeline: Any, given: Mapping[str, str | None], google: GoogleSettings
     )
 
 
+def split(argv: list[str]) -> tuple[dict[str, str | None], list[str]]:
+    """Our own options, and those that are Beam's.
+
+    Read apart from Beam's, whose options are one set for the whole process: the pipeline's names are there too.
+    """
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    for name in (*REQUIRED, *OPTIONAL):
+        parser.add_argument(f"--{name}", default=None)
+    known, rest = parser.parse_known_args(argv)
+    return vars(known), rest
+
+
 def main(argv: list[str] | None = None) -> int:
     """Builds and submits the pipeline; 2 when an option is wrong."""
-    options = ReplayOptions(sys.argv[1:] if argv is None else argv)
-    given = options.given()
+    given, rest = split(sys.argv[1:] if argv is None else argv)
     try:
         read(given)
     except ConfigError as error:
         for mistake in error.mistakes:
             print(f"Error: {mistake}", file=sys.stderr)
         return 2
+    options = PipelineOptions(rest)
     options.view_as(SetupOptions).save_main_session = False
     pipeline = beam.Pipeline(options=options)
     build(pipeline, given, GoogleSettings.from_env())

@@ -15,7 +15,7 @@ from pipeline.catalogue import load
 from pipeline.errors import ConfigError, Refused
 from pipeline.google.clients import GoogleSettings
 from pipeline.operations.dlq_job import RECOMMENDED, job_name
-from pipeline.streaming.replay import ReplayOptions, build, main
+from pipeline.streaming.replay import build, main, split
 from pipeline.streaming.replay_settings import OPTIONAL, REQUIRED, parameters, read
 from sandbox.google import pipelines
 from tests.integration.pipeline.conftest import Stand, stand
@@ -117,7 +117,9 @@ def test_parameters_template_and_options_are_the_same_names(capsys: pytest.Captu
     assert settings.pipeline.topic_of("transaction") == "transactions"
     assert settings.pipeline.bigtable_table == "product_stats"
     words = [f"--{name}={value}" for name, value in given.items()]
-    assert read(ReplayOptions(words).given()) == settings
+    ours, beams = split([*words, "--runner=DataflowRunner"])
+    assert read(ours) == settings
+    assert beams == ["--runner=DataflowRunner"]
     with pytest.raises(ConfigError) as wrong:
         read(given | {"shards": "0", "topics": "clicks", "bigtable": "x"})
     assert len(wrong.value.mistakes) == 3

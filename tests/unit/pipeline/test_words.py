@@ -8,7 +8,7 @@ from pipeline.errors import UsageError
 from pipeline.operations import ChangeOperation, ReadOperation, Risk, by_words, get, own, parse, registry
 from pipeline.operations.logs import span_of
 
-PACE = {"canary": 5, "rate": 500}
+PACE = {"canary": 5, "rate": 500, "as_job": False}
 
 
 def test_the_registry_has_every_operation_with_matching_name_words_and_risk() -> None:
