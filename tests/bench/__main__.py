@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import footprint, storm
+from tests.bench import footprint, paging, storm, timers
 from tests.bench.house import House
 from tests.bench.intake.__main__ import measured
 from tests.bench.pipeline.__main__ import measured as pipeline_measured
@@ -26,6 +26,8 @@ def main() -> int:
         intake = measured(home)
         print("\n".join([*intake.lines(), "", "Starting, remembering, a storm ..."]), flush=True)
         figures = [*intake.figures(), *_house(home)]
+        print("Timers on both databases ...", flush=True)
+        figures += timers.figures(home)
         print("Validation, replay, transforms ...", flush=True)
         figures += pipeline_measured(home)
     print("\n" + "\n".join(lines(figures, busy)))
@@ -40,6 +42,7 @@ def _house(home: Path) -> list[Figure]:
         found += footprint.terminal(house)
         calm = storm.quiet(house)
         found += storm.figures(calm, storm.storm(house))
+        found += paging.figures(house)
     return found
 
 

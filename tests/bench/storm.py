@@ -54,7 +54,7 @@ def storm(house: House) -> Storm:
     typist.start()
     try:
         began = time.monotonic()
-        statuses = asyncio.run(_post_all(house))
+        statuses = asyncio.run(post_all(house, ALERTS, PIPELINES))
         seen.answered_s = time.monotonic() - began
         seen.refused = sum(status // 100 != 2 for status in statuses)
 
@@ -89,15 +89,16 @@ def _headlines(house: House) -> int:
     return sum(bool(c["messages"]) for c in channels if (c.get("name") or "").startswith("inc-"))
 
 
-async def _post_all(house: House) -> list[int]:
-    numbers = iter(range(ALERTS))
+async def post_all(house: House, alerts: int, pipelines: int) -> list[int]:
+    """Post this many alerts at once, of these pipelines in turn; the statuses."""
+    numbers = iter(range(alerts))
     target = f"/webhooks/cloud-monitoring?auth_token={house.settings['MONITORING_WEBHOOK_TOKEN']}"
     statuses: list[int] = []
 
     async def sender() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
         for number in numbers:
-            body = json.dumps(alert(number)).encode()
+            body = json.dumps(alert(number, pipelines)).encode()
             head = f"POST {target} HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write(head.encode() + body)
             answer = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -110,9 +111,9 @@ async def _post_all(house: House) -> list[int]:
     return statuses
 
 
-def alert(number: int) -> dict[str, Any]:
+def alert(number: int, pipelines: int = PIPELINES) -> dict[str, Any]:
     """A failed job, of one of the pipelines in turn; each alert is new."""
-    job = f"stream-{number % PIPELINES:02}"
+    job = f"stream-{number % pipelines:02}"
     incident = {
         "incident_id": f"0.storm{number:06}",
         "state": "open",
