@@ -17,6 +17,7 @@ from bot.core.escalation import TimerKind, timers
 from bot.core.incident import Event, Incident, Status
 from bot.core.policy import Level, format_duration
 from bot.core.text import clean, counted, cut, redact
+from bot.core.walk import progress
 
 ITEM_MAX, ITEMS_MAX, LINE_MAX = 160, 4, 520
 _NOTE = re.compile(r"\s*(tried|ruled[ -]out|next|risks?)\s*[:\-\u2013]\s*(.+)", re.IGNORECASE | re.DOTALL)
@@ -162,6 +163,8 @@ def _next(i: Incident, newest: Sequence[Event], now: datetime) -> Iterable[str]:
     for e in newest:
         if e.type == "planned" and e.data.get("run") not in decided:
             yield f"the plan for {e.data['operation']} waits for a decision{_because(e.data.get('summary'))}"
+    if i.active and (where := progress(i.walk, now, i.assignee or i.acked_by)):
+        yield f"runbook {i.runbook}, {where}"
     armed = [t for t in timers(i) if t.kind in _CLIMBING and t.level is not None and t.level > Level.L1]
     if armed:
         yield f"{armed[0].level} is paged at {clock(armed[0].due_at, now)} ({_said(armed[0].reason)})"

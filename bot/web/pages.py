@@ -111,6 +111,7 @@ class _Pages:
             now=now,
             age=format_duration((incident.resolved_at or now) - incident.opened_at),
             rungs=view.rungs(incident, events, now),
+            runbook=view.runbook_words(incident, now),
             lines=view.lines(incident, events[-LINES_SHOWN:]),
             hidden=max(0, len(events) - LINES_SHOWN),
             pages=sorted(incident.pages.values(), key=lambda page: (page.due_at, page.level)),

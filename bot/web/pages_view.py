@@ -15,6 +15,7 @@ from bot.core.incident import Event, FactState, Incident, Page, Status
 from bot.core.policy import Level, format_duration
 from bot.core.sentences import sentence
 from bot.core.text import clean, redact
+from bot.core.walk import progress
 
 _KINDS = {
     "ladder": "ladder",
@@ -149,6 +150,13 @@ def fact_words(fact: FactState) -> str:
     return "holds"
 
 
+def runbook_words(incident: Incident, now: datetime) -> str:
+    """Which runbook is carried out and how far it is; "" where none is, or the incident is over."""
+    holder = incident.assignee or incident.acked_by
+    where = progress(incident.walk, now, holder) if incident.active else ""
+    return safe(f"{incident.walk.title}, {where}") if where and incident.walk is not None else ""
+
+
 def lines(incident: Incident, events: Sequence[Event]) -> list[Line]:
     """The timeline in words; secrets in them are masked."""
     return [
@@ -207,6 +215,7 @@ def as_json(incident: Incident, events: Sequence[Event], now: datetime) -> dict[
             for a in incident.actions
         ],
         "review": f"/incidents/{incident.name}/review" if has_review(incident) else None,
+        "runbook": {"name": incident.runbook or None, "progress": runbook_words(incident, now) or None},
         "as_of": _at(now),
     }  # fmt: skip
 

@@ -104,6 +104,14 @@ def test_a_plan_waits_for_a_decision_until_there_is_one() -> None:
     assert not any("waits" in item for item in of(case).next)
 
 
+def test_the_runbook_s_waiting_step_is_next() -> None:
+    case = Case("critical")
+    say(case, "runbook_started", "streamwatch", runbook="book", title="Book", steps=7, number=1)
+    say(case, "step_taken", "streamwatch", runbook="book", ref="book/ask#1.1", title="Ask", how="person", place=3,
+        of=7, nth=1, waits_for="alice")  # fmt: skip
+    assert "runbook book, step 3 of 7, waiting for alice since 0 s: Ask" in of(case).next
+
+
 def test_an_empty_timeline_says_that_nothing_is_known() -> None:
     assert of(Case("info")).lines()[1:] == [
         "Tried: nothing that the timeline knows of.",

@@ -57,6 +57,8 @@ PAGED: list[Line] = [
     (2, "noted", "alice", {"text": HOSTILE}),
     (2, "channel_created", "streamwatch", {"channel": "C07", "name": "inc-0007-trouble"}),
 ]  # fmt: skip
+STEP = {"runbook": "book", "ref": "book/ask#1.1", "title": "Ask", "how": "person", "place": 3, "of": 7, "nth": 1,
+        "waits_for": "alice"}  # fmt: skip
 OVER: list[Line] = [*PAGED, (30, "resolved", "alice", {"reason": "fixed"})]
 
 
@@ -89,6 +91,8 @@ class Reading:
 WORLD = Reading(
     told(7, PAGED), told(8, OVER), told(9, kind=Kind.SECURITY), told(10, OVER[-1:], severity="warning"),
     told(11, [(3, "review_drafted", "alice", {"filename": "x.md"})]),
+    told(12, [(3, "runbook_started", "streamwatch", {"runbook": "book", "title": HOSTILE, "steps": 7, "number": 1}),
+              (8, "step_taken", "streamwatch", STEP)]),
 )  # fmt: skip
 
 
@@ -104,6 +108,16 @@ async def browse(
 
 JSON = {"accept": "application/json"}
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+async def test_the_page_and_its_json_say_how_far_the_runbook_is() -> None:
+    async with browse() as web:
+        page = (await web.get("/incidents/INC-12", headers=HTML)).text
+        body = (await web.get("/incidents/INC-12", headers=JSON)).json()
+    assert "step 3 of 7, waiting for alice since 12 min: Ask" in page
+    assert HOSTILE not in page
+    assert body["runbook"]["name"] == "book"
+    assert body["runbook"]["progress"].endswith("step 3 of 7, waiting for alice since 12 min: Ask")
 
 
 @pytest.mark.parametrize("name", ["INC-7", "inc-7", "7", "INC-0007"])
@@ -183,7 +197,7 @@ async def test_the_list_leaves_private_incidents_out() -> None:
     async with browse() as web:
         rows = (await web.get("/incidents", headers=JSON)).json()["incidents"]
         html = (await web.get("/incidents", headers=HTML)).text
-    assert [row["id"] for row in rows] == ["INC-7", "INC-8", "INC-10", "INC-11"]
+    assert [row["id"] for row in rows] == ["INC-7", "INC-8", "INC-10", "INC-11", "INC-12"]
     assert "INC-9" not in html
     assert "INC-8" in html
 
