@@ -22,7 +22,7 @@ from bot.core.delivery import POSTED, SLACK
 from bot.core.errors import ConfigError
 from bot.core.holding import Hold, Why
 from bot.core.roster import Reach, Roster
-from bot.desk import errands, holds, oncall
+from bot.desk import errands, holds, oncall, storms
 from bot.desk.answered import LinkDesk
 from bot.desk.auditing import Auditor
 from bot.desk.deliver import Deliverer
@@ -212,7 +212,9 @@ class Bot:
         return tuple(_hold_of(found) for found in self.history.open_maintenances())
 
     async def _holds(self) -> int:
-        """Tell of maintenances that begin and end, and let go the alerts that were held."""
+        """Tell of storms that end, of maintenances that begin and end; let go the alerts that were held."""
+        if await self.database.aread(lambda tx: tx.get_value(storms.STATE)):
+            await self.database.awrite(lambda tx: storms.turn(tx, self.house))
         standing = await asyncio.to_thread(self._maintenances)
         if not standing and not await self.database.aread(lambda tx: tx.waiting_holds()):
             return 0

@@ -13,6 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from bot.core.effects import line
 from bot.core.incident import Status
 from bot.core.review import required
+from bot.core.storm import minute_of, name_of
 from bot.desk.ports import Tx
 
 REVIEW_AFTER_WORKING_DAYS = 5
@@ -52,7 +53,10 @@ def remind_reviews(tx: Tx) -> int:
 def tidy(tx: Tx) -> int:
     """Once a day: forget processed notifications older than 30 days. What could not be processed stays."""
     now = tx.now()
-    return tx.inbox_prune(now - KEEP_INBOX) if tx.once("calendar", f"tidy:{now:%Y-%m-%d}") else 0
+    if not tx.once("calendar", f"tidy:{now:%Y-%m-%d}"):
+        return 0
+    tx.forget_counts(name_of(0, ""), name_of(minute_of(now - KEEP_INBOX), ""))
+    return tx.inbox_prune(now - KEEP_INBOX)
 
 
 def build(run: Callable[[Callable[[Tx], int]], object]) -> AsyncIOScheduler:

@@ -133,6 +133,8 @@ class Policy:
     snooze_max_cost: timedelta = timedelta(days=7)
     maintenance_max: timedelta = timedelta(hours=8)
     operation_overrun: timedelta = timedelta(minutes=15)
+    storm_alerts: int = 100
+    storm_incidents: int = 5
     flap_score: int = 2
     flap_half_life: timedelta = timedelta(hours=2)
     flap_quiet: timedelta = timedelta(minutes=60)

@@ -25,6 +25,8 @@ def change(tx: Tx, house: House, before: Incident | None, number: int, events: S
     transaction as the event. Raises KeyTaken when another open incident holds the correlation key.
     """
     house = live(tx, house)
+    if house.tally is not None:
+        house.tally.note(number, opened=before is None)
     stored = list(tx.append(number, events))
     after = _fold(before, number, stored)
     for following in (_due, walking.follow):

@@ -10,6 +10,7 @@ from bot.core.holding import Hold
 from bot.core.policy import Policy
 from bot.core.roster import Roster
 from bot.core.runbook import INCIDENT_KINDS, Runbook, for_kind
+from bot.core.storm import Tally
 from pipeline.catalogue import Pipeline
 
 
@@ -33,6 +34,8 @@ class House:
     live: bool = False
     # Maintenances whose end was not told yet, running or over; looked up before each use.
     maintenances: tuple[Hold, ...] = ()
+    # Where a batch of notifications counts the incidents that it changes.
+    tally: Tally | None = None
 
     def pipeline(self, name: str) -> Pipeline | None:
         """The pipeline of this name, or None for one that no file claims."""

@@ -13,6 +13,8 @@ from bot.core.alert_model import Unusable
 from bot.core.budget import BudgetNotification
 from bot.core.errors import KeyTaken, StorageError
 from bot.core.holding import Hold
+from bot.core.storm import Tally
+from bot.desk import storms
 from bot.desk.deliver import Store
 from bot.desk.house import House
 from bot.desk.live import live
@@ -81,7 +83,7 @@ class Processor:
             row = taken[-1]
             log.exception("inbox_poison", action="inbox_poison", row=row.id, source=row.source)
             reason = f"{type(error).__name__}: {error}"[:500]
-            await self._store.awrite(lambda tx: tx.inbox_dead(row.id, reason))
+            await self._store.awrite(lambda tx: _poison(tx, house, row, reason))
             return row
 
     def _remember(self, row: InboxRow) -> None:
@@ -93,10 +95,16 @@ class Processor:
             log.exception("budget_not_recorded", action="budget_not_recorded", row=row.id)
 
 
+def _poison(tx: Tx, house: House, row: InboxRow, reason: str) -> None:
+    tx.inbox_dead(row.id, reason)
+    storms.count(tx, house, [row], 1, Tally(set(), set()))
+
+
 def _batch(tx: Tx, house: House, limit: int) -> list[InboxRow]:
     rows = list(tx.inbox_batch(limit))
+    tally = Tally(set(), set())
     if rows:
-        house = live(tx, house)
+        house = replace(live(tx, house), tally=tally)
     done = []
     for row in rows:
         try:
@@ -106,6 +114,7 @@ def _batch(tx: Tx, house: House, limit: int) -> list[InboxRow]:
         else:
             done.append(row.id)
     tx.inbox_done(done)
+    storms.count(tx, house, rows, len(rows) - len(done), tally)
     return rows
 
 
@@ -115,10 +124,13 @@ def _single(tx: Tx, house: House, taken: list[InboxRow]) -> InboxRow | None:
     if not rows:
         return None
     taken.append(rows[0])
+    tally, aside = Tally(set(), set()), 0
     try:
-        process(tx, house, rows[0])
+        process(tx, replace(house, tally=tally), rows[0])
     except Unusable as unusable:
         tx.inbox_dead(rows[0].id, unusable.reason)
+        aside = 1
     else:
         tx.inbox_done([rows[0].id])
+    storms.count(tx, house, rows, aside, tally)
     return rows[0]

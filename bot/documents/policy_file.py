@@ -42,6 +42,8 @@ _TIMERS: dict[str, _Field] = {
     "link": _Field("link"),
     "snooze.max": _Field("snooze_max"),
     "snooze.max_cost": _Field("snooze_max_cost"),
+    "storm.alerts": _Field("storm_alerts", "count"),
+    "storm.incidents": _Field("storm_incidents", "count"),
     "flapping.score": _Field("flap_score", "count"),
     "flapping.half_life": _Field("flap_half_life"),
     "flapping.quiet": _Field("flap_quiet"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from bot.desk.ports import Run
 from bot.store.codec import dumps, loads, loads_any, storable
-from bot.store.schema import kv, once, runs
+from bot.store.schema import counters, kv, once, runs
 from bot.store.session import Session
 
 RUN_LEASE = timedelta(seconds=60)
@@ -103,6 +103,22 @@ class Runs(Session):
         row = {"scope": storable(scope), "key": storable(key), "at": self.now()}
         insert = self._insert(once).values(**row).on_conflict_do_nothing().returning(once.c.key)
         return self._execute(insert).one_or_none() is not None
+
+    def count(self, name: str, by: int) -> None:
+        """Add to a counter; two at once add both."""
+        insert = self._insert(counters).values(name=name, value=by)
+        added = {"value": counters.c.value + insert.excluded.value}
+        self._execute(insert.on_conflict_do_update(index_elements=[counters.c.name], set_=added))
+
+    def counts(self, first: str, last: str) -> Mapping[str, int]:
+        """The counters whose names lie between these two, both included."""
+        query = sa.select(counters).where(counters.c.name >= first, counters.c.name <= last)
+        return {row.name: row.value for row in self._execute(query)}
+
+    def forget_counts(self, first: str, before: str) -> int:
+        """Drop the counters from the first name to before the other; returns how many."""
+        old = sa.delete(counters).where(counters.c.name >= first, counters.c.name < before)
+        return self._execute(old).rowcount
 
     def get_value(self, name: str) -> Any:
         """The JSON value of a name, or None."""

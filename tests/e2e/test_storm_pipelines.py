@@ -72,6 +72,23 @@ def test_2000_alerts_of_20_pipelines_make_20_incidents_while_commands_are_acknow
     assert_every_alert_is_in_its_incident(stage, ids)
     stage.until(lambda: len(stage.channels()) == len(PIPELINES), CHANNELS_S, "not 20 channels")
     assert set(Counter(page_places(stage.state())).values()) == {1}
+    assert_the_storm_is_told_in_one_message(stage)
+
+
+def assert_the_storm_is_told_in_one_message(stage: Stage) -> None:
+    """In the announcement channel, with counts that add up to the inbox."""
+    ((rows, dead),) = stage.rows("SELECT count(*), sum(state = 'dead') FROM inbox")
+    opened = len(PIPELINES)
+    wanted = f"Opened an incident: {opened}; folded into what was known: {rows - opened - dead:,};"
+
+    def told() -> list[str]:
+        said = [str(m["text"]) for room in stage.channels("incidents") for m in room["messages"]]
+        return [text for text in said if "torm" in text.partition(":")[0] and wanted in text]
+
+    (text,) = stage.until(told, 60, f"nobody said {wanted!r}")
+    assert f"received {rows:,}," in text
+    assert f"over {opened} incidents" in text
+    assert text.endswith(f"set aside: {dead}; dropped: 0.")
 
 
 def assert_every_alert_is_in_its_incident(stage: Stage, ids: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from bot.clock import ManualClock
@@ -179,3 +180,20 @@ def test_value_is_kept_by_name(database: Database) -> None:
     for value in ({"a": [1, None, 2.5]}, "text"):
         database.write(lambda tx, value=value: tx.put_value("probe:orders", value))
         assert database.read(lambda tx: tx.get_value("probe:orders")) == value
+
+
+def test_counters_add_up_from_many_threads_and_are_forgotten_by_name(
+    another: Callable[[], Database], database: Database
+) -> None:
+    """Two at once add both; old ones go, and no other counter with them."""
+    others = [database, another()]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: others[n % 2].write(lambda tx: tx.count("minute:1:received", n)), range(20)))
+    database.write(lambda tx: tx.count("minute:2:received", 5))
+    database.write(lambda tx: tx.next_number())
+    assert database.read(lambda tx: tx.counts("minute:1", "minute:3")) == {
+        "minute:1:received": 190,
+        "minute:2:received": 5,
+    }
+    assert database.write(lambda tx: tx.forget_counts("minute:", "minute:2")) == 1
+    assert database.read(lambda tx: tx.counts("a", "z")) == {"incident": 1, "minute:2:received": 5}
