@@ -38,7 +38,7 @@ class Vitals:
         last = self._auditor.last
         return {
             **found,
-            "pages_missing": float(last.count("missing")),
+            "pages_missing": float(len(self._auditor.standing())),
             "pages_twice": float(last.count("twice")),
             "pages_unasked": float(last.count("unasked")),
             "audit_age_s": round(self._auditor.age(), 3),

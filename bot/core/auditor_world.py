@@ -102,6 +102,11 @@ class World:
     def _here(self) -> list[Call]:
         return [call for call in self.calls if call.epoch == self.epoch]
 
+    @property
+    def _proofs(self) -> list[Call]:
+        """A contact who is told too is no proof that the level was."""
+        return [call for call in self._here if ":contact:" not in call.step]
+
     def _reached(self, level: Level) -> bool:
         return any(call.level is level for call in self._here)
 
@@ -118,18 +123,18 @@ class World:
 
     def _paged_then(self, level: Level) -> Callable[[datetime, datetime], bool]:
         """A page at that moment to this level, or to one above where this one had nobody."""
-        return lambda _, fired: any(c.made == fired and c.level >= level for c in self._here)
+        return lambda _, fired: any(c.made == fired and c.level >= level for c in self._proofs)
 
     def _paged_about(self, level: Level) -> Callable[[datetime, datetime], bool]:
         """The same, or one that had been due within the merging time of it."""
         merge = self.policy.merge
         return lambda due, fired: any(
-            c.level >= level and (c.made == fired or abs(c.due - due) <= merge) for c in self._here
+            c.level >= level and (c.made == fired or abs(c.due - due) <= merge) for c in self._proofs
         )
 
     def _paged_ever(self, level: Level) -> Callable[[datetime, datetime], bool]:
         """A page of this epoch: a rule only adds its reason to it."""
-        return lambda _, fired: any(c.level >= level and c.made <= fired for c in self._here)
+        return lambda _, fired: any(c.level >= level and c.made <= fired for c in self._proofs)
 
     def _rungs(self) -> Iterator[Duty]:
         """L1 at once; L2, L3, L4 on unresolved time. None for info."""
@@ -192,7 +197,7 @@ class World:
     def _unanswered(self) -> Iterator[Duty]:
         """L2 and above: repeated once after 15 min; critical then goes one level up, unless it is there already."""
         asked: dict[str, list[Call]] = {}
-        for call in self._here:
+        for call in self._proofs:
             if call.level is not Level.L1 and call.urgent and not _own_step_of_l1(call.step):
                 asked.setdefault(call.step, []).append(call)
         for step, calls in asked.items():

@@ -1,6 +1,7 @@
 """The auditor: a second reading of the rules, held against the first (rules: "Escalation")."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,8 @@ from bot.core.incident import Event
 from bot.core.paging import page_by_hand
 from bot.core.policy import Level, Policy
 from bot.core.refusal import Refused
-from tests.unit.core.incident_case import Case, minutes
+from bot.core.roster import Contact
+from tests.unit.core.incident_case import Case, minutes, roster
 from tests.unit.core.test_incident_properties import ROSTERS, Deed, deeds, later, severities, waits
 
 OF_A_PAGE = ("paged", "level_empty", "nobody_on_call", "emergency", "same_person", "rule_noted")
@@ -188,6 +190,16 @@ def test_what_a_person_asked_for_is_asked_for() -> None:
     case = Case("warning")
     case.do(page_by_hand(case.incident, Level.L3, case.roster, case.now, "alice", "help"))
     assert "unasked" not in kinds(case)
+
+
+def test_a_contact_who_is_told_too_is_asked_for_and_stands_in_for_nobody() -> None:
+    contacts = {"security": Contact(subject="security", kind="person", value="frank")}
+    case = Case("critical", on_call=replace(roster(), contacts=contacts))
+    case.fact("security")
+    case.to(60)
+    assert "frank" in {person for _, _, person in case.pages()}
+    stolen = [e for e in case.events if not (e.type == "paged" and e.data["person"] == "carol")]
+    assert "security" in {f.why for f in audit(7, stolen, case.now).of("missing")}
 
 
 def test_no_timeline_owes_nothing() -> None:
