@@ -294,6 +294,24 @@ async def test_a_whisper_reaches_a_person_who_is_not_in_the_channel(sender: Send
     assert any(m["text"] == "only for you" for m in await slack.ours())
 
 
+async def test_an_answer_in_a_public_channel_that_we_are_not_in_joins_it(
+    sender: Sender, slack: Slack
+) -> None:
+    out = row(Kind.POST, channel="C01GENERAL", user="U02BOB", text="Step 2 of 2, for you: Sign")
+    assert isinstance(await sender.send(leased(replace(out, incident=None)), None), Sent)
+    channel = await slack.channel("general")
+    assert [m["text"] for m in channel["messages"] if "Sign" in m["text"]] == ["Step 2 of 2, for you: Sign"]
+
+
+async def test_where_we_cannot_be_the_answer_reaches_who_asked(sender: Sender, slack: Slack) -> None:
+    out = row(Kind.POST, channel="C0ELSEWHERE", user="U02BOB", text="Step 2 of 2, for you: Sign")
+    assert isinstance(await sender.send(leased(replace(out, incident=None)), None), Sent)
+    (told,) = [m for m in await slack.ours() if "Sign" in m["text"]]
+    assert told["text"] == "Step 2 of 2, for you: Sign"
+    nobody = row(Kind.POST, key="post:2", channel="C0ELSEWHERE", user="ghost@example.com", text="lost")
+    assert isinstance(await sender.send(leased(replace(nobody, incident=None)), None), Refused)
+
+
 @pytest.mark.parametrize(
     "method", ["files.getUploadURLExternal", "files.completeUploadExternal", "chat.postMessage"]
 )
