@@ -1,4 +1,8 @@
-"""With STREAMWATCH_REQUIRE_ALL=1 a skip is a failure, unless tests/expected_skips.txt lists it with its reason."""
+"""With STREAMWATCH_REQUIRE_ALL=1 a skip is a failure, unless tests/expected_skips.txt lists it with its reason.
+
+Generated examples are the same in every run, so that a red run is about the change at hand; the long form
+(STREAMWATCH_LONG=1, `make chaos`) draws new ones.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,13 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("searching" if os.environ.get("STREAMWATCH_LONG") == "1" else "repeatable")
 
 EXPECTED = Path(__file__).parent / "expected_skips.txt"
 

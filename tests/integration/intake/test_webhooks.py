@@ -458,7 +458,11 @@ _near = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(body=st.binary() | st.one_of(_json, _near).map(lambda value: json.dumps(value).encode()))
 def test_no_content_ever_causes_a_5xx(tmp_path_factory: pytest.TempPathFactory, body: bytes) -> None:
     """Webhook, push, and push of the same as data; what was stored can be read back."""

@@ -204,7 +204,11 @@ def test_alert_is_kept_by_source_and_key(database: Database, clock: ManualClock)
 
 
 @pytest.mark.usefixtures("clock")
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     text=st.text(st.characters(categories=("L", "N", "P", "S", "Z", "C", "Cs"))),
     number=st.one_of(st.integers(), st.floats()),
