@@ -44,7 +44,7 @@ class Timers:
         self._wake = wake
         self._rest = rest
         self._probe = probe
-        self._seen: tuple[datetime, float] | None = None
+        self._seen: tuple[datetime, float, float] | None = None
 
     async def turn(self) -> int:
         """Fire what is due; returns how many incidents were looked at."""
@@ -73,12 +73,12 @@ class Timers:
     async def _watch_clock(self, wall: datetime, asked: float) -> None:
         """Compare the clock that due times are compared with to the one that nobody can move."""
         answered = self._monotonic()
-        seen, self._seen = self._seen, (wall, answered)
+        seen, self._seen = self._seen, (wall, answered, answered - asked)
         if seen is None:
             return
         moved = (wall - seen[0]) - timedelta(seconds=answered - seen[1])
-        # Nobody knows when between the question and its answer the clock was read.
-        if abs(moved) <= MOVED + timedelta(seconds=answered - asked):
+        # Nobody knows when between a question and its answer the clock was read: this process may have been frozen.
+        if abs(moved) <= MOVED + timedelta(seconds=answered - asked + seen[2]):
             return
         log.warning("clock_moved", action="clock_moved", seconds=moved.total_seconds())
         await self._store.awrite(lambda tx: clock_moved(tx, moved))

@@ -20,6 +20,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from bot.clock import Clock
 from bot.core.delivery import HTTP_TIMEOUT
 from bot.core.errors import StorageError
@@ -140,6 +142,11 @@ async def remote(port: int, speed: float) -> Callable[..., Any]:
     return call
 
 
+def say(text: str) -> None:
+    """One whole line, whichever thread says it."""
+    os.write(1, f"{text}\n".encode())
+
+
 def _take_in(database: Database, wake: Callable[[], None]) -> None:
     for line in sys.stdin:
         said = json.loads(line)
@@ -148,9 +155,9 @@ def _take_in(database: Database, wake: Callable[[], None]) -> None:
         try:
             database.put_many([("cloud-monitoring", f"{key}:{said['incident']['state']}", body, "{}", "")])
         except StorageError:
-            print(f"503 {key}", flush=True)
+            say(f"503 {key}")
             continue
-        print(key, flush=True)
+        say(key)
         wake()
 
 
@@ -163,11 +170,12 @@ async def serve(url: str, port: int, clock: FastClock, probe: Probe) -> None:
         each.start()
     wake = lambda: loop.call_soon_threadsafe(engine.wake)  # noqa: E731
     threading.Thread(target=_take_in, args=(database, wake), daemon=True).start()
-    print("ready", flush=True)
+    say("ready")
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     address, place, wall0, speed, moved = sys.argv[1:]
     asyncio.run(

@@ -144,7 +144,10 @@ class Field:
     def logs(self) -> str:
         """The end of what the replicas wrote."""
         wrote = [f"--- {p.name}\n{p.read_text()[-1500:]}" for p in self.folder.glob("*.log")]
-        said = [f"--- {name} said\n" + "\n".join(r.said[-30:]) for name, r in self.replicas.items()]
+        said = [
+            f"--- {name} (exit code {r.process.poll()}) said\n" + "\n".join(r.said[-30:])
+            for name, r in self.replicas.items()
+        ]
         return "\n".join([*wrote, *said])
 
     # --- what must hold -----------------------------------------------------------------------------------

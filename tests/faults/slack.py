@@ -36,17 +36,23 @@ class Workspace:
     rooms: dict[str, str] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)  # of the first message of each key
     came: dict[str, list[float]] = field(default_factory=dict)  # when each came, in epoch seconds
+    marked: list[str] = field(default_factory=list)  # repeats that said so
     faults: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, key: str, kind: str, lane: str, name: str) -> dict[str, Any]:
-        """Post: {"ok", "result"} or {"fault": definite | doubt}; in doubt it may have been taken."""
+    def take(self, key: str, kind: str, lane: str, name: str, mark: str = "") -> dict[str, Any]:
+        """Post: {"ok", "result"} or {"fault": definite | doubt}; in doubt it may have been taken.
+
+        ``mark`` is what people read on a message that may be a repeat.
+        """
         with self.lock:
             fault = self._fault()
             if self.down or fault in ("limited", "refused"):
                 return {"fault": "definite"}
             if fault == "failed before":
                 return {"fault": "doubt"}
+            if mark and key in self.places:
+                self.marked.append(key)
             result = self._keep(key, kind, lane, name)
             return {"fault": "doubt"} if fault == "failed after" else {"ok": True, "result": result}
 
@@ -81,9 +87,11 @@ class Workspace:
             return Counter(key for key, kind, _ in self.messages if kind in PAGES)
 
     def twice(self) -> list[str]:
-        """Keys of messages that stand there more than once."""
+        """Keys of messages that stand there more than once, beyond repeats that say so: those are sent where three
+        look-ups in a row failed (rules: "Escalation", A page wakes)."""
         with self.lock:
-            return [key for key, times in Counter(key for key, *_ in self.messages).items() if times > 1]
+            said = Counter(self.marked)
+            return [k for k, times in Counter(k for k, *_ in self.messages).items() if times - said[k] > 1]
 
 
 class Sender:
@@ -99,7 +107,8 @@ class Sender:
         out = row.outbound
         name = str(out.data["name"]) if out.kind is Kind.CREATE_CHANNEL else ""
         try:
-            said = await self._call("take", out.key, out.kind.value, out.lane, name)
+            mark = "(may be a repeat)" if out.data.get("repeat") else ""
+            said = await self._call("take", out.key, out.kind.value, out.lane, name, mark)
         except (OSError, ValueError, TimeoutError):
             return Ambiguous(reason="reset", retry_in=SOON)
         if said.get("ok"):

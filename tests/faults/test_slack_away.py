@@ -50,17 +50,17 @@ async def test_after_two_hours_without_slack_pages_arrive_oldest_first_and_resol
     with Database(f"sqlite:///{tmp_path / 'a.db'}", clock, create=True) as database:
         engine = Engine(database, HOUSE, beside(slack), clock)
         slack.down = True
-        for minute in range(120):
-            if minute < 3:
-                post(database, f"0.{minute}", f"line-{minute}")
-            if minute == 60:
+        for turn in range(30):
+            if turn < 3:
+                post(database, f"0.{turn}", f"line-{turn}")
+            if turn == 15:
                 database.write(
                     lambda tx: decide(
                         tx, HOUSE, 2, lambda i, now: lifecycle.resolve(i, now, "alice", "", confirmed=True)
                     )
                 )
             await engine.tick()
-            clock.advance(60)
+            clock.advance(240)
         assert slack.messages == []
         slack.down = False
         for _ in range(3):
