@@ -124,14 +124,14 @@ def review(incident: str) -> None:
 
 @audit_app.command()
 def verify(incident: Annotated[str, typer.Argument(help="INC-7, or nothing for all")] = "") -> None:
-    """Recompute the hash chains; names the first broken link and exits 1."""
+    """Recompute the hash chains of timelines and audit book; names the first broken link and exits 1."""
     from bot.checks import verify as run
 
     try:
         broken = run(incident, os.environ)
     except BotError as error:
         _fail(str(error))
-    print(json.dumps(broken) if broken else "Every timeline is intact.")
+    print(json.dumps(broken) if broken else "Every timeline is intact, and the audit book.")
     raise SystemExit(1 if broken else 0)
 
 

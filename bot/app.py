@@ -22,7 +22,7 @@ from bot.core.delivery import POSTED, SLACK
 from bot.core.errors import ConfigError
 from bot.core.holding import Hold, Why
 from bot.core.roster import Reach, Roster
-from bot.desk import errands, holds, oncall, storms
+from bot.desk import errands, gates, holds, oncall, storms
 from bot.desk.answered import LinkDesk
 from bot.desk.auditing import Auditor
 from bot.desk.deliver import Deliverer
@@ -61,6 +61,7 @@ from pipeline.thresholds import SHIPPED
 
 log = structlog.get_logger()
 GRACE_S = 8.0
+BOOK_SHOWN = 500
 OWN_PACE = frozenset({"pull", "holds", "oncall", "audit", "heartbeat", "errands"})
 
 
@@ -137,6 +138,7 @@ class Bot:
         self.post = PostRoom(settings)
         poster = Poster(self.post.posts(), lambda: self.house, clock.now, clock.wall)
         self.postman = Deliverer(**delivering, sender=poster, kinds=POSTED)
+        self._background: set[asyncio.Task[Any]] = set()
         self.links = LinkDesk(**shared, key=self.post.link_key)
         auditor = Auditor(store=self.database, monotonic=clock.monotonic, wake=self.wake)
         self.vitals = Vitals(self.database, clock, auditor, settings.heartbeat_url)
@@ -147,7 +149,7 @@ class Bot:
             token=settings.slack_bot_token,
             api_url=settings.slack_api_url,
         )
-        self.slack = build_app(slack, self.desk, self.sender.api, clock)
+        self.slack = build_app(slack, self.desk, self.sender.api, clock, self._forged)
         self.intake = Intake(self.database, _intake_settings(settings), self.wake, self._web(), clock=clock)
         ticking = Timers(**shared, monotonic=clock.monotonic, rest=self._rest, probe=probe)
         self.timers = Loop("timers", ticking.turn, every_s=tick)
@@ -242,6 +244,9 @@ class Bot:
             raw={"budget_id": new.budget_id, "account": new.account},
         )
 
+    def _forged(self, reason: str, count: int, client: str) -> None:
+        self._later(self.database.awrite(lambda tx: gates.write_forgeries(tx, reason, count, client)))
+
     # --- the web ------------------------------------------------------------------------------------------
 
     def _web(self) -> Starlette:
@@ -270,7 +275,6 @@ class Bot:
         await self.sender.open()
         for loop in self.loops:
             loop.start()
-        self._background: set[asyncio.Task[Any]] = set()
         self._later(self._know_people())
         self._calendar = calendar.build(lambda work: self._later(self.database.awrite(work)))
         self._calendar.start()
@@ -364,6 +368,9 @@ class _Pages:
 
     async def oncall(self) -> Any:
         return await self._bot.database.aread(lambda tx: on_call(tx, self._bot.house))
+
+    async def book(self) -> Any:
+        return await self._bot.database.aread(lambda tx: tx.book(limit=BOOK_SHOWN))
 
     def now(self) -> Any:
         return self._bot.clock.now()

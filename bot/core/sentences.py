@@ -266,6 +266,7 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "plan_confirmed": lambda _, e: f"{e.actor} confirmed {e.data['operation']}.",
     "plan_approved": lambda _, e: f"{e.actor} approved {e.data['operation']} as the second person.",
     "plan_cancelled": lambda _, e: f"{e.actor} cancelled {e.data['operation']}.",
+    "refused": lambda _, e: f"{e.actor} was refused {e.data['asked']}: {e.data['reason']}",
     "operation_started": lambda _, e: f"{e.data['operation']} started.",
     "operation_finished": lambda _, e: f"{e.data['operation']}: {e.data['verdict']}",
     "operation_verified": lambda _, e: f"{e.data['operation']} verified: {e.data['verdict']}",

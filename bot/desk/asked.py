@@ -11,6 +11,7 @@ from bot.core import access
 from bot.core import roster as rosters
 from bot.core.access import Denied
 from bot.core.asks import Asker
+from bot.core.book import Barred
 from bot.core.incident import Incident
 from bot.core.refusal import Refused
 from bot.core.roster import Person
@@ -124,19 +125,27 @@ def _visible(asked: Asked, incident: Incident) -> Incident:
     if incident.private and not access.is_member(
         asked.house.roster, person.name if person else None, asked.now, incident
     ):
-        raise Refused(f"There is no {incident.name}.", "`/incident list` shows the ones there are.")
+        raise Barred(
+            f"There is no {incident.name}.",
+            "`/incident list` shows the ones there are.",
+            incident=incident.id,
+        )
     return incident
 
 
 def need(asked: Asked, action: access.Action, incident: Incident | None = None) -> str:
-    """The asker's roster name when they may; raises Refused with who may otherwise."""
+    """The asker's roster name when they may; raises Barred with who may otherwise."""
     person = asked.person
     decided = access.decide(
         asked.house.roster, person.name if person else None, asked.now, action, incident=incident
     )
     if isinstance(decided, Denied):
         who = f"These people may: {', '.join(decided.who_may)}." if decided.who_may else ""
-        raise Refused(f"You may not do that: {decided.reason}.", who)
+        raise Barred(
+            f"You may not do that: {decided.reason}.",
+            who,
+            incident=incident.id if incident is not None else None,
+        )
     return asked.name
 
 

@@ -14,9 +14,19 @@ from bot.core import lifecycle
 from bot.core import roster as rosters
 from bot.core.alert_model import Kind, Severity
 from bot.core.asks import Asker, Click, Command, Form, FormErrors, OpenForm, Pin
+from bot.core.book import Barred
 from bot.core.delivery import Outbound
 from bot.core.refusal import Refused
-from bot.desk import runs, steps, test_pages, words_incident, words_other, words_pipeline, words_runbook
+from bot.desk import (
+    gates,
+    runs,
+    steps,
+    test_pages,
+    words_incident,
+    words_other,
+    words_pipeline,
+    words_runbook,
+)
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need, split
 from bot.desk.change import change, load
@@ -47,16 +57,21 @@ class FrontDesk:
         self._wake = wake
 
     async def command(self, asked: Command) -> OpenForm | None:
-        return await self._answer(asked.asker, split(asked.text), lambda a: self._command(a, asked.name))
+        words = split(asked.text)
+        # No more of it: what else was typed may be what a private incident is about.
+        what = " ".join((asked.name, *words[:1]))
+        return await self._answer(asked.asker, words, lambda a: self._command(a, asked.name), what)
 
     async def click(self, asked: Click) -> OpenForm | None:
-        return await self._answer(asked.asker, (), lambda a: self._click(a, asked))
+        what = f"the button {asked.action.replace('_', ' ')}"
+        return await self._answer(asked.asker, (), lambda a: self._click(a, asked), what)
 
     async def submit(self, asked: Form) -> None:
-        await self._answer(asked.asker, (), lambda a: self._submit(a, asked), forms=True)
+        what = f"the form {asked.name.replace('_', ' ')}"
+        await self._answer(asked.asker, (), lambda a: self._submit(a, asked), what, forms=True)
 
     async def pin(self, asked: Pin) -> None:
-        await self._answer(asked.asker, (), lambda a: self._pin(a, asked), quiet=True)
+        await self._answer(asked.asker, (), lambda a: self._pin(a, asked), "a pin", quiet=True)
 
     async def incident_of(self, channel: str) -> int | None:
         return await self._store.aread(lambda tx: tx.incident_of_channel(channel))
@@ -66,6 +81,7 @@ class FrontDesk:
         asker: Asker,
         words: tuple[str, ...],
         work: Callable[[Asked], Answers],
+        what: str,
         *,
         forms: bool = False,
         quiet: bool = False,
@@ -84,6 +100,8 @@ class FrontDesk:
         try:
             answers = await self._store.awrite(once)
         except Refused as refused:
+            if isinstance(refused, Barred):
+                await self._write_down(house, asker, refused, what)
             if forms:
                 raise FormErrors({"": str(refused)}) from refused
             answers = [] if quiet else [private(asker, f"{asker.request_id}:no", str(refused))]
@@ -91,6 +109,13 @@ class FrontDesk:
             await self._store.awrite(lambda tx: tx.enqueue(rows))
         self._wake()
         return answers if isinstance(answers, OpenForm) else None
+
+    async def _write_down(self, house: House, asker: Asker, barred: Barred, what: str) -> None:
+        def note(tx: Tx) -> None:
+            asked = Asked(tx=tx, house=live(tx, house), asker=asker, words=(), key=asker.request_id)
+            gates.write_refusal(tx, asked.house, barred, asked.name, what)
+
+        await self._store.awrite(note)
 
     # --- commands -----------------------------------------------------------------------------------------
 

@@ -153,10 +153,9 @@ class Operator:
             await self._change(run, house, operation, ctx)
 
     async def _change(self, run: Run, house: House, operation: ChangeOperation, ctx: Context) -> None:
+        if not await self._store.awrite(lambda tx: runs.started(tx, house, run)):
+            return
         plan = Plan.from_json(run.plan)
-        if plan.digest != run.digest:
-            raise PipelineError("the plan is not the one that was confirmed; plan again.")
-        await self._store.awrite(lambda tx: runs.started(tx, house, run))
         self._probe("run.started")
         loop = asyncio.get_running_loop()
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from bot.core.alerts import Alert
+from bot.core.book import Entry
 from bot.core.delivery import Kind, Leased, Outbound, Settlement
 from bot.core.incident import Event, Incident
 from bot.core.overrides import Override
@@ -209,6 +210,19 @@ class Tx(Protocol):
     def receipt(self, receipt_id: str) -> Receipt | None: ...
     def receipts(self, since: datetime) -> Sequence[Receipt]:
         """Those made since this instant, newest first."""
+        ...
+
+    # the audit book
+    def write_down(self, entry: Entry) -> Entry:
+        """Store a line at the end of the book; returns it with its ``seq``."""
+        ...
+
+    def book(self, limit: int = 200) -> Sequence[Entry]:
+        """The newest lines first, without those of private incidents."""
+        ...
+
+    def book_of(self, subject: str) -> Sequence[Entry]:
+        """All lines about one run, in order."""
         ...
 
     # small things

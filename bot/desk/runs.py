@@ -7,14 +7,14 @@ Two changes of one pipeline never run at the same time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
-from bot.core import access, lifecycle
-from bot.core.access import Denied
+from bot.core import lifecycle
+from bot.core.book import Barred, Entry
 from bot.core.incident import Incident
 from bot.core.paging import next_level, page_by_hand
 from bot.core.refusal import Refused
+from bot.desk import gates
 from bot.desk.answers import to
 from bot.desk.change import change
 from bot.desk.house import House
@@ -24,9 +24,6 @@ from bot.desk.steps import finished, must_stand, note_of_run, place_of, step_but
 from pipeline.operations.base import Plan
 from pipeline.report import Report
 
-PLAN_LIVES = timedelta(minutes=15)
-RESTART_WINDOW = timedelta(minutes=30)
-TOO_OLD = "This plan is older than 15 minutes and may no longer fit. Ask for a new one."
 _IN_WORDS = {
     "approval": "confirmed",
     "unknown": "interrupted",
@@ -42,44 +39,28 @@ def ask(tx: Tx, run: Run) -> None:
         tx.put_run(run)
 
 
-def _environment(house: House, run: Run) -> str:
-    pipeline = house.pipeline(run.pipeline)
-    return pipeline.environment if pipeline is not None else "production"
-
-
-def _incident(tx: Tx, run: Run) -> Incident | None:
-    return tx.incident(run.incident) if run.incident is not None else None
-
-
 def note(tx: Tx, house: House, run: Run, event: str, actor: str, **data: Any) -> Incident | None:
-    """Write a phase of the run on the timeline of its incident, or of the runbook that it is a step of."""
-    incident = _incident(tx, run)
+    """Write a phase of the run on the timeline of its incident, or of the runbook that it is a step of; what is
+    no mere reading also into the audit book."""
+    incident = gates.incident_of(tx, run)
     if run.reply.get("walk"):
         note_of_run(tx, house, run, event, actor, **data)
     elif run.step:
         data["ref"] = run.step
-    if incident is None:
-        return None
-    item = lifecycle.event(event, tx.now(), actor, run=run.id, operation=run.operation, **data)
-    return change(tx, house, incident, incident.id, [item])
+    if incident is not None:
+        item = lifecycle.event(event, tx.now(), actor, run=run.id, operation=run.operation, **data)
+        incident = change(tx, house, incident, incident.id, [item])
+    if run.risk != "read":
+        _write_down(tx, run, event, actor, data)
+    return incident
 
 
-def check(house: House, tx: Tx, run: Run, person: str | None) -> None:
-    """Judge who acts, again at every click. Raises Refused."""
-    incident = _incident(tx, run)
-    action: access.Action = "destructive" if run.risk == "destructive" else "change"
-    if run.risk == "read":
-        action = "read"
-    roster = live(tx, house).roster
-    allowed = access.decide(
-        roster, person, tx.now(), action, environment=_environment(house, run), incident=incident
+def _write_down(tx: Tx, run: Run, what: str, actor: str, data: Mapping[str, Any]) -> None:
+    kept = {name: data[name] for name in ("digest", "verdict", "reason") if name in data}
+    told = {"operation": run.operation, "pipeline": run.pipeline, **kept}
+    tx.write_down(
+        Entry(at=tx.now(), actor=actor, what=what, subject=run.id, incident=run.incident, data=told)
     )
-    if isinstance(allowed, Denied):
-        raise Refused(f"You may not run {run.operation}: {allowed.reason}.", _who(allowed))
-
-
-def _who(denied: Denied) -> str:
-    return f"These people may: {', '.join(denied.who_may)}." if denied.who_may else ""
 
 
 # --- the plan ---------------------------------------------------------------------------------------------
@@ -102,13 +83,14 @@ def planned(tx: Tx, house: House, run: Run, plan: Plan) -> None:
         error=plan.refusal or "",
     ):
         return
-    note(tx, house, run, "planned", run.requested_by, summary=plan.summary, digest=plan.digest[:16])
-    show_plan(tx, house, tx.run(run.id) or run, state)
+    run = tx.run(run.id) or run
+    note(tx, house, run, "planned", run.requested_by, summary=plan.summary, digest=plan.digest)
+    show_plan(tx, house, run, state)
 
 
 def show_plan(tx: Tx, house: House, run: Run, state: str, **extra: Any) -> None:
     """Post or edit the plan's message."""
-    incident = _incident(tx, run)
+    incident = gates.incident_of(tx, run)
     buttons = _plan_buttons(house, run) if state in ("planned", "approval") else []
     tx.enqueue(
         [
@@ -156,7 +138,7 @@ def _plan_text(run: Run, state: str) -> str:
 
 
 def _plan_buttons(house: House, run: Run) -> list[dict[str, Any]]:
-    what = f"{run.operation} on {run.pipeline} ({_environment(house, run)})"
+    what = f"{run.operation} on {run.pipeline} ({gates.environment(house, run)})"
     if run.state == "approval":
         confirm = {"title": "Approve as the second person", "text": what, "ok": "Approve", "deny": "Back"}
         first = {
@@ -195,22 +177,23 @@ def confirm(tx: Tx, house: House, run_id: str, person: str | None, reply: Mappin
     """The requester, or anybody who may, confirms; returns what to tell them besides the plan's message,
     or "". Raises Refused."""
     run = _planned_run(tx, run_id)
-    check(house, tx, run, person)
-    if not _fresh(tx, house, run, "planned", reply):
-        return TOO_OLD
+    gates.check(house, tx, run, person)
+    if not _fresh(tx, house, run, "planned", person, reply):
+        return gates.TOO_OLD
     if run.step:
         must_stand(tx, place_of(run), run.step)
-    _may_repeat_restart(tx, house, run, person)
-    needs_second = run.risk == "destructive" and _environment(house, run) == "production"
+    gates.unaltered(tx, run)
+    gates.may_repeat_restart(tx, house, run, person)
+    needs_second = gates.needs_second(house, run)
     glass = str(run.params.get("break_glass") or "")
     if needs_second and glass:
         _break_glass(tx, house, run, person or "", glass)
         needs_second = False
-    _not_while_running(tx, run)
+    gates.not_while_running(tx, run)
     state = "approval" if needs_second else "confirmed"
     changes = {"confirmed_by": person or "", "reply": {**run.reply, **reply}}
     if not tx.move_run(run_id, ["planned"], state, **changes):
-        raise Refused("Somebody was faster: this plan is being run, or is done, already.")
+        raise _late(run, "Somebody was faster: this plan is being run, or is done, already.")
     note(tx, house, run, "plan_confirmed", person or "")
     show_plan(tx, house, _planned_run(tx, run_id), state)
     return ""
@@ -220,18 +203,14 @@ def approve(tx: Tx, house: House, run_id: str, person: str | None, reply: Mappin
     """A second person, different, authorised, within 15 minutes, once; returns as ``confirm`` does. Raises
     Refused."""
     run = _planned_run(tx, run_id)
-    roster = live(tx, house).roster
-    allowed = access.decide(
-        roster, person, tx.now(), "approve", incident=_incident(tx, run), requester=run.confirmed_by
-    )
-    if isinstance(allowed, Denied):
-        raise Refused(f"You may not approve this: {allowed.reason}.", _who(allowed))
-    if not _fresh(tx, house, run, "approval", reply):
-        return TOO_OLD
-    _not_while_running(tx, run)
+    gates.check_second(house, tx, run, person)
+    if not _fresh(tx, house, run, "approval", person, reply):
+        return gates.TOO_OLD
+    gates.unaltered(tx, run)
+    gates.not_while_running(tx, run)
     changes = {"approved_by": person or "", "reply": {**run.reply, **reply}}
     if not tx.move_run(run_id, ["approval"], "confirmed", **changes):
-        raise Refused("This was approved already.")
+        raise _late(run, "This was approved already.")
     note(tx, house, run, "plan_approved", person or "")
     show_plan(tx, house, _planned_run(tx, run_id), "confirmed")
     return ""
@@ -240,72 +219,67 @@ def approve(tx: Tx, house: House, run_id: str, person: str | None, reply: Mappin
 def cancel(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping[str, Any]) -> None:
     """Whoever may respond may cancel a plan that does not run yet."""
     run = _planned_run(tx, run_id)
-    check(house, tx, run, person)
+    gates.check(house, tx, run, person)
     changed = tx.move_run(run_id, ["planned", "approval"], "cancelled", reply={**run.reply, **reply})
     if not changed:
-        raise Refused(f"This plan is {_IN_WORDS.get(run.state, run.state)}; it cannot be cancelled any more.")
+        raise _late(
+            run, f"This plan is {_IN_WORDS.get(run.state, run.state)}; it cannot be cancelled any more."
+        )
     note(tx, house, run, "plan_cancelled", person or "")
     show_plan(tx, house, _planned_run(tx, run_id), "cancelled")
 
 
-def _fresh(tx: Tx, house: House, run: Run, state: str, reply: Mapping[str, Any]) -> bool:
-    """False: the plan is too old; it is ended, and its message says so. Raises Refused for any other state."""
+def _late(run: Run, reason: str, remedy: str = "") -> Barred:
+    return Barred(reason, remedy, subject=run.id, incident=run.incident)
+
+
+def _fresh(tx: Tx, house: House, run: Run, state: str, person: str | None, reply: Mapping[str, Any]) -> bool:
+    """False: the plan is too old; it is ended, and its message says so. Raises Barred for any other state."""
     if run.state != state:
-        raise Refused(f"This plan is {_IN_WORDS.get(run.state, run.state)} already.", "Ask for a new plan.")
-    made = datetime.fromisoformat(run.plan["made_at"])
-    if tx.now() - made <= PLAN_LIVES:
+        raise _late(
+            run, f"This plan is {_IN_WORDS.get(run.state, run.state)} already.", "Ask for a new plan."
+        )
+    if gates.fresh(tx, run):
         return True
     if tx.move_run(run.id, [state], "expired", reply={**run.reply, **reply}):
         show_plan(tx, house, _planned_run(tx, run.id), "expired")
+        asked = f"to {'approve' if state == 'approval' else 'confirm'} {run.operation}"
+        gates.write_refusal(tx, house, _late(run, gates.TOO_OLD), person or lifecycle.BOT, asked)
     return False
 
 
-def _not_while_running(tx: Tx, run: Run) -> None:
-    other = tx.running_change(run.pipeline)
-    if other is not None and other.id != run.id:
-        raise Refused(
-            f"{other.operation} is running on {run.pipeline} already.", "Wait for it, then plan again."
-        )
-
-
-def _may_repeat_restart(tx: Tx, house: House, run: Run, person: str | None) -> None:
-    if run.operation != "pipeline.restart":
-        return
-    before = [
-        r
-        for r in tx.recent_runs(run.pipeline, run.operation, tx.now() - RESTART_WINDOW)
-        if r.id != run.id and r.state in ("done", "failed", "unknown", "running")
-    ]
-    allowed = access.decide(live(tx, house).roster, person, tx.now(), "repeat_restart")
-    if before and isinstance(allowed, Denied):
-        raise Refused(
-            "This pipeline was restarted within the last 30 minutes; a second restart needs an L2.",
-            _who(allowed),
-        )
-
-
 def _break_glass(tx: Tx, house: House, run: Run, person: str, reason: str) -> None:
-    incident = _incident(tx, run)
+    incident = gates.incident_of(tx, run)
     if incident is None or incident.severity != "critical":
-        raise Refused("Breaking the glass needs a critical incident.", "Ask a second person to approve.")
+        raise _late(run, "Breaking the glass needs a critical incident.", "Ask a second person to approve.")
     now = tx.now()
     events = [lifecycle.event("break_glass", now, person, operation=run.operation, reason=reason)]
     level = next_level(incident)
     events += page_by_hand(incident, level, live(tx, house).roster, now, person, f"broke the glass: {reason}")
     change(tx, house, incident, incident.id, events)
+    _write_down(tx, run, "break_glass", person, {"reason": reason})
 
 
 # --- running ----------------------------------------------------------------------------------------------
 
 
-def started(tx: Tx, house: House, run: Run) -> None:
-    """The operation begins."""
+def started(tx: Tx, house: House, run: Run) -> bool:
+    """The operation begins; False: it must not, and ended as failed, with its reason."""
+    try:
+        gates.still_right(tx, house, run)
+    except Barred as barred:
+        failed(tx, house, run, str(barred))
+        gates.write_refusal(
+            tx, house, barred, run.confirmed_by or run.requested_by, f"to run {run.operation}"
+        )
+        return False
     note(tx, house, run, "operation_started", run.confirmed_by or run.requested_by)
+    return True
 
 
 def progress(tx: Tx, house: House, run: Run, text: str, done: int | None, total: int | None) -> None:
     """How far it is: one message, edited in place."""
-    incident = _incident(tx, run)
+    incident = gates.incident_of(tx, run)
     if incident is None:
         return
     tx.enqueue(
@@ -327,7 +301,7 @@ def progress(tx: Tx, house: House, run: Run, text: str, done: int | None, total:
 
 def report_row(tx: Tx, house: House, run: Run, report: Report, name: str, **more: Any) -> None:
     """Send a report to where the run was asked for."""
-    incident = _incident(tx, run)
+    incident = gates.incident_of(tx, run)
     buttons = []
     if incident is not None and incident.active:
         buttons = [step_button(n.operation, n.label, n.params, incident) for n in report.next[:4]]

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.core.delivery import Outbound
 from bot.core.refusal import Refused
-from bot.desk import runs
+from bot.desk import gates, runs
 from bot.desk.answers import private
 from bot.desk.asked import Asked
 from bot.desk.ports import Run
@@ -60,7 +60,7 @@ def _help(asked: Asked, name: str, registry: Mapping[str, Operation]) -> list[st
     for op_name, operation in ((n, registry[n]) for n in registry if n.startswith(f"{family}.")):
         run = _run(asked, operation, {}, "", None, {})
         try:
-            runs.check(asked.house, asked.tx, run, asked.person.name if asked.person else None)
+            gates.check(asked.house, asked.tx, run, asked.person.name if asked.person else None)
         except Refused:
             continue
         lines.append(f"{name} {op_name.partition('.')[2]}: {operation.summary}")
@@ -88,7 +88,7 @@ def start(
     if walk:
         reply["walk"] = walk
     run = _run(asked, operation, params, pipeline, attached, reply, step)
-    runs.check(asked.house, asked.tx, run, asked.person.name if asked.person else None)
+    gates.check(asked.house, asked.tx, run, asked.person.name if asked.person else None)
     runs.ask(asked.tx, run)
     what = "Looking" if operation.risk == "read" else "Planning"
     return [

@@ -13,7 +13,7 @@ from slack_bolt.authorization import AuthorizeResult
 
 from bot.core.asks import Desk
 from bot.slack.api import DEFAULT_URL, Api, Clock, make_client
-from bot.slack.guard import Guard, Receive, Scope, Send
+from bot.slack.guard import Forged, Guard, Receive, Scope, Send
 from bot.slack.listeners import Listeners
 
 __all__ = ["SlackApp", "SlackSettings", "build_app", "make_client", "start_socket_mode"]
@@ -37,8 +37,11 @@ class SlackApp:
     listeners: Listeners
 
 
-def build_app(settings: SlackSettings, desk: Desk, api: Api, clock: Clock) -> SlackApp:
-    """The app for one workspace. ``api`` is the sender's, so that both share connections and pace."""
+def build_app(
+    settings: SlackSettings, desk: Desk, api: Api, clock: Clock, forged: Forged | None = None
+) -> SlackApp:
+    """The app for one workspace. ``api`` is the sender's, so that both share connections and pace; ``forged`` is
+    told of requests that are not Slack's."""
     logger = logging.getLogger("slack_bolt.app")
     # On a bad signature Bolt logs the whole body; the guard answers those before.
     level = max(logger.getEffectiveLevel(), logging.WARNING)
@@ -68,7 +71,8 @@ def build_app(settings: SlackSettings, desk: Desk, api: Api, clock: Clock) -> Sl
     logger.setLevel(level)
     listeners = Listeners(desk, api)
     listeners.register(bolt)
-    return SlackApp(bolt, Guard(_Entrance(bolt), settings.signing_secret, clock.wall), listeners)
+    guard = Guard(_Entrance(bolt), settings.signing_secret, clock.wall, forged)
+    return SlackApp(bolt, guard, listeners)
 
 
 class _Entrance:

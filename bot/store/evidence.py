@@ -8,26 +8,26 @@ import sqlalchemy as sa
 
 from bot.core.audit import Link, verify
 from bot.core.incident import Event
+from bot.store.book import Book
 from bot.store.codec import loads_any
 from bot.store.incidents import record_of
 from bot.store.schema import counters, events, incidents
-from bot.store.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Break:
-    """The first place where an incident's evidence does not hold, and why."""
+    """The first place where the evidence does not hold, and why; ``incident`` 0 is the audit book."""
 
     incident: int
     seq: int
     reason: str
 
 
-class Evidence(Session):
+class Evidence(Book):
     """The evidence's part of a transaction."""
 
     def verify(self, number: int | None = None) -> Break | None:
-        """Check one incident's timeline, or all; the first break, or None when all holds.
+        """Check one incident's timeline, or all and the audit book; the first break, or None when all holds.
 
         Beyond the chain itself: the timeline must be as long as the incident's row says, and no
         number that was given out may be missing.
@@ -45,7 +45,8 @@ class Evidence(Session):
             problem = self._verify_one(each, found[each])
             if problem:
                 return problem
-        return None
+        broken = self.verify_book() if number is None else None
+        return Break(incident=0, seq=broken.seq, reason=f"audit book: {broken.reason}") if broken else None
 
     def _verify_one(self, number: int, length: int) -> Break | None:
         query = sa.select(events).where(events.c.incident == number).order_by(events.c.seq)

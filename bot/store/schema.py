@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0003"
+REVISION = "0004"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -243,3 +243,19 @@ receipts = sa.Table(
     sa.Column("data", sa.Text, nullable=False),
 )
 sa.Index("receipts_made", receipts.c.made_at)
+
+audit_book = sa.Table(
+    "audit_book",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    # Of the incident, where there is one; a refusal may name a number that there never was.
+    sa.Column("incident", sa.Integer),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Column("prev_hash", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+)
+sa.Index("audit_book_subject", audit_book.c.subject)

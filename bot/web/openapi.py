@@ -109,6 +109,9 @@ def document() -> dict[str, Any]:
             "/oncall": _get(
                 "who is on call, and the next two weeks", ["text/html", "application/json"], found=True
             ),
+            "/audit": _get(
+                "what the gates let through and refused", ["text/html", "application/json"], found=True
+            ),
             "/incidents/{id}/review": review,
             "/ack/{token}": {
                 "parameters": [

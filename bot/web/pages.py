@@ -20,7 +20,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from bot.core import book as books
 from bot.core import oncall_words, review
+from bot.core.book import Entry
 from bot.core.incident import Event, Incident
 from bot.core.overrides import Override
 from bot.core.policy import format_duration
@@ -61,6 +63,10 @@ class PagesPort(Protocol):
         """The roster with the overrides that hold or are to come, these, and the receipts of the last days."""
         ...
 
+    async def book(self) -> Sequence[Entry]:
+        """The newest lines of the audit book first, without those of private incidents."""
+        ...
+
     def now(self) -> datetime:
         """The instant on the incidents' clock."""
         ...
@@ -75,6 +81,7 @@ def routes(
         Route("/incidents", _guarded(pages.listing, token)),
         Route(STYLE, _style),
         Route("/oncall", _guarded(pages.oncall, token)),
+        Route("/audit", _guarded(pages.audit, token)),
         Route("/incidents/{id}", _guarded(pages.one, token)),
         Route("/incidents/{id}/review", _guarded(pages.review, token)),
     ]
@@ -156,6 +163,16 @@ class _Pages:
             rows=rows,
             fixed=fixed,
         )
+
+    async def audit(self, request: Request) -> Response:
+        """GET /audit: what the gates let through and refused, the newest first."""
+        entries = await self._read.book()
+        now = self._read.now()
+        if wants_json(request):
+            told = [view.entry_json(entry) for entry in entries]
+            return JSONResponse({"entries": told, "as_of": view.rfc3339(now)})
+        lines = [(e.seq, e.at, e.what, view.safe(books.words(e)), e.incident) for e in entries]
+        return self._html("audit.html", now=now, lines=lines)
 
     async def _find(self, request: Request) -> tuple[Incident, Sequence[Event]] | None:
         match = _NUMBER.fullmatch(request.path_params["id"])

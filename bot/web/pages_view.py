@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bot.core.book import Entry, words
 from bot.core.escalation import Timer, timers
 from bot.core.incident import Event, FactState, Incident, Page, Status
 from bot.core.policy import Level, format_duration
@@ -250,6 +251,20 @@ def _page(page: Page) -> dict[str, Any]:
         "acked_at": _at(page.acked_at),
         "failed": safe(page.failed) or None,
         "places": dict(page.places),
+    }
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """A line of the audit book."""
+    return {
+        "seq": entry.seq,
+        "at": _at(entry.at),
+        "actor": safe(entry.actor),
+        "what": entry.what,
+        "run": entry.subject or None,
+        "incident": f"INC-{entry.incident}" if entry.incident is not None else None,
+        "data": _masked(entry.data),
+        "text": safe(words(entry)),
     }
 
 

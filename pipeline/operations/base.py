@@ -96,6 +96,7 @@ class Plan:
             "operation": self.operation,
             "pipeline": self.pipeline,
             "params": self.params,
+            "risk": self.risk.value,
             "data": self.data,
         }
         text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=dict)

@@ -1,8 +1,133 @@
-"""Unmasked data is not for everybody who may read."""
+"""The gates are asked again when a run is carried out; unmasked data is not for everybody who may read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.clock import ManualClock
+from bot.core.book import Barred
+from bot.core.policy import Level, Policy
+from bot.core.roster import Always, FirstLevel, Person, Roster
+from bot.desk import runs
+from bot.desk.house import House
+from bot.desk.ports import Run
+from bot.store.database import Database
 from pipeline.operations import registry
+from pipeline.operations.base import Plan, Risk
+
+NIGHT = datetime(2026, 11, 23, 3, 10, tzinfo=UTC)
+PEOPLE = {name: Person(name=name, slack=f"U{name.upper()}") for name in ("alice", "bob", "carol")}
+HOUSE = House(
+    roster=Roster(
+        people=PEOPLE, first=FirstLevel(primary=Always("alice")), upper={Level.L2: (Always("carol"),)}
+    ),
+    policy=Policy(),
+    runbooks=(),
+    pipelines=(),
+    operations={},
+)
+WITHOUT_CAROL = replace(HOUSE, roster=replace(HOUSE.roster, upper={Level.L2: (Always("bob"),)}))
+
+
+class Desk:
+    """A plan that alice confirmed and carol approved, about to be run."""
+
+    def __init__(self, database: Database, clock: ManualClock) -> None:
+        self.database = database
+        self.clock = clock
+        run = Run(
+            id="r1", operation="pipeline.cancel", pipeline="orders", params={}, state="asked", requested_by="alice",
+            created_at=NIGHT, risk="destructive", reply={"channel": "C01GENERAL"},
+        )  # fmt: skip
+        self.plan = Plan(
+            id="p1", operation="pipeline.cancel", pipeline="orders", params={}, summary="cancel job 1", effects=(),
+            warnings=(), refusal=None, risk=Risk.DESTRUCTIVE, made_at=NIGHT, data={"job": "1"},
+        )  # fmt: skip
+        database.write(lambda tx: runs.ask(tx, run))
+        database.write(lambda tx: runs.planned(tx, HOUSE, run, self.plan))
+        assert database.write(lambda tx: runs.confirm(tx, HOUSE, "r1", "alice", {})) == ""
+        assert database.write(lambda tx: runs.approve(tx, HOUSE, "r1", "carol", {})) == ""
+        assert database.write(lambda tx: tx.claim_run("confirmed", "running")) is not None
+
+    def run(self) -> Run:
+        found = self.database.read(lambda tx: tx.run("r1"))
+        assert found is not None
+        return found
+
+    def begins(self, house: House = HOUSE) -> bool:
+        """Whether the operation may begin now."""
+        run = self.run()
+        return self.database.write(lambda tx: runs.started(tx, house, run))
+
+    def ended(self) -> tuple[str, str, str]:
+        """How it ended: the state, why, and what the book says last."""
+        entry = self.database.read(lambda tx: tx.book())[0]
+        return self.run().state, self.run().error, entry.what
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    clock = ManualClock(NIGHT)
+    database = Database(f"sqlite:///{tmp_path / 'bot.db'}", clock, create=True)
+    yield Desk(database, clock)
+    database.close()
+
+
+def test_what_was_confirmed_and_approved_begins_and_the_book_tells_it_all(desk: Desk) -> None:
+    assert desk.begins()
+    told = [(e.what, e.actor) for e in reversed(desk.database.read(lambda tx: tx.book()))]
+    assert told == [
+        ("planned", "alice"),
+        ("plan_confirmed", "alice"),
+        ("plan_approved", "carol"),
+        ("operation_started", "alice"),
+    ]
+
+
+@pytest.mark.parametrize("recomputed", [False, True], ids=["plan", "plan_and_digests"])
+def test_a_plan_that_was_changed_after_the_approval_does_not_begin(desk: Desk, recomputed: bool) -> None:
+    other = replace(desk.plan, data={"job": "2"})
+    raw = other.to_json() if recomputed else {**desk.plan.to_json(), "data": {"job": "2"}}
+    digest = other.digest if recomputed else desk.plan.digest
+    desk.database.write(lambda tx: tx.move_run("r1", ["running"], "running", plan=raw, digest=digest))
+    assert not desk.begins()
+    state, error, last = desk.ended()
+    assert (state, last) == ("failed", "refused")
+    assert "not the one that was shown" in error
+
+
+def test_a_risk_that_was_lowered_in_the_database_does_not_pass_without_a_second_person(desk: Desk) -> None:
+    desk.database.write(lambda tx: tx.move_run("r1", ["running"], "running", risk="change", approved_by=""))
+    assert not desk.begins()
+    assert "not the one that was shown" in desk.ended()[1]
+
+
+def test_an_approval_that_nobody_gave_does_not_count(desk: Desk) -> None:
+    """The name in the row is not enough: the book must know of it."""
+    desk.database.write(lambda tx: tx.move_run("r1", ["running"], "running", approved_by="bob"))
+    assert not desk.begins(WITHOUT_CAROL)
+    assert "knows of no such approval" in desk.ended()[1]
+
+
+def test_who_lost_the_right_since_does_not_count(desk: Desk) -> None:
+    assert not desk.begins(WITHOUT_CAROL)
+    assert "this needs a technical lead or above" in desk.ended()[1]
+
+
+def test_what_had_begun_goes_on_after_its_process_died_though_people_went_off_shift(desk: Desk) -> None:
+    assert desk.begins()
+    desk.clock.advance(timedelta(hours=1))
+    assert desk.begins(WITHOUT_CAROL)
+
+
+def test_an_approval_is_used_once(desk: Desk) -> None:
+    with pytest.raises(Barred, match="already"):
+        desk.database.write(lambda tx: runs.approve(tx, HOUSE, "r1", "carol", {}))
 
 
 def test_an_export_of_unmasked_data_needs_the_right_to_change() -> None:

@@ -27,6 +27,7 @@ from bot.desk.house import House
 from bot.desk.ports import Run
 from bot.store.database import Database
 from pipeline.catalogue import Pipeline, load
+from pipeline.operations.base import Plan, Risk
 from pipeline.report import Finding, Report
 
 NIGHT = datetime(2026, 11, 23, 3, 10, tzinfo=UTC)
@@ -65,6 +66,10 @@ def orders() -> Pipeline:
     return load(ROOT / "runbooks" / "pipelines.yaml", "", "").pipelines[0]
 
 
+PLAN = Plan(
+    id="p", operation="pipeline.restart", pipeline="orders", params={}, summary="launch it again", effects=(),
+    warnings=(), refusal=None, risk=Risk.CHANGE, made_at=NIGHT,
+)  # fmt: skip
 HOUSE = House(
     roster=Roster(
         people={"alice": Person(name="alice", slack="U01ALICE"), "bob": Person(name="bob", slack="U02BOB")},
@@ -226,6 +231,7 @@ def test_a_step_that_was_killed_is_unknown_and_asks(desk: Desk) -> None:
     killed = Run(
         id="run:1", operation="pipeline.restart", pipeline="orders", params={}, state="running", risk="change",
         requested_by="alice", created_at=NIGHT, incident=1, step=desk.ref, confirmed_by="alice",
+        plan=PLAN.to_json(), digest=PLAN.digest,
     )  # fmt: skip
     desk.database.write(lambda tx: tx.put_run(killed))
     desk.database.write(lambda tx: runs.started(tx, HOUSE, killed))
@@ -343,7 +349,8 @@ def test_a_change_at_the_desk_that_was_killed_asks_there(desk: Desk) -> None:
     killed = Run(
         id="run:1", operation="pipeline.restart", pipeline="orders", params={}, state="running", risk="change",
         requested_by="alice", created_at=NIGHT, step="pipeline-health/restart#1.1",
-        reply={"channel": "C01", "user": "U01ALICE", "walk": "walk:1"},
+        reply={"channel": "C01", "user": "U01ALICE", "walk": "walk:1"}, confirmed_by="alice",
+        plan=PLAN.to_json(), digest=PLAN.digest,
     )  # fmt: skip
     desk.database.write(lambda tx: tx.put_run(killed))
     desk.database.write(lambda tx: runs.started(tx, HOUSE, killed))

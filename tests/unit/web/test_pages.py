@@ -12,6 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from bot.core.alert_model import Kind, Severity
+from bot.core.book import Entry
 from bot.core.incident import Event, Incident, fold
 from bot.core.lifecycle import opened
 from bot.core.oncall import with_overrides
@@ -83,6 +84,11 @@ class Reading:
         roster = Roster(people=people, first=FirstLevel(primary=Always("alice")))
         sent = Receipt(id="r", person="bob", level="L1", method="slack", made_at=at(-9), sent_at=at(-8))
         return with_overrides(roster, [override]), [override], [sent]
+
+    async def book(self) -> Sequence[Entry]:
+        return [
+            Entry(at=at(3), actor="mallory", what="refused", data={"asked": HOSTILE, "reason": "no"}, seq=2)
+        ]
 
     def now(self) -> datetime:
         return at(20)
@@ -250,6 +256,17 @@ async def test_the_accept_header_chooses_the_form(accept: str, kind: str) -> Non
         for path in ("/incidents", "/incidents/7"):
             answer = await web.get(path, headers={"accept": accept})
             assert answer.headers["content-type"].startswith(kind)
+
+
+async def test_the_audit_book_is_shown_to_people_and_scripts() -> None:
+    async with browse() as web:
+        page = (await web.get("/audit", headers=HTML)).text
+        (entry,) = (await web.get("/audit", headers=JSON)).json()["entries"]
+    assert "<img" not in page
+    assert "mallory was refused" in page
+    assert (entry["seq"], entry["actor"], entry["what"]) == (2, "mallory", "refused")
+    for text in (page, json.dumps(entry)):
+        assert "hunter2" not in text
 
 
 @pytest.mark.parametrize(("name", "status"), [("7", 404), ("8", 200), ("10", 404), ("11", 200)])
