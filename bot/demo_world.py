@@ -178,7 +178,7 @@ class Sandbox:
         """Everything that is in the workspace."""
         return dict(get(f"{self.url}/sim/state"))
 
-    def wait(self, contains: str, *, channel: str = "", seconds: float = 20) -> dict[str, Any]:
+    def wait(self, contains: str, *, channel: str = "", seconds: float = 40) -> dict[str, Any]:
         """A message, ephemeral or DM with this text. Raises Trouble when there is none in time."""
         query = {"contains": contains, "timeout": str(seconds), "since": "0"}
         if channel:
@@ -197,7 +197,7 @@ class Sandbox:
         return answer
 
 
-def get(url: str, *, timeout: float = 10, accept: str = "application/json") -> Any:
+def get(url: str, *, timeout: float = 30, accept: str = "application/json") -> Any:
     """GET JSON (or text)."""
     request = urllib.request.Request(url, headers={"accept": accept})
     with urllib.request.urlopen(request, timeout=timeout) as answer:

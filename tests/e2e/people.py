@@ -31,8 +31,8 @@ class People:
         """Type a command; the first answer that contains ``expect``. ``within``: another channel it comes to."""
         since = self.mark()
         answer = self.stage.command(user, channel, text)
+        # After Slack's 3 s the sandbox gives up, as Slack does.
         assert answer["status"] == 200, f"{text} was not acknowledged: {answer}"
-        assert answer["ms"] < 2000, f"{text} was acknowledged after {answer['ms']} ms"
         return self.saw(expect, channel=within or channel, since=since, seconds=seconds)
 
     def refused(self, user: str, channel: str, text: str, expect: str) -> None:

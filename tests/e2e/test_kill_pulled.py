@@ -40,7 +40,7 @@ def test_a_published_alert_becomes_an_incident_once_and_is_acknowledged(staging:
     stage = staging(env={"PULL_SUBSCRIPTIONS": SHIPPED})
     publish(stage, alert("0.pulled", pipeline="orders"), alert("0.pulled", pipeline="orders"))
     stage.until_told(1)
-    stage.until(lambda: waiting(stage, SHIPPED) == 0, 20, "the messages were not acknowledged")
+    stage.until(lambda: waiting(stage, SHIPPED) == 0, 40, "the messages were not acknowledged")
     told = stage.incident("INC-1")
     assert (told["pipeline"], opened_keys(told), len(told["pages"])) == ("orders", {"0.pulled"}, 1)
 
@@ -54,7 +54,7 @@ def test_killed_between_pull_and_acknowledgement_makes_one_incident(staging: Sta
     refusal = {"method": "Subscriber.Acknowledge", "code": "UNAVAILABLE", "count": 1000}
     stage.sandbox.post("/sim/world", {"errors": [refusal]})
     publish(stage, *(alert(f"0.pulled{n}", pipeline="orders") for n in range(3)))
-    stage.until(lambda: stage.rows("SELECT count(*) FROM inbox") == [(3,)], 20, "nothing was stored")
+    stage.until(lambda: stage.rows("SELECT count(*) FROM inbox") == [(3,)], 40, "nothing was stored")
     stage.until_told(1)
     assert waiting(stage, QUICK) == 3
     stage.kill_bot()

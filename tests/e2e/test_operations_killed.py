@@ -95,7 +95,7 @@ def kill_amid_replay(people: People) -> None:
     """kill -9 as soon as the first dead letters are gone and others are not."""
     stage = people.stage
     confirmed(people, f"/dlq replay --limit {LETTERS}", "dlq.replay")
-    until(lambda: left(people) < LETTERS, 30, "the replay did not begin", stage.processes.check)
+    until(lambda: left(people) < LETTERS, 40, "the replay did not begin", stage.processes.check)
     stage.kill_bot()
     assert run_state(stage, "dlq.replay") == "running"
     assert left(people) > 0, "the replay was over already"
@@ -107,7 +107,7 @@ def kill_amid_restart(people: People) -> None:
     people.world(scenario="job_failed", start_seconds=400)
     people.channel_of("INC-1", 60)
     confirmed(people, "/pipeline restart", "pipeline.restart")
-    until(lambda: len(new_jobs(people)) == 1, 30, "no job was launched", stage.processes.check)
+    until(lambda: len(new_jobs(people)) == 1, 40, "no job was launched", stage.processes.check)
     stage.kill_bot()
     assert run_state(stage, "pipeline.restart") == "running"
 

@@ -63,7 +63,7 @@ def opened(people: People, pipeline: str) -> Json:
     def there() -> Json | None:
         return next((i for i in people.stage.incidents() if i["pipeline"] == pipeline), None)
 
-    found = people.stage.until(there, 20, f"no incident for {pipeline}")
+    found = people.stage.until(there, 40, f"no incident for {pipeline}")
     assert found is not None
     return found
 
@@ -169,7 +169,7 @@ def test_while_slack_is_away_intake_goes_on_and_pages_say_how_late_they_were(peo
     delivered = people.events(name, "page_delivered")
     assert delivered
     assert all(e["data"]["late_s"] > 30 for e in delivered)
-    assert people.stage.health()["status"] == "ok"
+    people.stage.until(lambda: people.stage.health()["status"] == "ok", 40, "/healthz still says late")
 
 
 def _forget_faults(stage: Stage) -> None:

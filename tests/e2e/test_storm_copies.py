@@ -35,7 +35,7 @@ def test_500_copies_posted_50_at_a_time_make_one_of_everything(staging: Staging)
     answers = stage.post_many([alert("0.copied", pipeline="orders")] * COPIES, at_once=50)
     assert {answer.status for answer in answers} == {200}
     assert stage.rows("SELECT count(*), sum(copies) FROM inbox") == [(1, COPIES)]
-    stage.until(lambda: stage.channels() and headlines(stage.channels()[0]), 20, "no headline came")
+    stage.until(lambda: stage.channels() and headlines(stage.channels()[0]), 40, "no headline came")
     stage.until_quiet()
     assert_one_of_everything(stage)
     assert [page["level"] for page in stage.incident("INC-1")["pages"]] == ["L1"]
@@ -50,7 +50,7 @@ def test_500_copies_with_closes_mixed_in_end_in_the_same_state(staging: Staging,
     answers = stage.post_many(storm, at_once=50)
     assert {answer.status for answer in answers} == {200}
     stage.until_told(1)
-    stage.until(lambda: stage.incident("INC-1")["status"] == "recovering", 20, "it did not recover")
+    stage.until(lambda: stage.incident("INC-1")["status"] == "recovering", 40, "it did not recover")
     assert_one_of_everything(stage)
     told = stage.incident("INC-1")
     closed = [e for e in told["events"] if e["type"] == "alert_closed"]

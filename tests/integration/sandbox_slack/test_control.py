@@ -59,7 +59,7 @@ def test_wait_finds_texts_inside_blocks_of_a_channel_that_did_not_exist(sim: Sim
     channel = client.conversations_create(name="inc-0001-x")["channel"]["id"]
     blocks = [{"type": "section", "fields": [{"type": "mrkdwn", "text": "Backlog 42 s"}]}]
     ts = client.chat_postMessage(channel=channel, text="facts", blocks=blocks)["ts"]
-    thread.join(10)
+    thread.join(60)
     assert found[0]["ts"] == ts
 
 

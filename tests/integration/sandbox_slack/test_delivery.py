@@ -138,7 +138,7 @@ def _fresh(sim: Sim, app: App, bolt: list[dict[str, Any]], held: threading.Event
     bolt.clear()
 
 
-def until(fine: Callable[[], bool], seconds: float = 10) -> None:
+def until(fine: Callable[[], bool], seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not fine():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -62,7 +62,7 @@ class RecordingDesk:
         return 7 if channel == "C01GENERAL" else None
 
 
-async def until(true: Callable[[], bool], within_s: float = 10.0) -> None:
+async def until(true: Callable[[], bool], within_s: float = 40.0) -> None:
     async with asyncio.timeout(within_s):
         while True:
             if true():
@@ -80,7 +80,7 @@ class Room:
     sender: Sender
     app: SlackApp
 
-    async def heard(self, kind: type, within_s: float = 5.0) -> Any:
+    async def heard(self, kind: type, within_s: float = 40.0) -> Any:
         """The first thing of this kind that the desk was asked, waited for."""
         async with asyncio.timeout(within_s):
             while True:
@@ -89,14 +89,14 @@ class Room:
                         return asked
                 await asyncio.sleep(0.01)
 
-    async def form_is_open(self, within_s: float = 5.0) -> None:
+    async def form_is_open(self, within_s: float = 40.0) -> None:
         async with asyncio.timeout(within_s):
             while True:
                 if (await self.slack.get("/sim/state"))["views"]:
                     return
                 await asyncio.sleep(0.05)
 
-    async def whispered(self, contains: str, within_s: float = 5.0) -> str:
+    async def whispered(self, contains: str, within_s: float = 40.0) -> str:
         """The text of an ephemeral message or DM that contains this, waited for."""
         async with asyncio.timeout(within_s):
             while True:

@@ -329,7 +329,7 @@ async def test_a_file_is_shared_once(sender: Sender, slack: Slack, method: str) 
         metadata=metadata,
     )
     await deliver(sender, out, case)
-    await slack.get(f"/sim/wait?channel={case.channel_id}&contains=Draft&since=0&timeout=5")
+    await slack.get(f"/sim/wait?channel={case.channel_id}&contains=Draft&since=0&timeout=40")
     channel = await slack.channel(case.channel_id)
     assert len(channel["files"]) == 1
     assert sum(m["text"] == "Draft" for m in channel["messages"]) == 1
@@ -343,7 +343,7 @@ async def test_after_a_restart_a_file_that_was_shared_is_found(sender: Sender, s
     case = await open_channel(sender)
     out = row(Kind.FILE, key="f:7", filename="INC-7.md", title="Review", content="x", comment="Here")
     await deliver(sender, out, case)
-    await slack.get(f"/sim/wait?channel={case.channel_id}&contains=Here&since=0&timeout=5")
+    await slack.get(f"/sim/wait?channel={case.channel_id}&contains=Here&since=0&timeout=40")
     fresh = Sender(make_client("xoxb-sandbox", f"{slack.base_url}/api/"), "incidents", Clock())
     assert isinstance(await fresh.look_up(leased(out, ambiguous=True), case), Sent)
     await fresh.send(leased(out, ambiguous=True, attempts=2), case)
