@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from pipeline.jobs import Job, doubles
 from pipeline.measurements import Measurements
-from pipeline.report import Fact, Severity, age, clock, duration, number, percent, plural
+from pipeline.report import Fact, Severity, clock, duration, number, percent, plural
 from pipeline.thresholds import Thresholds
 
 
@@ -34,8 +34,8 @@ def down(m: Measurements) -> Fact:
         return _running(m, job)
     if job.starting:
         return Fact("down", None, f"job {job.name} is starting ({job.state})", since=job.since)
-    for_ = f" for {age(job.since, m.now)}" if job.since else ""
-    return Fact("down", True, f"job {job.name} is {job.state}{for_}", since=_stopped_since(m.jobs, job))
+    since_ = f" since {clock(job.since, m.now)}" if job.since else ""
+    return Fact("down", True, f"job {job.name} is {job.state}{since_}", since=_stopped_since(m.jobs, job))
 
 
 def _running(m: Measurements, job: Job) -> Fact:

@@ -100,8 +100,9 @@ def _paged(i: Incident) -> str:
         if page.epoch == i.epoch:
             key = (page.level, page.person)
             people[key] = people.get(key, False) or page.acked_at is not None
+    silent = "has not answered yet" if i.active else "did not answer"
     return ", ".join(
-        f"{level} {person} {'answered' if answered else 'did not answer'}"
+        f"{level} {person} {'answered' if answered else silent}"
         for (level, person), answered in people.items()
     )
 

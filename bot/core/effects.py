@@ -21,7 +21,7 @@ from bot.core.rows import announce, has_room, invite
 from bot.core.rows import lane as lane
 from bot.core.rows import line as line
 from bot.core.sentences import SPOKEN, sentence
-from bot.core.text import channel_name
+from bot.core.text import channel_name, without
 
 # Events after which headline and announcement show something else.
 _SHOWN = frozenset(
@@ -216,7 +216,8 @@ def _moment(i: Incident, alert: AlertState) -> datetime:
 def _of_cause(i: Incident, same: Sequence[AlertState]) -> str:
     """One line for all alerts of one alert policy, with exact counts."""
     last = max(same, key=lambda a: (a.open, _moment(i, a)))
-    said = f"{'open' if last.open else 'closed'}: {last.title} — {last.summary[:160]}"
+    told = without(last.title, last.summary)[:160]
+    said = f"{'open' if last.open else 'closed'}: {last.title}" + (f" — {told}" if told else "")
     if len(same) == 1:
         return said
     still = sum(1 for a in same if a.open)

@@ -11,7 +11,8 @@ from typing import Any
 
 from bot.core.incident import Event, Incident, instant
 from bot.core.policy import format_duration
-from bot.core.text import counted
+from bot.core.text import counted, without
+from bot.core.timer_words import timer_words
 
 
 def when(value: Any) -> str:
@@ -28,6 +29,18 @@ def _by(e: Event) -> str:
 def _because(d: Mapping[str, Any], name: str = "reason") -> str:
     text = str(d.get(name) or "").strip()
     return f": {text}" if text else ""
+
+
+def _alert_summary(d: Mapping[str, Any]) -> str:
+    said = without(str(d.get("title") or ""), str(d.get("summary") or ""))
+    return f": {said}" if said else ""
+
+
+def _timer(i: Incident, e: Event) -> str:
+    due = instant(e.data.get("due_at"))
+    late = (e.at - due).total_seconds() if due else 0.0
+    said = f", {format_duration(timedelta(seconds=round(late)))} late" if late >= 2 else ""
+    return f"Timer fired{said}: {timer_words(i, str(e.data.get('kind', '')), e.data['steps'])}."
 
 
 def _pages(d: Mapping[str, Any]) -> str:
@@ -172,9 +185,9 @@ def waited(d: Mapping[str, Any]) -> str:
 
 _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "opened": lambda i, e: f"{i.name} opened ({e.data['severity']}, {e.data['kind']}): {e.data.get('reason', '')}",
-    "alert_opened": lambda _, e: f"Alert opened: {e.data['title']}" + _because(e.data, "summary"),
+    "alert_opened": lambda _, e: f"Alert opened: {e.data['title']}" + _alert_summary(e.data),
     "alert_closed": lambda _, e: (
-        f"Alert closed: {e.data.get('title', '')}" + _because(e.data, "summary")
+        f"Alert closed: {e.data.get('title', '')}" + _alert_summary(e.data)
         + ("" if e.data.get("proves") else " This close proves nothing; the fact behind it is unknown.")
     ),
     "alerts_muted": lambda _, e: f"{counted(len(e.data['alerts']), 'open alert')} muted by {e.actor}.",
@@ -220,7 +233,7 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
         f" and was refused."
     ),
     "page_acknowledged": lambda _, e: f"{e.data['person']} answered {_pages(e.data)}.",
-    "timer_fired": lambda _, e: f"Timer fired: {', '.join(e.data['steps'])}.",
+    "timer_fired": _timer,
     "rule_noted": lambda _, e: (
         f"{e.data['level']} has this incident already; a further reason: {'; '.join(e.data['reasons'])}."
     ),

@@ -219,3 +219,13 @@ def _basic(found: re.Match[str]) -> str:
 def counted(count: int, one: str) -> str:
     """ "1 page", "2 pages", for words whose plural is an s."""
     return f"{count} {one}" if count == 1 else f"{count} {one}s"
+
+
+def without(title: str, text: str) -> str:
+    """`text` without `title` at its beginning, where a sender says it twice."""
+    said, lead = text.strip(), title.strip()
+    if not lead or not said.startswith(lead):
+        return said
+    rest = said[len(lead) :]
+    # "Orders" is not the title of "Orders are late".
+    return rest.lstrip(" :.,;-\u2013\u2014") if not rest[:1].isalnum() and rest[:1] != " " else said

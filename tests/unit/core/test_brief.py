@@ -65,7 +65,9 @@ def test_who_was_paged_and_who_did_not_answer_is_part_of_the_state() -> None:
     case = Case("critical")
     case.to(16)
     case.ack("carol")
-    assert of(case).state[-1] == "paged: L1 alice did not answer, L1 bob did not answer, L2 carol answered"
+    assert of(case).state[-1] == (
+        "paged: L1 alice has not answered yet, L1 bob has not answered yet, L2 carol answered"
+    )
 
 
 def test_the_data_loss_clock_is_said_in_words() -> None:

@@ -150,3 +150,14 @@ def test_every_event_of_a_night_has_a_sentence() -> None:
     told = [sentence(case.incident, event) for event in case.events]
     assert all(told)
     assert "INC-7 is resolved by alice: mended." in told
+
+
+def test_a_timer_that_fired_is_named_in_words_and_never_by_its_key() -> None:
+    case = Case("critical", kind="health")
+    case.to(500)
+    told = [sentence(case.incident, e) for e in case.events if e.type == "timer_fired"]
+    assert told[0] == "Timer fired: L1 at once."
+    assert any("nobody acknowledged for 5 min, the backup is next" in line for line in told)
+    assert any("L3, unresolved for 4 h" in line for line in told)
+    assert any("one repeat" in line for line in told)
+    assert not [line for line in told if ":c1" in line or "e1:" in line]

@@ -181,3 +181,10 @@ def test_redact_masks_secrets_and_nothing_else(words: str, expected: str) -> Non
 
 def test_redact_masks_mail_addresses_where_asked() -> None:
     assert text.redact("mail a.b@example.com now", emails=True) == "mail [masked] now"
+
+
+def test_a_title_that_a_sender_repeats_is_said_once() -> None:
+    assert text.without("Orders stopped", "Orders stopped: value 1") == "value 1"
+    assert text.without("Orders", "Orders are late") == "Orders are late", "a word of the sentence"
+    assert text.without("Orders stopped", "Orders stopped") == ""
+    assert text.without("", " said ") == "said"
