@@ -20,7 +20,8 @@ from bot.desk.change import change
 from bot.desk.house import House
 from bot.desk.live import live
 from bot.desk.ports import Run, Tx
-from bot.desk.steps import finished, must_stand, note_of_run, place_of, step_button
+from bot.desk.reports import reading_row, report_row
+from bot.desk.steps import finished, must_stand, note_of_run, place_of
 from pipeline.operations.base import Plan
 from pipeline.report import Report
 
@@ -299,41 +300,12 @@ def progress(tx: Tx, house: House, run: Run, text: str, done: int | None, total:
     )
 
 
-def report_row(tx: Tx, house: House, run: Run, report: Report, name: str, **more: Any) -> None:
-    """Send a report to where the run was asked for."""
-    incident = gates.incident_of(tx, run)
-    buttons = []
-    if incident is not None and incident.active:
-        buttons = [step_button(n.operation, n.label, n.params, incident) for n in report.next[:4]]
-    tx.enqueue(
-        [
-            to(
-                run.reply,
-                f"{name}:{run.id}",
-                incident,
-                form="report",
-                report=report.to_json(),
-                buttons=buttons,
-                metadata={
-                    "event_type": "streamwatch_report",
-                    "event_payload": {
-                        "incident": incident.name if incident else "",
-                        "operation": report.operation,
-                        "severity": report.severity,
-                    },
-                },
-                **more,
-            )
-        ]
-    )
-
-
 def read_done(tx: Tx, house: House, run: Run, report: Report) -> None:
     """A reading is finished: answer, timeline, and the next step of a runbook."""
     if not tx.move_run(run.id, ["asked", "working"], "done", report=report.to_json()):
         return
-    report_row(tx, house, run, report, "report")
     findings = [f.id for f in report.findings]
+    reading_row(tx, run, gates.incident_of(tx, run), report, findings)
     note(
         tx,
         house,
@@ -357,7 +329,7 @@ def change_done(tx: Tx, house: House, run: Run, report: Report, verified: Report
         tx, house, run, "operation_finished", run.confirmed_by, verdict=report.verdict, severity=report.severity,
         data=dict(report.data),
     )  # fmt: skip
-    report_row(tx, house, run, report, "done")
+    report_row(tx, run, gates.incident_of(tx, run), report, "done")
     if verified is not None:
         note(
             tx,
@@ -368,7 +340,7 @@ def change_done(tx: Tx, house: House, run: Run, report: Report, verified: Report
             verdict=verified.verdict,
             severity=verified.severity,
         )
-        report_row(tx, house, run, verified, "verified")
+        report_row(tx, run, gates.incident_of(tx, run), verified, "verified")
     show_plan(tx, house, run, "done")
     if run.step:
         finished(tx, house, run, worst.verdict, [f.id for f in worst.findings], worst.severity)

@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -358,3 +359,18 @@ def test_a_change_at_the_desk_that_was_killed_asks_there(desk: Desk) -> None:
     asked = next(data for data in desk.said() if "nobody knows how far" in str(data.get("text")))
     assert asked["channel"] == "C01"
     assert [json.loads(button["value"])["walk"] for button in asked["buttons"]] == ["walk:1"] * 3
+
+
+def test_a_reading_that_finds_the_same_again_is_one_line_and_another_finding_a_report(desk: Desk) -> None:
+    desk.open_incident()
+    look = desk.run("step:INC-1:pipeline-health/look#1.1")
+    desk.report(look, "stopped")
+    for name, finding in (("again", "stopped"), ("other", "running")):
+        more = replace(look, id=name, step="", state="asked")
+        desk.database.write(lambda tx, run=more: tx.put_run(run))
+        desk.report(more, finding)
+    told = [
+        data for data in desk.said() if data.get("metadata", {}).get("event_type") == "streamwatch_report"
+    ]
+    assert [data["form"] for data in told] == ["report", "text", "report"]
+    assert "the findings are those of 2026-" in told[1]["text"]
