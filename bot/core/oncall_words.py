@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,33 +16,101 @@ from bot.core.policy import Level
 from bot.core.receipts import METHODS, WAYS, Receipt
 from bot.core.roster import Person, PhoneNumber, Roster, reached_by
 
+UNREACHABLE = "NOT REACHABLE by a message"
 
-def standing_lines(roster: Roster, at: datetime, zone: ZoneInfo) -> list[str]:
-    """One line for each place: who, until when, by which override, reached how."""
-    lines, held = [], set()
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """One place in words; "" where there is nothing to say. `note` tells of an override."""
+
+    place: str
+    person: str
+    until: str = ""
+    note: str = ""
+    ways: str = ""
+    number: str = ""
+
+    def line(self) -> str:
+        """The whole row as one line."""
+        until = f" until {self.until}" if self.until else ""
+        note = f" ({self.note})" if self.note else ""
+        reached = self.ways if self.ways == UNREACHABLE else f"reached by {self.ways}"
+        found = f", {reached}" if self.ways else ""
+        dial = f"; dial {self.number}" if self.number and self.ways else ""
+        return f"{self.place}: {self.person}{until}{note}{found}{dial}"
+
+
+def standing_rows(roster: Roster, at: datetime, zone: ZoneInfo) -> list[Held]:
+    """Each place as it stands: who, until when, by which override, reached how; empty levels say NOBODY."""
+    rows, held = [], set()
     for each in standing(roster, at):
         held.add(each.place.level)
-        who = each.person.name if each.person else "NOBODY"
-        until = f" until {clock(each.until, zone)}" if each.until else ""
-        by = f" (override {each.override.id}, by {each.override.made_by})" if each.override else ""
-        lines.append(f"{each.place.title}: {who}{until}{by}{reached(roster, each.person)}")
+        person, by = each.person, each.override
+        rows.append(
+            Held(
+                place=each.place.title,
+                person=person.name if person else "NOBODY",
+                until=clock(each.until, zone) if each.until else "",
+                note=f"override {by.id}, by {by.made_by}" if by else "",
+                ways=ways(roster, person),
+                number=(person.phone or "") if person else "",
+            )
+        )
     if roster.first.primary is None:
-        lines.insert(0, "L1 primary: NOBODY")
+        rows.insert(0, Held(place="L1 primary", person="NOBODY"))
         held.add(Level.L1)
     last = roster.first.emergency
     if isinstance(last, PhoneNumber):
-        lines.insert(sum(line.startswith("L1") for line in lines), f"L1 emergency: {last.number}")
-    lines += [f"{level}: NOBODY" for level in Level if level not in held]
-    return lines
+        place = sum(row.place.startswith("L1") for row in rows)
+        rows.insert(place, Held(place="L1 emergency", person=last.number, number=last.number))
+    return [*rows, *(Held(place=str(level), person="NOBODY") for level in Level if level not in held)]
 
 
-def reached(roster: Roster, person: Person | None) -> str:
-    """By which ways a page finds the person, and the number to dial."""
+def standing_lines(roster: Roster, at: datetime, zone: ZoneInfo) -> list[str]:
+    """One line for each place: who, until when, by which override, reached how."""
+    return [row.line() for row in standing_rows(roster, at, zone)]
+
+
+def ways(roster: Roster, person: Person | None) -> str:
+    """By which ways a page finds the person."""
     if person is None:
         return ""
-    ways = [WAYS[METHODS[way]] for way in reached_by(roster, person)]
-    dial = f"; dial {person.phone}" if person.phone else ""
-    return f", reached by {', '.join(ways)}{dial}" if ways else f", NOT REACHABLE by a message{dial}"
+    found = [WAYS[METHODS[way]] for way in reached_by(roster, person)]
+    return ", ".join(found) if found else UNREACHABLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Days on end with the same holder. `label` names them: "Mon 23 Nov to Sun 29 Nov"."""
+
+    text: str
+    days: int
+    label: str
+
+
+def calendar(
+    roster: Roster, at: datetime, zone: ZoneInfo, days: int = 14
+) -> tuple[list[datetime], list[tuple[str, list[Stretch]]]]:
+    """(the days, for each place its title and its stretches): a row a place, a column a day. Empty levels too."""
+    ahead = days_of(roster, at, zone, days)
+    titles = list(ahead[0].cells)
+    rows = [(title, _stretches([(d.day, d.cells[title]) for d in ahead])) for title in titles]
+    empty = [str(level) for level in Level if not any(title.startswith(str(level)) for title in titles)]
+    rows += [(level, _stretches([(d.day, "NOBODY") for d in ahead])) for level in empty]
+    return [d.day for d in ahead], sorted(rows, key=lambda row: row[0][:2])
+
+
+def _stretches(cells: Sequence[tuple[datetime, str]]) -> list[Stretch]:
+    made = []
+    for text, group in groupby(cells, key=lambda cell: cell[1]):
+        days = [day for day, _ in group]
+        first, last = (
+            f"{days[0]:%a} {days[0].day} {days[0]:%b}",
+            f"{days[-1]:%a} {days[-1].day} {days[-1]:%b}",
+        )
+        label = first if len(days) == 1 else f"{first} to {last}"
+        made.append(Stretch(text=text, days=len(days), label=label))
+    return made
 
 
 def plan_table(

@@ -150,18 +150,17 @@ class _Pages:
         if wants_json(request):
             return JSONResponse(oncall_words.as_json(roster, overrides, receipts, now))
         zone = _zone(request.query_params.get("tz", "UTC"))
-        columns, rows, fixed = oncall_words.plan_table(roster, now, zone)
+        days, calendar = oncall_words.calendar(roster, now, zone)
         return self._html(
             "oncall.html",
             now=now,
             zone=zone.key,
-            standing=oncall_words.standing_lines(roster, now, zone),
+            standing=oncall_words.standing_rows(roster, now, zone),
             overrides=[oncall_words.override_words(o, zone) for o in overrides],
             receipts=oncall_words.receipt_lines(roster, receipts, now),
             contacts=[f"{subject}: {contact.value}" for subject, contact in roster.contacts.items()],
-            columns=columns,
-            rows=rows,
-            fixed=fixed,
+            days=days,
+            calendar=calendar,
         )
 
     async def audit(self, request: Request) -> Response:

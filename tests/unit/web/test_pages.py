@@ -148,9 +148,14 @@ async def test_the_on_call_page_shows_overrides_and_receipts_behind_the_same_gat
     async with browse() as web:
         page = (await web.get("/oncall?tz=Europe/Berlin", headers=HTML)).text
         told = (await web.get("/oncall", headers=JSON)).json()
-    assert "L1 primary: bob until Mon 2026-03-02 05:40 Europe/Berlin (override 4, by alice)" in page
-    assert "Mon 2026-03-02" in page
-    assert "alice, 04:10 bob, 05:40 alice" in page
+    row = page[page.index('<th scope="row">L1 primary</th>') :].partition("</tr>")[0]
+    assert "<strong>bob</strong>" in row
+    assert "(override 4, by alice)" in row
+    assert "Mon 2026-03-02 05:40 Europe/Berlin" in row
+    assert '<time datetime="2026-03-02">Mon 2 Mar</time><br>today' in page
+    assert '<td colspan="1" data-label="Mon 2 Mar"><span>alice, 04:10 bob, 05:40 alice</span></td>' in page
+    assert '<td colspan="13" data-label="Tue 3 Mar to Sun 15 Mar"><span>alice</span></td>' in page
+    assert '<td colspan="14" data-label="Mon 2 Mar to Sun 15 Mar"><span>NOBODY</span></td>' in page
     assert "Test page to bob by Slack: sent 2026-03-02 03:02 UTC, not acknowledged" in page
     assert "<img" not in page
     assert "hunter2" not in page
