@@ -152,7 +152,7 @@ async def test_the_on_call_page_shows_overrides_and_receipts_behind_the_same_gat
     assert "<strong>bob</strong>" in row
     assert "(override 4, by alice)" in row
     assert "Mon 2026-03-02 05:40 Europe/Berlin" in row
-    assert '<time datetime="2026-03-02">Mon 2 Mar</time><br>today' in page
+    assert '<time datetime="2026-03-02">Mon<br>2 Mar</time><br>today' in page
     assert '<td colspan="1" data-label="Mon 2 Mar"><span>alice, 04:10 bob, 05:40 alice</span></td>' in page
     assert '<td colspan="13" data-label="Tue 3 Mar to Sun 15 Mar"><span>alice</span></td>' in page
     assert '<td colspan="14" data-label="Mon 2 Mar to Sun 15 Mar"><span>NOBODY</span></td>' in page
