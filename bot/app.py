@@ -22,7 +22,7 @@ from bot.core.delivery import POSTED, SLACK
 from bot.core.errors import ConfigError
 from bot.core.holding import Hold, Why
 from bot.core.roster import Reach, Roster
-from bot.desk import errands, gates, holds, oncall, storms
+from bot.desk import errands, gates, holds, oncall, rounds, storms
 from bot.desk.answered import LinkDesk
 from bot.desk.auditing import Auditor
 from bot.desk.deliver import Deliverer
@@ -62,7 +62,7 @@ from pipeline.thresholds import SHIPPED
 log = structlog.get_logger()
 GRACE_S = 8.0
 BOOK_SHOWN = 500
-OWN_PACE = frozenset({"pull", "holds", "oncall", "audit", "heartbeat", "errands"})
+OWN_PACE = frozenset({"pull", "holds", "oncall", "audit", "heartbeat", "errands", "calendar"})
 
 
 def furnish(settings: Settings, today: date | None = None) -> House:
@@ -98,6 +98,7 @@ def furnish(settings: Settings, today: date | None = None) -> House:
         warnings=tuple(str(warning) for warning in documents.warnings),
         base_url=settings.public_url,
         claims=claims_of(tuple(pipelines)),
+        calendar=settings.calendar,
     )
 
 
@@ -118,6 +119,7 @@ class Bot:
             make_client(settings.slack_bot_token, settings.slack_api_url),
             settings.announcement_channel,
             clock,
+            settings.operations_channel,
         )
         self.lateness = health.Lateness()
         operations = registry()
@@ -165,6 +167,7 @@ class Bot:
             Loop("watch", self._watch, every_s=min(1.0, tick * 10)),
             Loop("audit", auditor.turn, every_s=1.0),
             Loop("oncall", self._oncall, every_s=max(0.25, 5.0 / clock.speed)),
+            Loop("calendar", self._rounds, every_s=max(0.5, 5.0 / clock.speed)),
         ]
         self.vitals.loops = self.loops
         if self.vitals.heartbeat is not None:
@@ -192,6 +195,16 @@ class Bot:
         if not await self.database.aread(lambda tx: oncall.due(tx, house)):
             return 0
         did = await self.database.awrite(lambda tx: oncall.turn(tx, house))
+        if did:
+            self.wake()
+        return did
+
+    async def _rounds(self) -> int:
+        """The operations calendar is on the tick, not on the scheduler: what a downtime slept through comes after."""
+        house = self.house
+        if not await self.database.aread(lambda tx: rounds.due(tx, house)):
+            return 0
+        did = await self.database.awrite(lambda tx: rounds.turn(tx, house))
         if did:
             self.wake()
         return did
@@ -276,7 +289,9 @@ class Bot:
         for loop in self.loops:
             loop.start()
         self._later(self._know_people())
-        self._calendar = calendar.build(lambda work: self._later(self.database.awrite(work)))
+        self._calendar = calendar.build(
+            lambda work: self._later(self.database.awrite(work)), self.settings.calendar
+        )
         self._calendar.start()
         self._socket = None
         if self.settings.slack_app_token:

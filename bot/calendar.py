@@ -6,12 +6,13 @@ Never the only clock (it stops when the wall clock is set back): pages and ladde
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bot.core.effects import line
 from bot.core.incident import Status
+from bot.core.periods import USUAL, Calendar, working_days
 from bot.core.review import required
 from bot.core.storm import minute_of, name_of
 from bot.desk.ports import Tx
@@ -20,16 +21,7 @@ REVIEW_AFTER_WORKING_DAYS = 5
 KEEP_INBOX = timedelta(days=30)
 
 
-def working_days(since: datetime, until: datetime) -> int:
-    """Whole working days (Monday to Friday, UTC) between two instants."""
-    day, count = since.date(), 0
-    while day < until.date():
-        day += timedelta(days=1)
-        count += day.weekday() < 5
-    return count
-
-
-def remind_reviews(tx: Tx) -> int:
+def remind_reviews(tx: Tx, calendar: Calendar = USUAL) -> int:
     """Once a day: reviews that are required and still open after five working days. Returns how many."""
     now = tx.now()
     if not tx.once("calendar", f"review-reminders:{now:%Y-%m-%d}"):
@@ -39,7 +31,7 @@ def remind_reviews(tx: Tx) -> int:
         due = incident.status is Status.RESOLVED and required(incident) and incident.resolved_at is not None
         if not due or incident.resolved_at is None:
             continue
-        if working_days(incident.resolved_at, now) < REVIEW_AFTER_WORKING_DAYS:
+        if working_days(calendar, incident.resolved_at, now) < REVIEW_AFTER_WORKING_DAYS:
             continue
         found += 1
         text = (
@@ -59,11 +51,18 @@ def tidy(tx: Tx) -> int:
     return tx.inbox_prune(now - KEEP_INBOX)
 
 
-def build(run: Callable[[Callable[[Tx], int]], object]) -> AsyncIOScheduler:
+def build(run: Callable[[Callable[[Tx], int]], object], calendar: Calendar) -> AsyncIOScheduler:
     """The scheduler, not started. ``run`` starts a transaction on the event loop."""
     scheduler = AsyncIOScheduler(
         timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     )
-    scheduler.add_job(lambda: run(remind_reviews), "cron", hour=9, minute=0, id="review-reminders")
+    scheduler.add_job(
+        lambda: run(lambda tx: remind_reviews(tx, calendar)),
+        "cron",
+        hour=calendar.at.hour,
+        minute=calendar.at.minute,
+        timezone=calendar.zone,
+        id="review-reminders",
+    )
     scheduler.add_job(lambda: run(tidy), "cron", hour=3, minute=40, id="tidy")
     return scheduler

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from bot.core.errors import ConfigError
+from bot.core.periods import USUAL, Calendar, parse_days
 from bot.core.policy import parse_duration
 
 DEFAULT_DATABASE = "sqlite:///var/streamwatch.db"
@@ -29,6 +31,8 @@ class Settings:
     slack_app_token: str = field(default="", repr=False)
     slack_api_url: str = SLACK_API
     announcement_channel: str = "incidents"
+    operations_channel: str = ""
+    calendar: Calendar = USUAL
     database_url: str = field(default=DEFAULT_DATABASE, repr=False)
     host: str = "0.0.0.0"
     port: int = 8080
@@ -95,6 +99,8 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         slack_app_token=socket,
         slack_api_url=api,
         announcement_channel=text("ANNOUNCEMENT_CHANNEL", "incidents").lstrip("#"),
+        operations_channel=text("OPERATIONS_CHANNEL").lstrip("#"),
+        calendar=_calendar(text, mistakes),
         database_url=re.sub(r"^postgres:", "postgresql:", database),
         host=text("HOST", "0.0.0.0"),
         port=_port(text("PORT", "8080"), mistakes),
@@ -162,6 +168,30 @@ def _every(text: str, mistakes: list[str]) -> timedelta:
     except ValueError as error:
         mistakes.append(f"HEARTBEAT_EVERY: {error}.")
         return timedelta(seconds=60)
+
+
+def _calendar(text: Callable[..., str], mistakes: list[str]) -> Calendar:
+    """The operations calendar's zone, working days and hour."""
+    zone, days, hour = (
+        text("CALENDAR_TZ", "UTC"),
+        text("CALENDAR_DAYS", "mon-fri"),
+        text("CALENDAR_HOUR", "09:00"),
+    )
+    made = USUAL
+    try:
+        ZoneInfo(zone)
+        made = replace(made, tz=zone)
+    except (KeyError, ValueError, OSError):
+        mistakes.append(f"CALENDAR_TZ must be a time zone such as Europe/Berlin, not {zone!r}.")
+    try:
+        made = replace(made, days=parse_days(days))
+    except ValueError as error:
+        mistakes.append(f"CALENDAR_DAYS {error}.")
+    if re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", hour):
+        made = replace(made, at=time.fromisoformat(hour.zfill(5)))
+    else:
+        mistakes.append(f"CALENDAR_HOUR must be an hour such as 09:00, not {hour!r}.")
+    return made
 
 
 _HOSTS = ("GOOGLE_API_ENDPOINT", "PUBSUB_EMULATOR_HOST", "BIGTABLE_EMULATOR_HOST")

@@ -53,6 +53,10 @@ POSTED = (Kind.PAGE_MAIL, Kind.PAGE_HOOK, Kind.HOOK_RESOLVE)
 SLACK = tuple(kind for kind in Kind if kind not in POSTED)
 
 
+OPERATIONS = "operations"
+"""As a row's `room`: it goes to the channel of the operations calendar."""
+
+
 class State(StrEnum):
     """pending -> sending -> sent | dead; pending -> cancelled."""
 

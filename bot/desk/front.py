@@ -19,6 +19,7 @@ from bot.core.delivery import Outbound
 from bot.core.refusal import Refused
 from bot.desk import (
     gates,
+    rounds,
     runs,
     steps,
     test_pages,
@@ -166,6 +167,10 @@ class FrontDesk:
                 return words_runbook.done_by_button(asked, click.value)
             case "step_note":
                 return words_runbook.note_form(asked, click.value)
+            case "round_tick":
+                return list(rounds.tick(asked, click.value))
+            case "round_note":
+                return rounds.note_form(asked, click.value)
             case "channel_open":
                 incident = load(asked.tx, _number(click.value))
                 need(asked, "tell", incident)
@@ -241,6 +246,9 @@ class FrontDesk:
                 return []
             case "action_add":
                 return self._action(asked, form, values)
+            case "step_note" if rounds.is_round(form.context):
+                rounds.tick(asked, form.context, answer=values.get("answer", ""), note=values.get("note", ""))
+                return []
             case "step_note":
                 return words_runbook.done_by_form(asked, form.context, values)
         raise Refused(f"This form ({form.name}) is not known.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from bot.core.correlation import PipelineClaims
 from bot.core.holding import Hold
+from bot.core.periods import USUAL, Calendar
 from bot.core.policy import Policy
 from bot.core.roster import Roster
 from bot.core.runbook import INCIDENT_KINDS, Runbook, for_kind
@@ -36,6 +37,7 @@ class House:
     maintenances: tuple[Hold, ...] = ()
     # Where a batch of notifications counts the incidents that it changes.
     tally: Tally | None = None
+    calendar: Calendar = USUAL
 
     def pipeline(self, name: str) -> Pipeline | None:
         """The pipeline of this name, or None for one that no file claims."""

@@ -18,6 +18,7 @@ from bot.core.delivery import Kind, Leased, Outbound, Settlement
 from bot.core.incident import Event, Incident
 from bot.core.overrides import Override
 from bot.core.receipts import Receipt
+from bot.core.rounds import Round
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +224,21 @@ class Tx(Protocol):
 
     def book_of(self, subject: str) -> Sequence[Entry]:
         """All lines about one run, in order."""
+        ...
+
+    # the operations calendar
+    def begin_round(self, new: Round) -> bool:
+        """Store a round whose period was not begun yet; False when it was."""
+        ...
+
+    def put_round(self, changed: Round) -> None: ...
+    def round(self, round_id: str) -> Round | None: ...
+    def open_rounds(self) -> Sequence[Round]:
+        """Those that are measured or wait for people, oldest first."""
+        ...
+
+    def rounds(self, kind: str = "", limit: int = 30) -> Sequence[Round]:
+        """The newest of a kind, or of all, newest first."""
         ...
 
     # small things

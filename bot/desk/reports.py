@@ -20,6 +20,8 @@ _NUMBERS = re.compile(r"\d[\d,.:]*")
 
 def report_row(tx: Tx, run: Run, incident: Incident | None, report: Report, name: str, **more: Any) -> None:
     """Send a report to where the run was asked for. `name` tells the reports of one run apart."""
+    if run.reply.get("quiet"):
+        return  # a digest of the calendar tells it
     buttons = []
     if incident is not None and incident.active:
         buttons = [step_button(n.operation, n.label, n.params, incident) for n in report.next[:4]]

@@ -357,7 +357,8 @@ def failed(tx: Tx, house: House, run: Run, error: str) -> None:
     row = to(
         run.reply, f"failed:{run.id}", incident, form="text", text=f"{run.operation} did not work: {error}"
     )
-    tx.enqueue([row])
+    if not run.reply.get("quiet"):
+        tx.enqueue([row])
     if run.plan:
         show_plan(tx, house, run, "failed")
     if run.step and run.risk == "read":

@@ -15,6 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.core.delivery import (
     HTTP_TIMEOUT,
     LOOKUPS_BEFORE_REPEAT,
+    OPERATIONS,
     Ambiguous,
     Kind,
     Leased,
@@ -59,13 +60,17 @@ _ELSEWHERE = frozenset({"user_not_in_channel", "not_in_channel", "channel_not_fo
 
 
 class Sender:
-    """One workspace. ``announcement_channel`` is a name or an id; ``clock`` has now, wall and monotonic."""
+    """One workspace. Channels are names or ids, ``operations_channel`` "" is the announcements'; ``clock`` has
+    now, wall and monotonic."""
 
-    def __init__(self, client: AsyncWebClient, announcement_channel: str, clock: Clock) -> None:
+    def __init__(
+        self, client: AsyncWebClient, announcement_channel: str, clock: Clock, operations_channel: str = ""
+    ) -> None:
         self.pace = Pace(clock.monotonic)
         self.api = Api(client, self.pace)
         self.directory = Directory(self.api, clock.monotonic)
         self._announcements = Announcements(self.api, announcement_channel)
+        self._operations = Announcements(self.api, operations_channel or announcement_channel)
         self._pages = Pages(self.api, self.directory, clock)
         self._uploads = Uploads(self.api)
         self._furniture = Furniture(self.api, self.directory)
@@ -264,6 +269,8 @@ class Sender:
 
     async def _channel(self, out: Outbound, incident: Incident | None) -> str:
         """Where the row belongs. Raises Failure when the incident's channel does not exist yet."""
+        if out.data.get("room") == OPERATIONS:
+            return await self._operations.channel()
         if out.kind is Kind.ANNOUNCE:
             return await self._announcements.channel()
         wanted = str(out.data.get("channel") or "")
@@ -279,8 +286,10 @@ class Sender:
         raise Failure("no_channel", NotSent(reason="the incident has no channel yet", retry_in=SOON))
 
     def _settled(self, out: Outbound, failure: Failure) -> Outcome:
-        if out.kind is Kind.ANNOUNCE and failure.code in _ELSEWHERE:
+        public = out.kind is Kind.ANNOUNCE or out.data.get("room")
+        if public and failure.code in _ELSEWHERE:
             self._announcements.forget()
+            self._operations.forget()
             return NotSent(reason=failure.code, retry_in=timedelta(seconds=10))
         return failure.outcome
 

@@ -11,11 +11,12 @@ from bot.store.inbox import Inbox
 from bot.store.incidents import Incidents
 from bot.store.oncall import OnCall
 from bot.store.outbox import Outbox
+from bot.store.rounds import Rounds
 from bot.store.runs import RUN_LEASE, Runs
 from bot.store.schema import outbox, runs
 
 
-class StoreTx(Incidents, Holds, Inbox, Outbox, Runs, OnCall, Evidence):
+class StoreTx(Incidents, Holds, Inbox, Outbox, Runs, OnCall, Rounds, Evidence):
     """What ``Database.write`` and ``Database.read`` hand to their function; useless afterwards."""
 
     def clock_set_back(self) -> None:

@@ -9,6 +9,7 @@ from bot import calendar
 from bot.clock import ManualClock
 from bot.core import lifecycle
 from bot.core.alert_model import Kind, Severity
+from bot.core.periods import USUAL, working_days
 from bot.core.policy import Policy
 from bot.desk.ports import Tx
 from bot.store.database import Database
@@ -41,8 +42,8 @@ def _resolved_critical(tx: Tx) -> None:
 
 def test_working_days_leave_the_weekend_out() -> None:
     """From a Friday to the next Friday there are five working days."""
-    assert calendar.working_days(FRIDAY, FRIDAY + timedelta(days=7)) == 5
-    assert calendar.working_days(FRIDAY, FRIDAY + timedelta(days=2)) == 0
+    assert working_days(USUAL, FRIDAY, FRIDAY + timedelta(days=7)) == 5
+    assert working_days(USUAL, FRIDAY, FRIDAY + timedelta(days=2)) == 0
 
 
 def test_a_review_is_reminded_of_after_five_working_days_and_once_a_day(tmp_path: Path) -> None:

@@ -1,0 +1,184 @@
+"""What a digest tells besides readings: actions that are due, statistics, forecasts; and reviews of runbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.core import rounds, statistics, statistics_words, upkeep
+from bot.core.action_items import Todo, todos
+from bot.core.delivery import Outbound
+from bot.core.incident import Incident
+from bot.core.periods import Slot
+from bot.core.roster import Roster, by_slack, primary
+from bot.core.rounds import Item, Reading, Round
+from bot.core.runbook import Runbook
+from bot.core.statistics import Statistics
+from bot.core.text import counted
+from bot.desk.house import House
+from bot.desk.ports import Tx
+from bot.desk.telling import tell
+from pipeline.chart import bars_svg
+
+BOOKS, COMPONENTS, REVIEWED = "upkeep.books", "upkeep.components", "upkeep.reviewed"
+REVIEW_WITHIN = timedelta(days=3)
+MOST = 1000
+File = tuple[str, str, str]
+
+
+# --- statistics and actions -------------------------------------------------------------------------------
+
+
+def patterns(tx: Tx, house: House, days: int) -> Statistics:
+    """The statistics of the last days; of private incidents nothing."""
+    now = tx.now()
+    since = now - timedelta(days=days)
+    found = [i for i in tx.incidents(limit=MOST) if not i.private and i.opened_at >= since]
+    told = [(i, tx.events(i.id)) for i in found]
+    return statistics.compute(told, since, now, house.runbooks)
+
+
+def open_actions(tx: Tx, house: House) -> list[Todo]:
+    """Every open action of every incident, private ones too: not for everybody's eyes."""
+    return todos(tx.incidents(limit=MOST), house.calendar.today(tx.now()))
+
+
+def reminders(tx: Tx, house: House) -> list[Outbound]:
+    """Once on its day, and weekly from then on: each action to its owner."""
+    rows: list[Outbound] = []
+    for todo in open_actions(tx, house):
+        key = todo.reminder(house.calendar.today(tx.now()))
+        if key is None or not tx.once("calendar", key):
+            continue
+        owner = house.roster.people.get(todo.action.owner) or by_slack(house.roster, todo.action.owner)
+        how = f"`/review actions {todo.incident} done {todo.action.id}` ticks it off."
+        text = f"Your action item is due: {todo.words}. {how}"
+        rows += tell(owner, key, text)
+    return rows
+
+
+def notes(tx: Tx, house: House, kind: str, readings: Sequence[Reading]) -> tuple[list[str], list[File]]:
+    """(lines, files) of a digest: the day's due actions; the week's list; the month's statistics; charts."""
+    public = [todo for todo in open_actions(tx, house) if not todo.private]
+    shown = [todo for todo in public if todo.due] if kind == "daily" else public
+    lines = [f"Action items {'due' if kind == 'daily' else 'open'}: {len(shown)}."] if shown else []
+    lines += [f"- {todo.words}" for todo in shown[:10]]
+    lines += [f"- and {len(shown) - 10} more: `/review actions`"] if len(shown) > 10 else []
+    files = _charts(tx, readings)
+    if kind == "weekly":
+        lines += statistics_words.lines(patterns(tx, house, 7))[:3]
+    if kind == "monthly":
+        found = patterns(tx, house, 30)
+        lines += statistics_words.lines(found)
+        rows = statistics_words.week_rows(found)
+        note = f"{counted(found.incidents, 'incident')} in 30 days"
+        files.append(
+            ("incidents.svg", f"Incidents by week: {note}", bars_svg("Incidents by week", note, rows))
+        )
+    return lines, files
+
+
+def _charts(tx: Tx, readings: Sequence[Reading]) -> list[File]:
+    """A chart for each forecast that was measured: spent, and where the period ends."""
+    files = []
+    for reading in readings:
+        run = tx.run(reading.run) if reading.operation == "cost.forecast" else None
+        rows = _forecast_rows(run.report.get("data") or {}) if run is not None else []
+        if rows:
+            title = f"Forecast for {reading.pipeline}"
+            svg = bars_svg(title, "spent so far, and forecast at the end of the period", rows)
+            said = "; ".join(f"{name}: {words}" for name, _, words in rows)
+            files.append((f"forecast-{reading.pipeline}.svg", f"{title}. {said}", svg))
+    return files
+
+
+def _forecast_rows(data: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+    found = [*(data.get("budgets") or ()), *(data.get("export") or ())]
+    return [
+        (f"{one['budget']}, {label}", float(one[key]), f"{one[key]:,.2f} {one['currency']}")
+        for one in found
+        for key, label in (("so_far", "so far"), ("forecast", "forecast"))
+        if one.get(key) is not None
+    ]
+
+
+# --- reviews of runbooks ----------------------------------------------------------------------------------
+
+
+def baseline(tx: Tx, house: House) -> None:
+    """The first look: what stands now is known, and what was over before is nobody's reminder."""
+    tx.put_value(BOOKS, {book.name: upkeep.fingerprint(book) for book in house.runbooks})
+    tx.put_value(COMPONENTS, components(house))
+    for incident in _recent(tx):
+        tx.once("upkeep", f"seen:{incident.name}")
+
+
+def components(house: House) -> list[str]:
+    """Everything that the pipelines claim, each in words."""
+    found = {
+        f"{pipeline.name} {label.removesuffix('_id')} {value}"
+        for pipeline in house.pipelines
+        for label, value in (*pipeline.resources(), *(("budget", budget) for budget in pipeline.budgets))
+        if label not in ("instance", "table")
+    }
+    return sorted(found)
+
+
+def _recent(tx: Tx) -> list[Incident]:
+    return [i for i in tx.incidents(active=False, limit=200) if i.critical_ever]
+
+
+def reviews(tx: Tx, house: House, slot: Slot) -> list[Round]:
+    """The day's round of runbooks to review, none where there is no reason that was not told yet."""
+    known = tx.get_value(BOOKS) or {}
+    before = set(tx.get_value(COMPONENTS) or ())
+    after = components(house)
+    found = upkeep.reasons(
+        house.runbooks,
+        house.calendar.today(tx.now()),
+        known=known,
+        new_components=sorted(set(after) - before) if before else (),
+        incidents=[i for i in _recent(tx) if tx.once("upkeep", f"seen:{i.name}")],
+        reviewed=tx.get_value(REVIEWED) or {},
+    )
+    tx.put_value(BOOKS, {book.name: upkeep.fingerprint(book) for book in house.runbooks})
+    tx.put_value(COMPONENTS, after)
+    fresh: dict[str, list[str]] = {}
+    for reason in found:
+        if tx.once("upkeep", f"{reason.book}:{reason.key}"):
+            fresh.setdefault(reason.book, []).append(reason.why)
+    items = tuple(_review_item(house, tx, book, whys) for book, whys in fresh.items())
+    if not items:
+        return []
+    made = Round(
+        id=f"{rounds.REVIEW}:{slot.key}", kind=rounds.REVIEW, title="Runbooks to review", due_at=slot.due_at,
+        began_at=tx.now(), items=items,
+    )  # fmt: skip
+    return [made]
+
+
+def _review_item(house: House, tx: Tx, name: str, whys: Sequence[str]) -> Item:
+    book = next(each for each in house.runbooks if each.name == name)
+    owner = owner_of(house.roster, book, tx.now())
+    words = "; ".join(whys)
+    return Item(
+        id=name, title=f"{book.title} ({name}.md): {words}", words=words, owner=owner,
+        remind_s=REVIEW_WITHIN.total_seconds(),
+    )  # fmt: skip
+
+
+def owner_of(roster: Roster, book: Runbook, now: datetime) -> str:
+    """Who owns a round: the person of the document's `owner`, by name or e-mail, else whoever is on call."""
+    wanted = (book.owner or "").casefold()
+    for person in roster.people.values():
+        if wanted and wanted in (person.name.casefold(), (person.email or "").casefold()):
+            return person.name
+    first = primary(roster, now)
+    return first.name if first is not None else ""
+
+
+def reviewed(tx: Tx, house: House, name: str) -> None:
+    """Somebody has reviewed a runbook: the next quarter counts from here."""
+    days = dict(tx.get_value(REVIEWED) or {})
+    tx.put_value(REVIEWED, {**days, name: house.calendar.today(tx.now()).isoformat()})

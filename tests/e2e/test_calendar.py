@@ -1,0 +1,78 @@
+"""The operations calendar as people meet it: a digest, its buttons, a reminder, and a day that fell into an outage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.e2e.people import People
+from tests.e2e.running import Stage, staged
+
+SPEED = 600.0  # ten minutes of the calendar pass in a second
+MONDAY = datetime(2026, 12, 7, 12, 0, tzinfo=UTC)
+TUESDAY = datetime(2026, 12, 8, 9, 0, tzinfo=UTC)
+THURSDAY = datetime(2026, 12, 10, 12, 0, tzinfo=UTC)
+
+
+def clock(at: datetime) -> str:
+    return f"{time.time()},{at.timestamp()},{SPEED}"
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
+    """The story of this module goes on in one workspace."""
+    env = {"CALENDAR_DAYS": "mon-fri"}
+    with staged(tmp_path_factory.mktemp("calendar"), clock=clock(MONDAY), env=env) as stage:
+        known = "SELECT name FROM kv WHERE name = 'calendar.since'"
+        stage.until(lambda: stage.rows(known), 40, "the calendar never began")
+        again(stage, TUESDAY)
+        yield People(stage)
+
+
+def again(stage: Stage, at: datetime) -> None:
+    """The bot is killed, and started at another time."""
+    stage.kill_bot()
+    stage.env["STREAMWATCH_CLOCK"] = clock(at)
+    stage.start_bot()
+
+
+def test_a_digest_comes_with_readings_and_what_is_for_a_person(people: People) -> None:
+    digest = people.saw("Daily operations, 2026-12-08: due Tue 2026-12-08 09:00 UTC", channel="incidents")
+    assert "Measured: 6 readings" in digest["text"]
+    assert "- open: Sign the day (owner alice, by Tue 1" in digest["text"]
+    assert "- later: Hand it on (owner alice)" in digest["text"]
+
+
+def test_an_item_that_nobody_ticks_off_is_reminded_of_and_then_ticked_off_with_a_note(people: People) -> None:
+    reminder = people.saw("Not ticked off yet, alice: Daily operations, 2026-12-08", channel="incidents")
+    assert "<@U01ALICE>" in reminder["text"]
+    since = people.mark()
+    people.click("alice", reminder, "round_tick", label="Something needs work: Sign the day")
+    digest = people.saw(
+        "- done: Sign the day (alice, something needs work)", channel="incidents", since=since
+    )
+    assert "- open: Hand it on (owner alice" in digest["text"]
+    since = people.mark()
+    people.click("bob", digest, "round_note")
+    people.stage.until(lambda: people.stage.state()["views"], 40, "no form opened for the note")
+    people.submit("bob", {"note": "carol mends the lag until Friday"})
+    done = people.saw("Everything is ticked off.", channel="incidents", since=since)
+    assert "- done: Hand it on (bob): carol mends the lag until Friday" in done["text"]
+
+
+def test_a_day_that_fell_into_an_outage_comes_once_and_says_how_late(people: People) -> None:
+    stage = people.stage
+    since = people.mark()
+    again(stage, THURSDAY)
+    digest = people.saw("Daily operations, 2026-12-10: due Thu 2026-12-10 09:00 UTC, 3 h", since=since)
+    assert "late; 1 earlier one was missed." in digest["text"]
+    stage.until_quiet()
+    rows = stage.rows("SELECT id FROM rounds WHERE kind = 'daily' ORDER BY id")
+    assert rows == [("daily:2026-12-08",), ("daily:2026-12-10",)]
+    heard = [
+        m for m in people.messages(event="streamwatch_round") if "Daily operations, 2026-12-10" in m["text"]
+    ]
+    assert len(heard) == 1, "one message, that is edited"
