@@ -15,7 +15,7 @@ from bot.core.alert_model import Severity
 from bot.core.delivery import Kind, Outbound, Priority
 from bot.core.incident import AlertState, Event, Incident
 from bot.core.lifecycle import BOT
-from bot.core.page_rows import calls, page_rows, refreshed, taken_back, unsent_keys
+from bot.core.page_rows import calls, letter_rows, page_rows, refreshed, taken_back, unsent_keys
 from bot.core.policy import Level
 from bot.core.rows import announce, has_room, invite
 from bot.core.rows import lane as lane
@@ -121,6 +121,8 @@ def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound
             yield _channel(after)
         case "paged" | "page_rerouted" | "contact_told":
             yield from page_rows(after, e)
+        case "contact_written":
+            yield from letter_rows(after, e)
         case "emergency":
             yield from calls(after, e)
         case "acknowledged" | "page_acknowledged":
@@ -170,6 +172,11 @@ def _spoken(i: Incident, e: Event) -> Outbound:
     if e.data.get("mentions"):
         more["mentions"] = list(e.data["mentions"])
         priority = Priority.PAGE
+    if e.type in ("contact_written", "contact_reminded"):
+        value = f"{i.id}:{e.data['subject']}"
+        answered = {"action": "contact_answered", "label": "They answered", "value": value}
+        again = {"action": "contact_draft", "label": "Write again", "value": value}
+        more["buttons"] = [answered, again] if e.data.get("since") or e.data.get("remind_at") else []
     if e.type == "asked":
         more["buttons"] = [{"action": "incident_ack", "label": f"I am on {i.name}", "value": str(i.id)}]
         page = next((p for p in i.pages.values() if p.person == i.acked_by), None)

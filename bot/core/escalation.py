@@ -34,6 +34,7 @@ class TimerKind(StrEnum):
     ASK = "ask"
     UNACKNOWLEDGE = "unacknowledge"
     RESOLVE = "resolve"
+    CONTACT = "contact"
 
 
 # Two of these for one level within five minutes make one page with both reasons.
@@ -74,6 +75,7 @@ def timers(incident: Incident) -> tuple[Timer, ...]:
         *_unanswered(incident),
         *_idle(incident),
         *_recovery(incident),
+        *_contacts(incident),
     ]
     live = [timer for timer in armed if timer.step not in incident.fired]
     live = [_hasten(incident, timer, live) for timer in live]
@@ -294,6 +296,20 @@ def _recovery(i: Incident) -> Iterable[Timer]:
     )
 
 
+def _contacts(i: Incident) -> Iterable[Timer]:
+    """Whoever wrote to a contact is reminded when nobody answered; it pages nobody."""
+    for subject, message in sorted(i.written.items()):
+        if message.remind_at is not None:
+            yield Timer(
+                step=f"contact:{subject}:{message.at.isoformat()}",
+                kind=TimerKind.CONTACT,
+                due_at=message.remind_at,
+                reason=f"{message.by} wrote to the {subject} contact; no answer yet",
+                rule=subject,
+                urgent=False,
+            )
+
+
 def _hasten(i: Incident, timer: Timer, live: list[Timer]) -> Timer:
     """Data-loss clock: 60 min before data is deleted, the lowest level not paged yet; never later than due."""
     if i.deletion_at is None or timer.kind is not TimerKind.LADDER or timer.level in (None, Level.L1):
@@ -330,7 +346,14 @@ def _not_before(i: Incident, timer: Timer) -> Timer:
 
 
 _QUIET_WHEN_SNOOZED = frozenset(
-    {TimerKind.BACKUP, TimerKind.EMERGENCY, TimerKind.L1_AGAIN, TimerKind.REPEAT, TimerKind.WARNING}
+    {
+        TimerKind.BACKUP,
+        TimerKind.EMERGENCY,
+        TimerKind.L1_AGAIN,
+        TimerKind.REPEAT,
+        TimerKind.WARNING,
+        TimerKind.CONTACT,
+    }
 )
 
 

@@ -22,6 +22,8 @@ from bot.core.policy import Level, Policy
 from bot.core.walk import EVENTS as WALKED
 from bot.core.walk import Walk
 from bot.core.walk import fold as fold_walk
+from bot.core.written import ANSWERED, REMINDED, WRITTEN, Written
+from bot.core.written import fold as fold_written
 
 
 class Status(StrEnum):
@@ -197,6 +199,8 @@ class Incident:
     runbook: str = ""
     steps: Mapping[str, str] = field(default_factory=dict)
     walk: Walk | None = None
+    # Messages of people to contacts, the last one of each subject.
+    written: Mapping[str, Written] = field(default_factory=dict)
     stated: Mapping[str, str] = field(default_factory=dict)
     actions: tuple[Action, ...] = ()
     review_drafted: bool = False
@@ -297,6 +301,9 @@ def evolve(state: Incident, event: Event) -> Incident:
     if event.type in WALKED:
         walk = fold_walk(changed.walk, event.type, event.at, event.actor, event.data)
         changed = replace(changed, walk=walk)
+    if event.type in (WRITTEN, ANSWERED, REMINDED):
+        told = fold_written(changed.written, event.type, event.at, event.actor, event.data)
+        changed = replace(changed, written=told)
     touched = changed.touched_at
     if changed.acked_by and event.actor == changed.acked_by:
         touched = event.at

@@ -55,6 +55,8 @@ def letter(
 ) -> Letter:
     """The mail of a page. ``key`` is its outbox row's, ``data`` the row's; ``sender`` gives the ids their domain."""
     domain = sender.rpartition("@")[2].strip("<> ") or "streamwatch"
+    if data.get("written"):
+        return _by_hand(i, key, data, to, domain, at)
     level = _line(data.get("level"), 40)
     again = " (may be a repeat)" if data.get("repeat") else ""
     subject = f"[{i.severity.upper()}] {i.name}, page to {level}: {_title(i)}{again}"
@@ -62,6 +64,20 @@ def letter(
         to=to,
         subject=_line(subject, 180),
         text="\n".join(_text(i, data, links)) + "\n",
+        message_id=f"<{_digest(i, key)}@{domain}>",
+        thread=f"<{_digest(i, i.name)}@{domain}>",
+        incident=i.name,
+        at=at,
+    )
+
+
+def _by_hand(i: Incident, key: str, data: Mapping[str, Any], to: str, domain: str, at: datetime) -> Letter:
+    """What a person wrote to a contact, word by word; they had read it before it was sent."""
+    lines = [_line(line, 600) for line in str(data["written"]).splitlines()]
+    return Letter(
+        to=to,
+        subject=_line(f"{i.name}, a message of {data['by']}: {_title(i)}", 180),
+        text="\n".join(lines) + "\n",
         message_id=f"<{_digest(i, key)}@{domain}>",
         thread=f"<{_digest(i, i.name)}@{domain}>",
         incident=i.name,

@@ -92,6 +92,25 @@ def page_rows(i: Incident, e: Event) -> Iterable[Outbound]:
                 yield invite(i, f"page:{e.data['step']}:{e.data['person']}", [data["slack"]])
 
 
+def letter_rows(i: Incident, e: Event) -> Iterable[Outbound]:
+    """What a person wrote to a contact, as it leaves: a mail, or a direct message; a group is called in the channel."""
+    d = e.data
+    if d["mailed"]:
+        data = {
+            "page": d["page"],
+            "due_at": d["due_at"],
+            "to": d["value"],
+            "written": d["text"],
+            "by": e.actor,
+        }
+        yield _posted(i, Kind.PAGE_MAIL, data)
+    elif d.get("slack"):
+        text = f"{e.actor} writes to you about {i.name}:\n{d['text']}"
+        key = f"written:{d['page']}"
+        data = {"form": "text", "text": text, "channel": d["slack"]}
+        yield Outbound(key=key, kind=Kind.POST, lane=key, priority=Priority.ANSWER, data=data)
+
+
 def _rows(i: Incident, data: dict[str, Any], places: Sequence[str]) -> Iterable[Outbound]:
     for place in places:
         match place:

@@ -104,6 +104,17 @@ def _act(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
             return [event("asked", now, BOT, person=i.acked_by, reason=timer.reason)]
         case TimerKind.UNACKNOWLEDGE:
             return [event("unacknowledged", now, BOT, person=i.acked_by, reason=timer.reason)]
+        case TimerKind.CONTACT:
+            message = i.written[timer.rule]
+            writer = roster.people.get(message.by)
+            mentions = [writer.slack] if writer is not None and writer.slack else []
+            data = {
+                "subject": message.subject,
+                "value": message.value,
+                "by": message.by,
+                "mentions": mentions,
+            }
+            return [event("contact_reminded", now, BOT, since=stamp(message.at), **data)]
         case TimerKind.RESOLVE:
             return resolve(i, now, BOT, timer.reason, confirmed=True)
 

@@ -168,6 +168,21 @@ def _contact(_: Incident, e: Event) -> str:
     return f"The {d['subject']} contact is reached at {d['value']} ({why})."
 
 
+def _written(_: Incident, e: Event) -> str:
+    d = e.data
+    whom = f"the {d['subject']} contact ({d['value']})"
+    head = f"{e.actor} wrote to {whom}" if d["sent"] else f"For {e.actor} to copy and send to {whom}"
+    return f"{head}:\n{d['text']}"
+
+
+def _reminded(_: Incident, e: Event) -> str:
+    since = when(datetime.fromisoformat(e.data["since"]))
+    return (
+        f"Nobody noted an answer of the {e.data['subject']} contact ({e.data['value']}), to whom {e.data['by']} wrote "
+        f"at {since}. Press a button of this message, or use `/incident notify {e.data['subject']} answered`."
+    )
+
+
 _ACK_REFUSED = {
     "used": "was used before",
     "expired": "was too old",
@@ -226,6 +241,11 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "page_rerouted": lambda _, e: f"The page to {e.data['person']} goes out {_PLACES[e.data['place']]} as well.",
     "dial": _dial,
     "contact_told": _contact,
+    "contact_written": _written,
+    "contact_answered": lambda _, e: (
+        f"The {e.data['subject']} contact answered, says {e.actor}{_because(e.data, 'note')}."
+    ),
+    "contact_reminded": _reminded,
     "hook_called": lambda _, e: "The hook was called for the emergency step.",
     "hook_failed": lambda _, e: f"The hook could not be called for the emergency step: {e.data['error']}.",
     "ack_refused": lambda _, e: (
@@ -307,6 +327,7 @@ SPOKEN = frozenset(
         "action_added", "action_done", "action_undone", "review_stated", "break_glass", "page_failed", "alerts_muted",
         "flapping",
         "page_late", "page_rerouted", "dial", "contact_told", "hook_failed",
+        "contact_written", "contact_answered", "contact_reminded",
         "runbook_started", "step_reminded", "runbook_ended",
     }
 )  # fmt: skip

@@ -136,6 +136,8 @@ def _visible(asked: Asked, incident: Incident) -> Incident:
 def need(asked: Asked, action: access.Action, incident: Incident | None = None) -> str:
     """The asker's roster name when they may; raises Barred with who may otherwise."""
     person = asked.person
+    if incident is not None:
+        _visible(asked, incident)
     decided = access.decide(
         asked.house.roster, person.name if person else None, asked.now, action, incident=incident
     )

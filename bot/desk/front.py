@@ -23,6 +23,7 @@ from bot.desk import (
     runs,
     steps,
     test_pages,
+    words_contacts,
     words_incident,
     words_other,
     words_pipeline,
@@ -188,11 +189,23 @@ class FrontDesk:
                 need(asked, "respond", incident)
                 words_other.tick(asked, incident, item, done=click.action == "action_done")
                 return words_other.review_actions(self._on(asked, number))
+            case "contact_draft" | "contact_answered":
+                return self._contact(asked, click)
             case "review_edit":
                 return words_other.review_edit(self._on(asked, click.value))
         raise Refused(
             f"This button ({click.action}) is not known.", "It may be of an older version; use the command."
         )
+
+    def _contact(self, asked: Asked, click: Click) -> Answers:
+        """The buttons of a message to a contact: write again, or note that they answered."""
+        number, _, subject = click.value.partition(":")
+        incident = load(asked.tx, _number(number))
+        need(asked, "respond", incident)
+        if click.action == "contact_draft":
+            return words_contacts.form(asked, incident, subject)
+        words_contacts.answered(asked, incident, subject)
+        return []
 
     def _on(self, asked: Asked, value: str) -> Asked:
         return replace(asked, words=(f"INC-{_number(value)}",))
@@ -248,6 +261,9 @@ class FrontDesk:
                 return self._action(asked, form, values)
             case "step_note" if rounds.is_round(form.context):
                 rounds.tick(asked, form.context, answer=values.get("answer", ""), note=values.get("note", ""))
+                return []
+            case words_contacts.FORM:
+                words_contacts.submitted(asked, form.context, values)
                 return []
             case "step_note":
                 return words_runbook.done_by_form(asked, form.context, values)

@@ -144,7 +144,7 @@ def _offer(
     house: House, incident: Incident, book: Runbook, step: Step, ref: str, key: str, note: str = ""
 ) -> Outbound:
     text = step_words.offered(
-        step, book.place(step.id), len(book.steps), address(house, step), _values(incident), note
+        step, book.place(step.id), len(book.steps), address(house, step), values_of(incident), note
     )
     place = {"incident": incident.id}
     return line(incident, key, text, buttons=buttons(step, ref, place, unknown=bool(note)))
@@ -156,7 +156,8 @@ def address(house: House, step: Step) -> str:
     return found.value if found is not None else ""
 
 
-def _values(incident: Incident) -> dict[str, str]:
+def values_of(incident: Incident) -> dict[str, str]:
+    """What a draft may leave to be filled in."""
     return {
         "incident": incident.name,
         "pipeline": incident.pipeline,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bot.core import brief as briefs
 from bot.core import lifecycle
 from bot.core.alert_model import Kind, Severity
+from bot.core.asks import OpenForm
 from bot.core.budget import SOURCE as BUDGET
 from bot.core.correlation import family as family_of
 from bot.core.delivery import Outbound
@@ -18,6 +19,7 @@ from bot.core.roster import CONTACTS
 from bot.core.sentences import sentence, when
 from bot.core.text import counted
 from bot.core.timer_log import State, entries
+from bot.desk import words_contacts
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need, somebody, which
 from bot.desk.change import change
@@ -300,7 +302,7 @@ def reopen(asked: Asked) -> Answers:
     return _done(asked, f"{incident.name} is open again; L1 is paged.")
 
 
-WORDS: dict[str, Callable[[Asked], Answers]] = {
+WORDS: dict[str, Callable[[Asked], Answers | OpenForm]] = {
     "declare": declare,
     "list": list_,
     "ack": ack,
@@ -309,6 +311,7 @@ WORDS: dict[str, Callable[[Asked], Answers]] = {
     "status": status,
     "note": note,
     "escalate": escalate,
+    "notify": words_contacts.notify,
     "snooze": snooze,
     "timeline": timeline,
     "brief": brief,

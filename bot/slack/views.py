@@ -28,15 +28,25 @@ _REVIEW = (
 
 def view_of(form: OpenForm) -> Block:
     """The modal for a wish of the desk. Raises Unrenderable for a form that nobody knows."""
-    builders = {"declare": _declare, "review_edit": _review, "action_add": _action, "step_note": _step_note}
+    builders = {
+        "declare": _declare,
+        "review_edit": _review,
+        "action_add": _action,
+        "step_note": _step_note,
+        "notify": _notify,
+    }
     build = builders.get(form.name)
     if build is None:
         raise Unrenderable(f"there is no form {form.name!r}")
     if len(form.context) > CONTEXT_MAX:
         raise Unrenderable(f"the context of the form {form.name} is longer than {CONTEXT_MAX}")
-    submit = {"declare": "Declare", "review_edit": "Save", "action_add": "Add action", "step_note": "Done"}[
-        form.name
-    ]
+    submit = {
+        "declare": "Declare",
+        "review_edit": "Save",
+        "action_add": "Add action",
+        "step_note": "Done",
+        "notify": "Send",
+    }[form.name]
     return {
         "type": "modal",
         "callback_id": form.name,
@@ -110,6 +120,21 @@ def _step_note(values: Mapping[str, str]) -> list[Block]:
         "options": [_option(*answer) for answer in answers],
     }
     return [_input("answer", "What is it?", choice, optional=True), note]
+
+
+def _notify(values: Mapping[str, str]) -> list[Block]:
+    remind = _text(values.get("remind", ""), most=10)
+    return [
+        context(values.get("to", "")),
+        _input("text", "Your message", _text(values.get("text", ""), lines=True)),
+        _input(
+            "remind",
+            "Remind me of an answer after",
+            remind,
+            hint="Like 1h or 30m; empty: never.",
+            optional=True,
+        ),
+    ]
 
 
 def _input(name: str, label: str, element: Block, *, hint: str = "", optional: bool = False) -> Block:

@@ -31,6 +31,7 @@ _KINDS = {
     "ask": "still there?",
     "unacknowledge": "un-acknowledge",
     "resolve": "resolve",
+    "contact": "a contact's answer",
 }
 
 
