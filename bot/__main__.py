@@ -112,6 +112,20 @@ def oncall(
 
 
 @app.command()
+def statistics(
+    days: Annotated[int, typer.Option(help="of how many days", min=1, max=4000)] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="for scripts")] = False,
+) -> None:
+    """Print what the timelines say: MTTA, MTTR, causes that came again, noisy policies, idle rules, failed steps."""
+    from bot.statistics import statistics as run
+
+    try:
+        print(run(os.environ, days=days, as_json=as_json))
+    except BotError as error:
+        _fail(str(error))
+
+
+@app.command()
 def review(incident: str) -> None:
     """Print an incident's review as Markdown."""
     from bot.checks import review as run

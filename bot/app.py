@@ -22,7 +22,7 @@ from bot.core.delivery import POSTED, SLACK
 from bot.core.errors import ConfigError
 from bot.core.holding import Hold, Why
 from bot.core.roster import Reach, Roster
-from bot.desk import errands, gates, holds, oncall, rounds, storms
+from bot.desk import errands, gates, holds, oncall, round_notes, rounds, storms
 from bot.desk.answered import LinkDesk
 from bot.desk.auditing import Auditor
 from bot.desk.deliver import Deliverer
@@ -50,6 +50,7 @@ from bot.web import ack, health
 from bot.web.intake import Intake, IntakeSettings
 from bot.web.openapi import openapi
 from bot.web.pages import routes as page_routes
+from bot.web.pages_operations import Operations
 from bot.web.pull import Puller
 from pipeline import catalogue
 from pipeline.errors import ConfigError as PipelineConfigError
@@ -386,6 +387,14 @@ class _Pages:
 
     async def book(self) -> Any:
         return await self._bot.database.aread(lambda tx: tx.book(limit=BOOK_SHOWN))
+
+    async def operations(self) -> Any:
+        def read(tx: Tx) -> Operations:
+            found = round_notes.patterns(tx, self._bot.house, 30)
+            public = [todo for todo in round_notes.open_actions(tx, self._bot.house) if not todo.private]
+            return Operations(found=found, rounds=tx.rounds(limit=40), todos=public)
+
+        return await self._bot.database.aread(read)
 
     def now(self) -> Any:
         return self._bot.clock.now()

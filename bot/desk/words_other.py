@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
-from bot.core import lifecycle, review
+from bot.core import access, lifecycle, review, statistics_words
 from bot.core import roster as rosters
 from bot.core.asks import OpenForm
 from bot.core.delivery import Outbound
 from bot.core.incident import Incident, Status
 from bot.core.refusal import Refused
-from bot.desk import words_oncall, words_runbook
+from bot.core.text import counted
+from bot.desk import round_notes, words_oncall, words_runbook
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need, which
 from bot.desk.change import change
@@ -93,7 +94,9 @@ def review_done(asked: Asked) -> Answers:
 
 
 def review_actions(asked: Asked) -> Answers:
-    """actions [ID] [add TEXT [@OWNER] [2026-12-31] | done N | undone N]: list, add, tick off what is to be done"""
+    """actions [ID] [add TEXT [@OWNER] [2026-12-31] | done N | undone N]: list, add, tick off; alone: all incidents"""
+    if not asked.words and asked.tx.incident_of_channel(asked.asker.channel) is None:
+        return _all_actions(asked)
     incident, rest = which(asked)
     if not rest:
         buttons = [
@@ -137,6 +140,35 @@ def review_actions(asked: Asked) -> Answers:
             )
         ]
     raise Refused(f"I don't know `/review actions {word}`.", "There are: add TEXT, done N, undone N.")
+
+
+def _all_actions(asked: Asked) -> Answers:
+    """Open actions of every incident that the asker may see."""
+    name = asked.person.name if asked.person is not None else None
+    seen = [
+        todo
+        for todo in round_notes.open_actions(asked.tx, asked.house)
+        if not todo.private or _may_see(asked, name, todo.incident)
+    ]
+    late = sum(todo.due for todo in seen)
+    head = f"{counted(len(seen), 'open action item')} of all incidents, {late} of them due"
+    lines = [todo.words for todo in seen] or ["none"]
+    return [private(asked.asker, asked.key, head, form="list", lines=lines)]
+
+
+def _may_see(asked: Asked, person: str | None, incident: str) -> bool:
+    found = asked.tx.incident(int(incident.removeprefix("INC-")))
+    return found is not None and access.is_member(asked.house.roster, person, asked.now, found)
+
+
+def review_patterns(asked: Asked) -> Answers:
+    """patterns [DAYS]: MTTA, MTTR, causes that came again, noisy policies, idle rules, steps; of 30 days"""
+    need(asked, "read")
+    word = asked.words[0].removesuffix("d") if asked.words else "30"
+    if not word.isdigit() or not 1 <= int(word) <= 400:
+        raise Refused("Of how many days?", "From 1 to 400: `/review patterns 90`.")
+    lines = statistics_words.lines(round_notes.patterns(asked.tx, asked.house, int(word)))
+    return [private(asked.asker, asked.key, "Patterns of the incidents", form="list", lines=lines)]
 
 
 def _action_lines(incident: Incident) -> list[str]:
@@ -191,5 +223,11 @@ def tick(asked: Asked, incident: Incident, number: str, *, done: bool) -> Incide
 WORDS: Mapping[str, Mapping[str, Callable[[Asked], Answers]]] = {
     "/runbook": words_runbook.WORDS,
     "/oncall": words_oncall.WORDS,
-    "/review": {"show": review_show, "edit": review_edit, "done": review_done, "actions": review_actions},
+    "/review": {
+        "show": review_show,
+        "edit": review_edit,
+        "done": review_done,
+        "actions": review_actions,
+        "patterns": review_patterns,
+    },
 }

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bot.core import lifecycle, walk
+from bot.core import lifecycle, rounds, walk
 from bot.core.asks import OpenForm
 from bot.core.delivery import Outbound
 from bot.core.dry_run import dry_run
@@ -221,6 +221,13 @@ def stop(asked: Asked) -> Answers:
     return _told(asked, f"{walked.title} is ended.")
 
 
+def rounds_(asked: Asked) -> Answers:
+    """rounds: the last checklists of the calendar, and who ticked what"""
+    need(asked, "read")
+    lines = [rounds.summary(each) for each in asked.tx.rounds(limit=20)]
+    return _told(asked, "The last rounds of the operations calendar", lines or ["none yet"])
+
+
 # --- buttons and forms ------------------------------------------------------------------------------------
 
 
@@ -262,4 +269,5 @@ WORDS: Mapping[str, Callable[[Asked], Answers]] = {
     "status": status,
     "done": done,
     "stop": stop,
+    "rounds": rounds_,
 }

@@ -109,6 +109,11 @@ def document() -> dict[str, Any]:
             "/oncall": _get(
                 "who is on call, and the next two weeks", ["text/html", "application/json"], found=True
             ),
+            "/operations": _get(
+                "statistics, the operations calendar, open actions",
+                ["text/html", "application/json"],
+                found=True,
+            ),
             "/audit": _get(
                 "what the gates let through and refused", ["text/html", "application/json"], found=True
             ),

@@ -28,8 +28,10 @@ from bot.core.overrides import Override
 from bot.core.policy import format_duration
 from bot.core.receipts import Receipt
 from bot.core.roster import Roster
+from bot.web import pages_operations
 from bot.web import pages_view as view
 from bot.web.pages_auth import Unwelcome, judge, remember
+from bot.web.pages_operations import Operations
 
 LINES_SHOWN = 500
 STYLE = "/incidents/static/style.css"
@@ -67,6 +69,10 @@ class PagesPort(Protocol):
         """The newest lines of the audit book first, without those of private incidents."""
         ...
 
+    async def operations(self) -> Operations:
+        """The statistics of the last 30 days, the last rounds of the calendar, open actions."""
+        ...
+
     def now(self) -> datetime:
         """The instant on the incidents' clock."""
         ...
@@ -81,6 +87,7 @@ def routes(
         Route("/incidents", _guarded(pages.listing, token)),
         Route(STYLE, _style),
         Route("/oncall", _guarded(pages.oncall, token)),
+        Route("/operations", _guarded(pages.operations, token)),
         Route("/audit", _guarded(pages.audit, token)),
         Route("/incidents/{id}", _guarded(pages.one, token)),
         Route("/incidents/{id}/review", _guarded(pages.review, token)),
@@ -172,6 +179,13 @@ class _Pages:
             return JSONResponse({"entries": told, "as_of": view.rfc3339(now)})
         lines = [(e.seq, e.at, e.what, view.safe(books.words(e)), e.incident) for e in entries]
         return self._html("audit.html", now=now, lines=lines)
+
+    async def operations(self, request: Request) -> Response:
+        """GET /operations: how the last 30 days went, and what the calendar did."""
+        read = await self._read.operations()
+        if wants_json(request):
+            return JSONResponse(pages_operations.as_json(read))
+        return self._html("operations.html", now=self._read.now(), **pages_operations.values(read))
 
     async def _find(self, request: Request) -> tuple[Incident, Sequence[Event]] | None:
         match = _NUMBER.fullmatch(request.path_params["id"])

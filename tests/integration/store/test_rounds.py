@@ -13,6 +13,7 @@ from bot.core.policy import Policy
 from bot.core.roster import Always, FirstLevel, Person, Roster
 from bot.core.rounds import DONE, LAPSED, OPEN, Item, Round
 from bot.core.runbook import Runbook, Step
+from bot.desk import round_notes
 from bot.desk import rounds as calendar
 from bot.desk.house import House
 from bot.store.database import Database
@@ -100,3 +101,21 @@ def test_reminders_and_the_next_day(database: Database, clock: ManualClock) -> N
     database.write(lambda tx: calendar.turn(tx, known))
     states = {r.id: r.state for r in database.read(lambda tx: tx.rounds("daily"))}
     assert states["daily:2026-11-23"] == LAPSED
+
+
+def test_a_changed_runbook_is_to_be_reviewed_once_and_counts_from_the_tick(
+    database: Database, clock: ManualClock
+) -> None:
+    known = house()
+    database.write(lambda tx: calendar.turn(tx, known))
+    book = replace(known.runbooks[0], intro="Now with more words.", last_reviewed=clock.now().date())
+    changed = replace(known, runbooks=(book,))
+    for _ in range(3):
+        clock.advance(DAY)
+        database.write(lambda tx: calendar.turn(tx, changed))
+    (asked,) = database.read(lambda tx: tx.rounds("review"))
+    assert [(item.id, item.owner) for item in asked.items] == [("daily", "bob")]
+    assert asked.items[0].title == "Daily operations (daily.md): its page has changed"
+    assert asked.state == OPEN
+    database.write(lambda tx: round_notes.reviewed(tx, changed, "daily"))
+    assert database.read(lambda tx: tx.get_value(round_notes.REVIEWED)) == {"daily": "2026-11-26"}

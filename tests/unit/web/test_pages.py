@@ -11,16 +11,20 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from bot.core.action_items import Todo
 from bot.core.alert_model import Kind, Severity
 from bot.core.book import Entry
-from bot.core.incident import Event, Incident, fold
+from bot.core.incident import Action, Event, Incident, fold
 from bot.core.lifecycle import opened
 from bot.core.oncall import with_overrides
 from bot.core.overrides import Override
 from bot.core.policy import Level, Policy
 from bot.core.receipts import Receipt
 from bot.core.roster import Always, FirstLevel, Person, Roster
+from bot.core.rounds import Round
+from bot.core.statistics import compute
 from bot.web.pages import routes
+from bot.web.pages_operations import Operations
 
 START = datetime(2026, 3, 2, 3, 10, tzinfo=UTC)
 TOKEN = "pages-token"
@@ -89,6 +93,13 @@ class Reading:
         return [
             Entry(at=at(3), actor="mallory", what="refused", data={"asked": HOSTILE, "reason": "no"}, seq=2)
         ]
+
+    async def operations(self) -> Operations:
+        found = compute(list(self._all.values()), at(-9), at(99))
+        item = Action(id=2, text=HOSTILE, owner="bob", due="2026-03-01")
+        todo = Todo(incident="INC-8", private=False, action=item, late=1)
+        began = Round(id="daily:2026-03-02", kind="daily", title="Daily", due_at=at(0), began_at=at(30))
+        return Operations(found=found, rounds=[began], todos=[todo])
 
     def now(self) -> datetime:
         return at(20)
@@ -416,3 +427,20 @@ async def test_a_timer_that_another_one_spent_is_no_rung_of_the_ladder() -> None
         html = (await web.get("/incidents/3", headers=HTML)).text
     ladder = html.split("<h2>Ladder</h2>")[1].split("</ol>")[0]
     assert ladder.count('class="fired"') == 1
+
+
+async def test_operations_shows_statistics_with_the_chart_as_a_table_too() -> None:
+    async with browse() as web:
+        page = (await web.get("/operations", headers=HTML)).text
+        told = (await web.get("/operations", headers=JSON)).json()
+    assert "Time to acknowledge (MTTA): " in page
+    assert 'role="img"' in page
+    assert '<td data-label="Week of">2026-03-02</td>' in page
+    assert "daily:2026-03-02, measuring, 30 min late" in page
+    assert "INC-8 action 2" in page
+    assert "hunter2" not in page
+    assert "<img" not in page
+    assert (told["statistics"]["incidents"], told["rounds"][0]["id"]) == (6, "daily:2026-03-02")
+    assert told["actions"][0]["late_days"] == 1
+    async with browse(TOKEN, "203.0.113.9") as web:
+        assert (await web.get("/operations")).status_code == 401
