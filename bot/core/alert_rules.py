@@ -140,10 +140,10 @@ def kind_of(
     word = labels.get("kind", "").strip().casefold()
     if word in set(Kind):
         return Kind(word)
-    stem = _stem(labels.get("runbook", ""))
-    if stem:
+    wanted = stem(labels.get("runbook", ""))
+    if wanted:
         for name, kind in runbook_kinds.items():
-            if _stem(name) == stem:
+            if stem(name) == wanted:
                 return kind
     return _by_metric(metric_type.strip(), resource_type, resource_labels or {}, metric_labels or {}, absent)
 
@@ -170,6 +170,6 @@ def _by_metric(
     return Kind.OTHER
 
 
-def _stem(name: str) -> str:
+def stem(name: str) -> str:
     last = name.strip().casefold().rsplit("/", 1)[-1]
     return last.removesuffix(".md").replace("_", "-")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bot.core.alert_rules import stem
 from bot.core.correlation import PipelineClaims
 from bot.core.holding import Hold
 from bot.core.periods import USUAL, Calendar
@@ -43,10 +44,17 @@ class House:
         """The pipeline of this name, or None for one that no file claims."""
         return next((p for p in self.pipelines if p.name == name), None)
 
-    def runbook_names(self) -> dict[str, str]:
-        """Kind of incident -> name of its runbook; a kind without one is absent."""
+    def runbook_names(self, label: str = "") -> dict[str, str]:
+        """Kind of incident -> name of its runbook; a kind without one is absent.
+
+        `label` is what an alert's policy says in its label `runbook`: the file that it names stands for its kind.
+        """
         kinds = {book.kind for book in self.runbooks} & set(INCIDENT_KINDS)
-        return {kind: book.name for kind in kinds if (book := for_kind(self.runbooks, kind)) is not None}
+        names = {kind: book.name for kind in kinds if (book := for_kind(self.runbooks, kind)) is not None}
+        named = next((b for b in self.runbooks if label and stem(b.name) == stem(label)), None)
+        if named is not None and named.kind in INCIDENT_KINDS:
+            names[named.kind] = named.name
+        return names
 
 
 def claims_of(pipelines: tuple[Pipeline, ...]) -> tuple[PipelineClaims, ...]:

@@ -149,7 +149,7 @@ def _repeat(tx: Tx, house: House, alert: Alert, stored: StoredAlert, received_at
 def _joins(tx: Tx, house: House, incident: Incident, alert: Alert, received_at: datetime) -> list[Event]:
     began_at, note = begins_at(alert, received_at)
     return lifecycle.alert_opens(
-        incident, alert, began_at=began_at, note=note, now=tx.now(), runbooks=house.runbook_names()
+        incident, alert, began_at=began_at, note=note, now=tx.now(), runbooks=_runbooks(house, alert)
     )
 
 
@@ -224,6 +224,10 @@ def _opens_and_closes(
         change(tx, house, incident, incident.id, events)
 
 
+def _runbooks(house: House, alert: Alert) -> dict[str, str]:
+    return house.runbook_names(alert.labels.get("runbook", ""))
+
+
 def open_incident(
     tx: Tx,
     house: House,
@@ -252,7 +256,7 @@ def open_incident(
         claimed=where.claimed,
         recovering=recovering,
         linked=[last.id] if last is not None else [],
-        runbook=house.runbook_names().get(alert.kind, ""),
+        runbook=_runbooks(house, alert).get(alert.kind, ""),
     )
     now = tx.now()
     limits = house.policy.thresholds
@@ -326,7 +330,7 @@ def _budget_grows(tx: Tx, house: House, incident: Incident, alert: Alert, why: s
     if known is None or alert.severity > known.severity:
         forgotten = replace_alert(incident, alert)
         events = lifecycle.alert_opens(
-            forgotten, alert, began_at=now, note=why, now=now, runbooks=house.runbook_names()
+            forgotten, alert, began_at=now, note=why, now=now, runbooks=_runbooks(house, alert)
         )
     if not events:
         events = [lifecycle.event("noted", now, alert.source, text=f"{why}. {alert.summary}")]

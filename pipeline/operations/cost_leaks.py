@@ -79,8 +79,9 @@ def _table(ctx: Context, paid: tuple[Paid, ...]) -> Table:
 def _next(leaks: tuple[Leak, ...]) -> tuple[NextStep, ...]:
     kinds = {leak.kind for leak in leaks}
     steps = []
-    if "scaled_up" in kinds:
-        steps.append(NextStep("Set the worker range", "pipeline.scale"))
+    before = max((leak.paid[0].workers_before or 0 for leak in leaks if leak.kind == "scaled_up"), default=0)
+    if before:
+        steps.append(NextStep(f"Back to {plural(before, 'worker')}", "pipeline.scale", {"max": before}))
     if "stuck_job" in kinds:
         steps.append(NextStep("Restart it", "pipeline.restart"))
     if kinds - {"scaled_up"}:

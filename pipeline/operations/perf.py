@@ -167,7 +167,7 @@ def _next(down: Fact, found: Bottleneck | None) -> tuple[NextStep, ...]:
     if found is None:
         return ()
     logs = NextStep("Read the logs", "pipeline.logs", {"severity": "WARNING"})
-    return (NextStep("Set the worker range", "pipeline.scale"), logs) if found.kind == "workers" else (logs,)
+    return (NextStep("Show the worker range", "pipeline.scale"), logs) if found.kind == "workers" else (logs,)
 
 
 def _rates(gauge: SpeedGauge, now: datetime) -> tuple[tuple[str, float], ...]:

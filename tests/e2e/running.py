@@ -88,11 +88,13 @@ class Stage:
         self.folder = processes.folder
         self.port = free_port()
         self.app_url = f"http://127.0.0.1:{self.port}"
+        self.clock = clock
         self._clock = {"STREAMWATCH_CLOCK": clock}
+        self._documents = {"RUNBOOKS_DIR": str(self._written(runbooks or {}))}
         sandbox_port = self._start_sandbox(limits)
         self.sandbox = Sandbox(f"http://127.0.0.1:{sandbox_port}")
         self.settings = processes.settings(sandbox_port)
-        self.env = {**self._bot_env(runbooks or {}), **(env or {})}
+        self.env = {**self._bot_env(), **(env or {})}
         self._basic = base64.b64encode(
             f"{self.settings['MONITORING_WEBHOOK_USER']}:{self.settings['MONITORING_WEBHOOK_PASSWORD']}".encode()
         ).decode()
@@ -102,7 +104,7 @@ class Stage:
     def _start_sandbox(self, limits: bool) -> int:
         more = [] if limits else ["--no-limits"]
         module = ["sandbox", "--port", "0", "--google-port", "0", "--app-url", self.app_url, *more]
-        self.processes.start("sandbox", module, self._clock)
+        self.processes.start("sandbox", module, {**self._clock, **self._documents})
         log = self.folder / "sandbox.log"
 
         def said() -> str:
@@ -114,21 +116,24 @@ class Stage:
         sandbox.wait_until_up(UP_S, self.processes)
         return int(url.rsplit(":", 1)[1].rstrip("/"))
 
-    def _bot_env(self, runbooks: Mapping[str, str]) -> dict[str, str]:
-        folder = ROOT / "runbooks"
-        if runbooks:
-            folder = self.folder / "runbooks"
-            shutil.copytree(ROOT / "runbooks", folder)
-            for name, text in runbooks.items():
-                (folder / name).write_text(text, encoding="utf-8")
+    def _written(self, runbooks: Mapping[str, str]) -> Path:
+        if not runbooks:
+            return ROOT / "runbooks"
+        folder = self.folder / "runbooks"
+        shutil.copytree(ROOT / "runbooks", folder)
+        for name, text in runbooks.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return folder
+
+    def _bot_env(self) -> dict[str, str]:
         return {
             **self.settings,
             **self._clock,
+            **self._documents,
             "DATABASE_URL": f"sqlite:///{self.folder / 'streamwatch.db'}",
             "PORT": str(self.port),
             "HOST": "127.0.0.1",
             "PUBLIC_URL": self.app_url,
-            "RUNBOOKS_DIR": str(folder),
             "PULL_SUBSCRIPTIONS": "",
             "WEB_TOKEN": "",
             # A digest in the middle of another story would only be noise; its own test turns it on.

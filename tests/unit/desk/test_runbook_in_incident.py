@@ -374,3 +374,17 @@ def test_a_reading_that_finds_the_same_again_is_one_line_and_another_finding_a_r
     ]
     assert [data["form"] for data in told] == ["report", "text", "report"]
     assert "the findings are those of 2026-" in told[1]["text"]
+
+
+@pytest.mark.parametrize(
+    ("label", "health"),
+    [
+        ("", "pipeline-health"),
+        ("Wont_Start.md", "wont-start"),
+        ("nothing", "pipeline-health"),
+        ("daily", "pipeline-health"),
+    ],
+)
+def test_the_runbook_that_a_policy_names_stands_for_its_kind(label: str, health: str) -> None:
+    house = replace(HOUSE, runbooks=(BOOK, replace(BOOK, name="wont-start"), CHECKLIST))
+    assert house.runbook_names(label) == {"health": health}

@@ -1,0 +1,379 @@
+"""Plays one procedure against a running sandbox and bot: it breaks the world, sends the alert, and presses buttons.
+
+Everything it knows comes from what a person would see: the messages of the workspace and the bot's incident page.
+It is what ``make demo ARGS="--scenario NAME"`` and the tests of the procedures share.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from bot.demo_alerts import RESOURCE, budget
+from bot.demo_procedures import Move, Procedure
+from bot.demo_world import Trouble
+
+T = TypeVar("T")
+Json = dict[str, Any]
+WAIT_S = 40.0
+WEEK_S = 7 * 86_400.0  # for a person, who takes their time
+ENGINEER = "alice"
+LOOK_AGAIN = "look-again"
+PATIENT = Move(says="looks again: it gets less")
+
+
+class Ground(Protocol):
+    """Where a story is played."""
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """POST to the sandbox. Raises Trouble with its reason."""
+        ...
+
+    def state(self) -> Json:
+        """/sim/state."""
+        ...
+
+    def incidents(self) -> list[Json]:
+        """The bot's list of incidents."""
+        ...
+
+    def incident(self, name: str) -> Json:
+        """One incident with its events."""
+        ...
+
+    def until(self, good: Callable[[], T], seconds: float, trouble: str) -> T:
+        """The first true answer. Raises Trouble."""
+        ...
+
+    def now(self) -> datetime:
+        """The incident's clock."""
+        ...
+
+
+class Player:
+    """One story of one pipeline. ``say`` hears each thing that happened, in a sentence."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        story: Procedure,
+        say: Callable[[str], None],
+    ) -> None:
+        self._ground = ground
+        self._story = story
+        self._say = say
+        self._alert_id = f"0.{story.name}"
+        self._plans: set[str] = set()  # what was shown and could not be run
+        self.name = ""
+        self.channel = ""
+
+    def with_a_person(self) -> None:
+        """Break it, and tell a person what to press, step by step, until the incident is resolved. Raises Trouble."""
+        self._tell()
+        self._break()
+        self._find()
+        self._say(
+            f"You are {ENGINEER}: open #{self.channel}, press Acknowledge, and follow the steps that come."
+        )
+        for ref, step in self._steps(WEEK_S):
+            step_id, move = self._move(step)
+            label = f"“{move.answer.replace('_', ' ').capitalize()}”" if move.answer else "its button"
+            approve = f"; then be {move.approve} and approve" if move.approve else ""
+            also = f" first the button of the report that plans {move.also}, then" if move.also else ""
+            self._say(
+                f"Try next, step {step['place']} of {step['of']}, {step['title']}:{also} {label}{approve}."
+            )
+            self._ground.until(partial(self._is_done, ref), WEEK_S, f"nobody did {step_id}")
+            if move.meanwhile:
+                self._ground.post("/sim/world", move.meanwhile)
+        if self._story.alert:
+            self._alert("closed")
+        self._say(
+            "The runbook is through. Press Resolve on the headline, or wait: after ten good minutes it does so."
+        )
+
+    # --- the story ----------------------------------------------------------------------------------------
+
+    def play(self) -> Json:
+        """From the alert to resolved; the incident as it stands then. Raises Trouble where it goes wrong."""
+        self._tell()
+        self._break()
+        self._find()
+        self._acknowledge()
+        for ref, step in self._steps():
+            self._do(ref, step)
+        self._check_path()
+        if self._story.alert:
+            self._alert("closed")
+            self._say("The alert closes.")
+        self._resolve()
+        return self._incident()
+
+    def _break(self) -> None:
+        since = self._ground.now() - timedelta(minutes=self._story.since_min)
+        at = {"at": since.isoformat()}
+        self._ground.post("/sim/world", {**self._story.world, **at})
+
+    def _find(self) -> None:
+        def opened() -> Json | None:
+            rooms = {c["id"]: str(c["name"]) for c in self._ground.state()["channels"]}
+            mine = [row for row in self._ground.incidents() if row["channel_id"] in rooms]
+            self.channel = rooms[mine[0]["channel_id"]] if mine else ""
+            return mine[0] if mine else None
+
+        found = self._ground.until(opened, WAIT_S, "no incident channel was opened")
+        assert found is not None
+        self.name = str(found["id"])
+        self._say(f"The {'alert' if self._story.alert else 'budget'} opened {self.name} and #{self.channel}.")
+
+    def _tell(self) -> None:
+        if self._story.alert:
+            self._alert("open")
+            return
+        self._accepted("/sim/push", budget())
+
+    def _alert(self, state: str) -> None:
+        policy, metric, value, threshold, severity = self._story.alert or ("", "", "", "", "")
+        words = f"is above the threshold of {threshold}" if state == "open" else "returned to normal"
+        incident = {
+            "incident_id": self._alert_id,
+            "state": state,
+            "policy_name": policy,
+            "condition_name": policy,
+            "summary": f"{policy}: {RESOURCE['labels']['job_name']} {words} with a value of {value}.",
+            "observed_value": value,
+            "threshold_value": threshold,
+            "severity": severity.capitalize(),
+            "policy_user_labels": {"severity": severity, "runbook": self._story.runbook},
+            "metric": {"type": f"dataflow.googleapis.com/{metric}", "displayName": policy, "labels": {}},
+            "resource": dict(RESOURCE),
+        }
+        self._accepted("/sim/alert", incident)
+
+    def _accepted(self, path: str, body: Mapping[str, Any]) -> None:
+        """As a source does: what was not answered with 2xx is sent again."""
+
+        def sent() -> bool:
+            return 200 <= (self._ground.post(path, body).get("status") or 0) < 300
+
+        self._ground.until(sent, WAIT_S, "the notification was not accepted")
+
+    def _acknowledge(self) -> None:
+        headline = self._found(lambda m: "incident_ack" in _actions(m), "no headline to acknowledge came")
+        self._click(headline, "incident_ack")
+        self._ground.until(
+            lambda: self._incident()["acknowledged_by"], WAIT_S, f"{self.name} is not acknowledged"
+        )
+        self._say(f"{ENGINEER} acknowledges.")
+
+    def _resolve(self) -> None:
+        def over() -> bool:
+            return str(self._incident()["status"]) in ("resolved", "reviewed")
+
+        def asked() -> Json | None:
+            mine = [m for m in self._messages(private=True) if "incident_resolve" in _actions(m)]
+            return mine[-1] if mine else None
+
+        headline = self._found(
+            lambda m: "incident_resolve" in _actions(m) or over(), "nothing to resolve with"
+        )
+        if not over():
+            self._click(headline, "incident_resolve")
+            self._ground.until(lambda: over() or asked(), WAIT_S, f"{self.name} neither resolved nor asked")
+        if not over() and (sure := asked()) is not None:
+            self._click(sure, "incident_resolve")
+        self._ground.until(over, WAIT_S, f"{self.name} is not resolved")
+        self._say(f"{ENGINEER} resolves {self.name}.")
+
+    # --- steps --------------------------------------------------------------------------------------------
+
+    def _steps(self, patience: float = WAIT_S) -> Iterator[tuple[str, Json]]:
+        """Each step that waits for a person, as it comes, until the runbook ends."""
+        seen: set[str] = set()
+        while True:
+
+            def coming() -> tuple[str, Json] | str | None:
+                taken, ended = self._walk()
+                waits = next((t for t in taken if t["how"] != "read" and t["ref"] not in seen), None)
+                return (waits["ref"], waits) if waits else ended
+
+            found = self._ground.until(
+                coming, patience, f"the runbook of {self.name} does not go on{self._where()}"
+            )
+            if found is None or isinstance(found, str):
+                return
+            seen.add(found[0])
+            yield found
+
+    def _walk(self) -> tuple[list[Json], str]:
+        """The steps that were taken, in their order, and how the runbook ended ("": it has not)."""
+        events = self._incident()["events"]
+        book = self._story.runbook
+        taken = [e["data"] for e in events if e["type"] == "step_taken" and e["data"]["runbook"] == book]
+        ended = [e["data"] for e in events if e["type"] == "runbook_ended" and e["data"]["runbook"] == book]
+        return taken, str(ended[-1]["reason"]) if ended else ""
+
+    def _where(self) -> str:
+        taken = [t["step"].partition("/")[2] for t in self._walk()[0]]
+        return f", after {', '.join(taken)}"
+
+    def _do(self, ref: str, step: Mapping[str, Any]) -> None:
+        step_id, move = self._move(step)
+        if move.meanwhile:
+            self._ground.post("/sim/world", move.meanwhile)
+        offered = self._found(
+            lambda m: ref in _steps_of(m), f"the step {step_id} was not offered with a button"
+        )
+        if move.also:
+            report = self._found(lambda m: move.also in _operations_of(m), f"no report offers {move.also}")
+            self._change(report, move.also, "", move)
+        if step["operation"]:
+            self._change(offered, str(step["operation"]), ref, move)
+        else:
+            self._click(offered, "step_done", value=_value(offered, ref, move.answer))
+        self._ground.until(lambda: self._is_done(ref), 3 * WAIT_S, f"the step {step_id} was not done")
+        self._say(f"Step {step['place']} of {step['of']}, {step['title']}: {ENGINEER} {move.says}.")
+
+    def _move(self, step: Mapping[str, Any]) -> tuple[str, Move]:
+        step_id = str(step["step"]).partition("/")[2]
+        move = PATIENT if step_id == LOOK_AGAIN else self._story.moves.get(step_id)
+        if move is None:
+            raise Trouble(f"the bot asks for {step_id}, which the story does not have{self._where()}")
+        return step_id, move
+
+    def _is_done(self, ref: str) -> bool:
+        return any(e["type"] == "step" and e["data"]["ref"] == ref for e in self._incident()["events"])
+
+    def _change(self, offered: Mapping[str, Any], operation: str, ref: str, move: Move) -> None:
+        """Press the button that makes a plan, read it, confirm it, have it approved where that is asked for."""
+        plan = self._planned(offered, operation, ref)
+        self._click(plan, "plan_confirm")
+        if move.approve:
+            waits = self._plan(operation, plan["ts"], "plan_approve")
+            self._click(waits, "plan_approve", user=move.approve)
+            self._say(f"{move.approve} approves {operation} as the second person.")
+        self._ground.until(lambda: self._ran(operation), 3 * WAIT_S, f"{operation} did not come out well")
+
+    def _planned(self, offered: Mapping[str, Any], operation: str, ref: str) -> Json:
+        end = time.monotonic() + 2 * WAIT_S
+        value = next(v for v in _values(offered, "step_run") if json.loads(v)["operation"] == operation)
+        while True:
+            self._click(offered, "step_run", value=value)
+            plan = self._found(
+                lambda m: m["ts"] not in self._plans and _plan_of(m) == operation,
+                f"no plan of {operation} came",
+            )
+            self._plans.add(str(plan["ts"]))
+            if "plan_confirm" in _actions(plan):
+                return plan
+            if time.monotonic() > end:
+                raise Trouble(f"{operation} for {ref or 'a report'} was refused: {plan['text']}")
+            time.sleep(0.5)
+
+    def _plan(self, operation: str, ts: str, action: str) -> Json:
+        return self._found(
+            lambda m: m["ts"] == ts and action in _actions(m),
+            f"the plan of {operation} never offered {action}",
+        )
+
+    def _ran(self, operation: str) -> bool:
+        for event in self._incident()["events"]:
+            if event["type"] == "operation_finished" and event["data"]["operation"] == operation:
+                if event["data"].get("failed"):
+                    raise Trouble(f"{operation} did not work: {event['data']['failed']}")
+                return True
+        return False
+
+    def _check_path(self) -> None:
+        taken, _ = self._walk()
+        path = _without_waits(str(t["step"]).partition("/")[2] for t in taken)
+        if path != self._story.path:
+            raise Trouble(f"the runbook went {' > '.join(path)}, and not {' > '.join(self._story.path)}")
+        told = json.dumps([e["data"] for e in self._incident()["events"] if e["type"] == "step"])
+        if self._story.finds not in told:
+            raise Trouble(f"no step found {self._story.finds!r}: {told[:2000]}")
+
+    # --- looking and pressing -----------------------------------------------------------------------------
+
+    def _incident(self) -> Json:
+        return self._ground.incident(self.name)
+
+    def _messages(self, *, private: bool = False) -> list[Json]:
+        for channel in self._ground.state()["channels"]:
+            if channel["name"] == self.channel:
+                found = channel["ephemerals"] if private else channel["messages"]
+                return [{**m, "channel": channel["id"]} for m in found]
+        return []
+
+    def _found(self, fits: Callable[[Json], bool], trouble: str, *, private: bool = False) -> Json:
+        def newest() -> Json | None:
+            return next((m for m in reversed(self._messages(private=private)) if fits(m)), None)
+
+        found = self._ground.until(newest, WAIT_S, trouble)
+        assert found is not None
+        return found
+
+    def _click(
+        self, message: Mapping[str, Any], action: str, *, user: str = ENGINEER, value: str = ""
+    ) -> None:
+        body = {"user": user, "channel": message["channel"], "ts": message["ts"], "action_id": action}
+        self._ground.post("/sim/click", {**body, "value": value} if value else body)
+
+
+def _without_waits(steps: Iterable[str]) -> tuple[str, ...]:
+    """The way without the turns of looking again, of which there are as many as the pipeline needs."""
+    path: list[str] = []
+    for step in steps:
+        if step != LOOK_AGAIN and path[-1:] != [step]:
+            path.append(step)
+    return tuple(path)
+
+
+def _elements(message: Mapping[str, Any]) -> list[Json]:
+    blocks = message.get("blocks") or ()
+    return [element for block in blocks if block["type"] == "actions" for element in block["elements"]]
+
+
+def _actions(message: Mapping[str, Any]) -> list[str]:
+    return [str(element["action_id"]) for element in _elements(message)]
+
+
+def _values(message: Mapping[str, Any], *actions: str) -> list[str]:
+    return [str(element["value"]) for element in _elements(message) if element["action_id"] in actions]
+
+
+def _steps_of(message: Mapping[str, Any]) -> list[str]:
+    return [str(json.loads(v).get("step")) for v in _values(message, "step_run", "step_done")]
+
+
+def _operations_of(message: Mapping[str, Any]) -> list[str]:
+    return [str(json.loads(v).get("operation")) for v in _values(message, "step_run")]
+
+
+def _value(message: Mapping[str, Any], ref: str, answer: str) -> str:
+    """The value of the step's button with that answer. Raises Trouble when there is none."""
+    for value in _values(message, "step_done"):
+        said = json.loads(value)
+        if said["step"] == ref and said.get("answer", "") == answer:
+            return value
+    raise Trouble(f"no button says {answer or 'done'!r} at {ref}")
+
+
+def _plan_of(message: Mapping[str, Any]) -> str:
+    meta = message.get("metadata") or {}
+    if meta.get("event_type") != "streamwatch_plan":
+        return ""
+    return str(meta["event_payload"].get("operation"))
+
+
+def clock_now(clock: str) -> datetime:
+    """The time on STREAMWATCH_CLOCK ("" for the real time)."""
+    wall = time.time()
+    if not clock:
+        return datetime.fromtimestamp(wall, UTC)
+    wall0, domain0, speed = (float(part) for part in clock.split(","))
+    return datetime.fromtimestamp(domain0 + (wall - wall0) * speed, UTC)
