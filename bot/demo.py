@@ -93,7 +93,7 @@ def _tell(
     clock: Mapping[str, str] = {}
     if exit_:
         now = time.time()
-        clock = {"STREAMWATCH_CLOCK": f"{now:.3f},{now:.3f},{speed:g}"}
+        clock = {"STREAMWATCH_CLOCK": f"{now:.3f},{now:.3f},{speed:g}", "CALENDAR_DAYS": "off"}
     ports = _ports(count)
     urls = [f"http://127.0.0.1:{each}" for each in ports]
     port = free_port(port)

