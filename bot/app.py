@@ -291,7 +291,11 @@ class Bot:
             loop.start()
         self._later(self._know_people())
         self._calendar = calendar.build(
-            lambda work: self._later(self.database.awrite(work)), self.settings.calendar
+            lambda work: self._later(self.database.awrite(work)),
+            self.settings.calendar,
+            lambda age: self._later(
+                asyncio.to_thread(self.history.forget_probes_before, self.clock.now() - age)
+            ),
         )
         self._calendar.start()
         self._socket = None

@@ -19,6 +19,7 @@ from bot.desk.ports import Tx
 
 REVIEW_AFTER_WORKING_DAYS = 5
 KEEP_INBOX = timedelta(days=30)
+KEEP_PROBES = timedelta(days=35)  # four weeks side by side, and a week to look back
 
 
 def remind_reviews(tx: Tx, calendar: Calendar = USUAL) -> int:
@@ -51,8 +52,13 @@ def tidy(tx: Tx) -> int:
     return tx.inbox_prune(now - KEEP_INBOX)
 
 
-def build(run: Callable[[Callable[[Tx], int]], object], calendar: Calendar) -> AsyncIOScheduler:
-    """The scheduler, not started. ``run`` starts a transaction on the event loop."""
+def build(
+    run: Callable[[Callable[[Tx], int]], object],
+    calendar: Calendar,
+    forget_probes: Callable[[timedelta], object],
+) -> AsyncIOScheduler:
+    """The scheduler, not started. ``run`` starts a transaction on the event loop; ``forget_probes`` deletes stored
+    probes that are older than so long (twice is harmless, so every replica may)."""
     scheduler = AsyncIOScheduler(
         timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     )
@@ -65,4 +71,5 @@ def build(run: Callable[[Callable[[Tx], int]], object], calendar: Calendar) -> A
         id="review-reminders",
     )
     scheduler.add_job(lambda: run(tidy), "cron", hour=3, minute=40, id="tidy")
+    scheduler.add_job(lambda: forget_probes(KEEP_PROBES), "cron", hour=3, minute=45, id="tidy-probes")
     return scheduler

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pipeline.catalogue import Pipeline
 from pipeline.checks import Failed, Unknowable
-from pipeline.google.calls import reading
+from pipeline.google.calls import reading, reading_bigquery, reading_http
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
 
@@ -24,17 +24,21 @@ def granted_on_project(
     """Those of the permissions that the account in use has on the whole project."""
     url = f"{clients.url('cloudresourcemanager')}/v3/projects/{project}:testIamPermissions"
     with explained("Resource Manager", f"asking for permissions on {project}"):
-        answer = _json(clients.http.post(url, json={"permissions": list(permissions)}, timeout=deadline_s))
+        answer = _json(
+            clients.http.post(url, json={"permissions": list(permissions)}, timeout=reading_http(deadline_s))
+        )
     return frozenset(str(one) for one in answer.get("permissions") or [])
 
 
 def granted_on_table(
-    clients: Clients, pipeline: Pipeline, table: str, permissions: Sequence[str]
+    clients: Clients, pipeline: Pipeline, table: str, permissions: Sequence[str], deadline_s: float
 ) -> frozenset[str]:
     """Those that the account in use has on one table of the dataset."""
     name = f"{pipeline.project}.{pipeline.dataset}.{table}"
     with explained("BigQuery", f"asking for permissions on {name}"):
-        answer = clients.bigquery.test_iam_permissions(name, list(permissions))
+        answer = clients.bigquery.test_iam_permissions(
+            name, list(permissions), **reading_bigquery(deadline_s)
+        )
     return frozenset(str(one) for one in answer.get("permissions") or [])
 
 
@@ -61,7 +65,7 @@ def roles_of(clients: Clients, project: str, account: str, deadline_s: float) ->
     url = f"{clients.url('cloudresourcemanager')}/v3/projects/{project}:getIamPolicy"
     body = {"options": {"requestedPolicyVersion": 3}}
     with explained("Resource Manager", f"reading the policy of {project}"):
-        policy = _json(clients.http.post(url, json=body, timeout=deadline_s))
+        policy = _json(clients.http.post(url, json=body, timeout=reading_http(deadline_s)))
     member = f"serviceAccount:{account}"
     return frozenset(
         str(binding.get("role"))
@@ -75,7 +79,8 @@ def project_number(clients: Clients, project: str, deadline_s: float) -> str:
     with explained("Resource Manager", f"looking at project {project}"):
         answer = _json(
             clients.http.get(
-                f"{clients.url('cloudresourcemanager')}/v3/projects/{project}", timeout=deadline_s
+                f"{clients.url('cloudresourcemanager')}/v3/projects/{project}",
+                timeout=reading_http(deadline_s),
             )
         )
     return str(answer.get("name") or "").rpartition("/")[2]
@@ -89,7 +94,7 @@ def enabled_apis(clients: Clients, project: str, deadline_s: float) -> frozenset
     with explained("Service Usage", f"listing the APIs of {project}"):
         for _ in range(_PAGES):
             query = {"filter": "state:ENABLED", "pageSize": str(_PAGE), "pageToken": token}
-            answer = _json(clients.http.get(url, params=query, timeout=deadline_s))
+            answer = _json(clients.http.get(url, params=query, timeout=reading_http(deadline_s)))
             found |= {str(one["name"]).rpartition("/")[2] for one in answer.get("services") or []}
             token = str(answer.get("nextPageToken") or "")
             if not token:

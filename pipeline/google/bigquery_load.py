@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pipeline.catalogue import Pipeline
 from pipeline.errors import Refused
+from pipeline.google.calls import reading_bigquery
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
 from pipeline.masking import mask_text
@@ -43,10 +44,9 @@ def queries_since(
     with explained("BigQuery", "connecting"):
         client = clients.bigquery
     from google.cloud import bigquery
-    from google.cloud.bigquery.retry import DEFAULT_RETRY
 
     with explained("BigQuery", f"looking at dataset {pipeline.dataset}"):
-        found = client.get_dataset(f"{pipeline.project}.{pipeline.dataset}", timeout=deadline_s)
+        found = client.get_dataset(f"{pipeline.project}.{pipeline.dataset}", **reading_bigquery(deadline_s))
     location = str(found.location or pipeline.region).lower()
     if not (_PROJECT.fullmatch(pipeline.project) and _LOCATION.fullmatch(location)):
         raise Refused(f"“{pipeline.project}” in “{location}” cannot stand in a query of BigQuery's.")
@@ -63,7 +63,7 @@ def queries_since(
                 location=found.location,
                 api_timeout=deadline_s,
                 wait_timeout=deadline_s,
-                retry=DEFAULT_RETRY.with_timeout(deadline_s),
+                retry=reading_bigquery(deadline_s)["retry"],
                 job_retry=None,
             )
         )

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from pipeline.errors import ConfigError
+from pipeline.google.calls import reading_bigquery
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
 
@@ -147,7 +148,6 @@ class BillingExport:
         with explained("BigQuery", "connecting"):
             client = self._clients.bigquery
         from google.cloud import bigquery
-        from google.cloud.bigquery.retry import DEFAULT_RETRY
 
         first = self._today.replace(day=1) - timedelta(days=_BACK_DAYS)
         since = datetime(first.year, first.month, first.day, tzinfo=UTC)
@@ -167,7 +167,7 @@ class BillingExport:
                     project=self._project,
                     api_timeout=self._deadline_s,
                     wait_timeout=self._deadline_s,
-                    retry=DEFAULT_RETRY.with_timeout(self._deadline_s),
+                    retry=reading_bigquery(self._deadline_s)["retry"],
                     job_retry=None,
                 )
             )

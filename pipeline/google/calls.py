@@ -10,12 +10,25 @@ from typing import Any, Final
 
 _ATTEMPT_S: Final = 8.0
 # Whoever looks at 03:10 is better served by "not reachable" now than by an answer in a minute.
-_READING_S: Final = 10.0
+_READING_S: Final = 8.0
 
 
 def reading(deadline_s: float) -> dict[str, Any]:
     """``retry`` and ``timeout`` arguments of a call that changes nothing."""
     return repeatable(min(deadline_s, _READING_S))
+
+
+def reading_bigquery(deadline_s: float) -> dict[str, Any]:
+    """The same of a reading of BigQuery's own client, which by itself tries for ten minutes."""
+    from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+    seconds = min(deadline_s, _READING_S)
+    return {"retry": DEFAULT_RETRY.with_timeout(seconds), "timeout": seconds}
+
+
+def reading_http(deadline_s: float) -> float:
+    """The ``timeout`` of a reading over HTTP, in seconds."""
+    return min(deadline_s, _READING_S)
 
 
 def once(deadline_s: float) -> dict[str, Any]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 
 from pipeline.catalogue import Pipeline
+from pipeline.google.calls import reading
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
 from pipeline.google.metrics import quoted
 
 SOURCES: Final = ("worker", "job-message", "launcher")
+_PAGE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ def log_lines(
     severity: str = "ERROR",
     job_ids: Sequence[str] = (),
     sources: Sequence[str] = SOURCES,
+    deadline_s: float = 20.0,
 ) -> tuple[LogLine, ...]:
     """At most ``limit`` lines of at least ``severity`` in the time span, newest first."""
     parts = [
@@ -48,14 +52,14 @@ def log_lines(
     else:
         parts.append(f"resource.labels.job_name={quoted(pipeline.job_name)}")
     with explained("Cloud Logging", "reading logs"):
-        entries = clients.logging.list_entries(
-            resource_names=[f"projects/{pipeline.project}"],
-            filter_=" AND ".join(parts),
-            order_by="timestamp desc",
-            max_results=limit,
-            page_size=min(limit, 1000),
-        )
-        return tuple(_line(entry) for entry in entries)
+        request = {
+            "resource_names": [f"projects/{pipeline.project}"],
+            "filter": " AND ".join(parts),
+            "order_by": "timestamp desc",
+            "page_size": min(limit, _PAGE),
+        }
+        entries = clients.logging.list_log_entries(request=request, **reading(deadline_s))
+        return tuple(_line(entry) for entry in islice(entries, limit))
 
 
 def _log(project: str, source: str) -> str:
@@ -67,14 +71,20 @@ def _text(at: datetime) -> str:
 
 
 def _line(entry: Any) -> LogLine:
-    payload = entry.payload
-    text = payload.get("message") or str(payload) if isinstance(payload, dict) else str(payload or "")
-    labels = entry.resource.labels if entry.resource else {}
-    source = (entry.log_name or "").rpartition("%2F")[2]
+    from google.logging.type.log_severity_pb2 import LogSeverity
+
     return LogLine(
         at=entry.timestamp.astimezone(UTC) if entry.timestamp else datetime.min.replace(tzinfo=UTC),
-        severity=str(entry.severity or "DEFAULT"),
-        text=str(text),
-        source=source,
-        job_id=labels.get("job_id", ""),
+        severity=LogSeverity.Name(entry.severity),
+        text=_payload(entry),
+        source=entry.log_name.rpartition("%2F")[2],
+        job_id=entry.resource.labels.get("job_id", ""),
     )
+
+
+def _payload(entry: Any) -> str:
+    """What was written: a text, the message of a structure, or the structure itself."""
+    if "json_payload" not in entry:
+        return str(entry.text_payload)
+    found = dict(entry.json_payload)
+    return str(found.get("message") or found)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pipeline.checks import disabled
 from pipeline.errors import ConfigError, Denied, PipelineError
+from pipeline.google.calls import reading_http
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
 from pipeline.service_health import ServiceEvent, ServiceHealth
@@ -62,7 +63,9 @@ def _get(clients: Clients, address: str, query: Mapping[str, str], deadline_s: f
     """One answer; Google's own exceptions for a refusal, OSError when there was none."""
     from google.api_core import exceptions as api
 
-    answer = clients.http.get(address, params={k: v for k, v in query.items() if v}, timeout=deadline_s)
+    answer = clients.http.get(
+        address, params={k: v for k, v in query.items() if v}, timeout=reading_http(deadline_s)
+    )
     if answer.status_code != 200:
         raise api.from_http_response(answer)
     try:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pipeline.catalogue import Pipeline
 from pipeline.errors import Missing, Refused
-from pipeline.google.calls import once, reading
+from pipeline.google.calls import once, reading, reading_bigquery
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
 from pipeline.tables import FAMILY, TABLES, Table
@@ -47,7 +47,7 @@ def look_at_dataset(clients: Clients, pipeline: Pipeline, deadline_s: float) -> 
     """Missing when there is no such dataset."""
     name = f"{pipeline.project}.{pipeline.dataset}"
     with explained("BigQuery", f"looking at dataset {name}"):
-        found = clients.bigquery.get_dataset(name, timeout=deadline_s)
+        found = clients.bigquery.get_dataset(name, **reading_bigquery(deadline_s))
     return f"exists in {found.location or 'its default location'}"
 
 
@@ -55,7 +55,7 @@ def look_at_table(clients: Clients, pipeline: Pipeline, table: Table, deadline_s
     """Missing when it is not there; Refused, with what to do, when its columns are not what is written."""
     name = f"{pipeline.project}.{pipeline.dataset}.{table.name}"
     with explained("BigQuery", f"looking at table {name}"):
-        found = clients.bigquery.get_table(name, timeout=deadline_s)
+        found = clients.bigquery.get_table(name, **reading_bigquery(deadline_s))
     has = {one.name: _OLD_NAMES.get(one.field_type, one.field_type) for one in found.schema}
     absent = [field for field, _, _ in table.fields if field not in has]
     differing = [

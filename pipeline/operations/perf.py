@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +44,14 @@ class Perf(ReadOperation):
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
         now = ctx.now()
         measured = measure(ctx.clients, ctx.pipeline, now, ctx.deadline_s, with_logs=False)
-        if measured.jobs is None and measured.backlog is None and measured.system_lag_s is None:
-            # Nobody answers: to ask them more would only make a person wait.
+        if measured.backlog is None and measured.system_lag_s is None:
+            # Monitoring does not answer: to ask it more would only make a person wait.
             return report(ctx.pipeline.name, measured, Speed(now=now), (), list(measured.gaps), Sinks())
         gauge = SpeedGauge(ctx.clients, ctx.pipeline, measured, ctx.deadline_s)
-        speed = gauge.speed()
-        rates = _rates(gauge, now)
-        stores = sinks(ctx.clients, ctx.pipeline, now, ctx.deadline_s, closely=True)
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="perf") as pool:
+            looking = pool.submit(sinks, ctx.clients, ctx.pipeline, now, ctx.deadline_s, closely=True)
+            moved = pool.submit(_rates, gauge, now)
+            speed, rates, stores = gauge.speed(), moved.result(), looking.result()
         return report(ctx.pipeline.name, measured, speed, rates, [*measured.gaps, *gauge.gaps], stores)
 
 

@@ -30,7 +30,7 @@ class Validate(ReadOperation):
 
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
         probes = list(_probes(ctx))
-        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="validate") as pool:
+        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="validate") as pool:
             checks = list(pool.map(made, probes))
         return report(ctx, checks)
 

@@ -49,7 +49,9 @@ def _bigquery(ctx: Context) -> Iterator[Probe]:
     needed = ("bigquery.tables.updateData", "bigquery.tables.get")
     yield Probe(
         name=f"permission on {RAW}",
-        look=lambda: access.all_of(needed, access.granted_on_table(clients, pipeline, RAW, needed)),
+        look=lambda: access.all_of(
+            needed, access.granted_on_table(clients, pipeline, RAW, needed, ctx.deadline_s)
+        ),
         mend=f"gcloud projects add-iam-policy-binding {project} --member ACCOUNT --role roles/bigquery.dataEditor",
         show=f"bq get-iam-policy --table=true {project}:{pipeline.dataset}.{RAW}",
         api=_BIGQUERY,

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ NOWHERE = {
     "GOOGLE_CLOUD_PROJECT": "demo-project",
     "GOOGLE_API_ENDPOINT": "127.0.0.1:1",
     "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
+    "GOOGLE_REST_ENDPOINT": "http://127.0.0.1:1",
 }
 
 
@@ -60,10 +62,18 @@ def test_reports_are_json_alone_with_the_exit_code_of_what_was_found(staging: St
     assert (stored["operation"], stored["severity"]) == ("pipeline.status", "critical")
 
 
-def test_a_cloud_that_does_not_answer_is_said_soon_and_with_exit_2(tmp_path: Path) -> None:
-    done = _run("pipeline health --json", {**NOWHERE, "DATABASE_URL": f"sqlite:///{tmp_path / 'x.db'}"})
-    assert done.returncode == 2, done.stderr
-    assert json.loads(done.stdout)["severity"] == "unknown"
+def test_a_cloud_that_does_not_answer_is_said_with_exit_2(tmp_path: Path) -> None:
+    env = {**NOWHERE, "DATABASE_URL": f"sqlite:///{tmp_path / 'x.db'}"}
+    words = ["pipeline health --json", "pipeline perf --json", "pipeline logs --json"]
+    with ThreadPoolExecutor(len(words)) as pool:
+        health, perf, logs = pool.map(lambda each: _run(each, env), words)
+    for done in (health, perf, logs):
+        assert done.returncode == 2, done.stderr
+        assert json.loads(done.stdout)["severity"] == "unknown"
+    assert "cannot be judged" in json.loads(health.stdout)["verdict"]
+    assert "Cloud Logging is not reachable" in json.loads(logs.stdout)["verdict"]
+    silent = [f["text"] for f in json.loads(perf.stdout)["findings"] if f["text"].startswith("Not measured")]
+    assert len(silent) == len(set(silent)), "nobody is asked a second time"
 
 
 def test_all_mistakes_of_settings_and_documents_are_told_at_once(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from bot.core.periods import USUAL, working_days
 from bot.core.policy import Policy
 from bot.desk.ports import Tx
 from bot.store.database import Database
+from pipeline.history import History
+from pipeline.report import Report
 
 FRIDAY = datetime(2026, 3, 6, 9, 0, tzinfo=UTC)
 
@@ -72,3 +74,18 @@ def test_processed_notifications_are_forgotten_after_thirty_days(tmp_path: Path)
         clock.advance(timedelta(days=31))
         assert database.write(calendar.tidy) == 1
         assert database.read(lambda tx: tx.inbox_counts()) == {"waiting": 1, "dead": 1}
+
+
+def test_stored_probes_older_than_five_weeks_are_forgotten_and_the_others_kept(tmp_path: Path) -> None:
+    with History.open(f"sqlite:///{tmp_path / 'h.db'}") as history:
+        for age in (36, 34, 0):
+            at = FRIDAY - timedelta(days=age)
+            history.record_probe(
+                Report(operation="pipeline.health", pipeline="orders", verdict="v", severity="ok", as_of=at)
+            )
+        rung = calendar.build(lambda _: None, USUAL, lambda age: history.forget_probes_before(FRIDAY - age))
+        job = rung.get_job("tidy-probes")
+        assert job is not None
+        assert job.func() == 1
+        left = history.probes_since("orders", FRIDAY - timedelta(days=100))
+    assert [(FRIDAY - probe.as_of).days for probe in left] == [34, 0]
