@@ -28,6 +28,7 @@ from bot.desk.auditing import Auditor
 from bot.desk.deliver import Deliverer
 from bot.desk.front import FrontDesk
 from bot.desk.house import House, claims_of
+from bot.desk.kit import Kit
 from bot.desk.live import live, on_call
 from bot.desk.operator import Operator
 from bot.desk.ports import InboxRow, Tx
@@ -126,10 +127,10 @@ class Bot:
         operations = registry()
         tick = max(0.02, 1.0 / clock.speed)
         shared: dict[str, Any] = {"store": self.database, "house": lambda: self.house, "wake": self.wake}
-        asking: dict[str, Any] = {
-            **shared, "registry": operations, "clients": self.clients, "history": self.history, "now": clock.now,
-            "speed": clock.speed,
-        }  # fmt: skip
+        kit = Kit(
+            **shared, registry=operations, clients=self.clients, history=self.history, now=clock.now,
+            speed=clock.speed,
+        )  # fmt: skip
         self.desk = FrontDesk(**shared, registry=operations)
         self.processor = Processor(
             **shared, record_budget=self._record_budget, probe=probe, maintenances=self._maintenances
@@ -145,8 +146,8 @@ class Bot:
         self.links = LinkDesk(**shared, key=self.post.link_key)
         auditor = Auditor(store=self.database, monotonic=clock.monotonic, wake=self.wake)
         self.vitals = Vitals(self.database, clock, auditor, settings.heartbeat_url)
-        self.operator = Operator(**asking, probe=probe)
-        self.watch = Watch(**asking, monotonic=clock.monotonic, maintenances=self._maintenances)
+        self.operator = Operator(kit, probe)
+        self.watch = Watch(kit, monotonic=clock.monotonic, maintenances=self._maintenances)
         slack = SlackSettings(
             signing_secret=settings.slack_signing_secret,
             token=settings.slack_bot_token,

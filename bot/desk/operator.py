@@ -9,20 +9,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
 from bot.core.correlation import correlation_key
 from bot.desk import runs
-from bot.desk.deliver import Store
 from bot.desk.house import House
+from bot.desk.kit import Kit
 from bot.desk.ports import Run, Tx
 from bot.probe import Probe, nowhere
 from pipeline.errors import PipelineError
-from pipeline.operations import ChangeOperation, Context, Operation, Plan, Progress, ReadOperation, own
+from pipeline.operations import ChangeOperation, Context, Plan, Progress, ReadOperation, own
 from pipeline.report import Report
 
 log = structlog.get_logger()
@@ -33,27 +32,9 @@ RENEW_S = 15.0
 class Operator:
     """Takes runs off the list and carries them out."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        house: Callable[[], House],
-        registry: Mapping[str, Operation],
-        clients: Any,
-        history: Any,
-        now: Callable[[], datetime],
-        speed: float,
-        wake: Callable[[], None],
-        probe: Probe = nowhere,
-    ) -> None:
-        self._store = store
-        self._house = house
-        self._registry = registry
-        self._clients = clients
-        self._history = history
-        self._now = now
-        self._speed = speed
-        self._wake = wake
+    def __init__(self, kit: Kit, probe: Probe = nowhere) -> None:
+        self._kit = kit
+        self._store, self._house, self._wake = kit.store, kit.house, kit.wake
         self._probe = probe
         self._tasks: set[asyncio.Task[None]] = set()
         # Two readers of one dead-letter queue would hide its messages from each other.
@@ -84,7 +65,7 @@ class Operator:
         for run in await self._store.aread(lambda tx: tx.stale_runs("working")):
             await self._store.awrite(lambda tx, r=run: tx.move_run(r.id, ["working"], "asked"))  # type: ignore[misc]
         for run in await self._store.aread(lambda tx: tx.stale_runs("running")):
-            if self._registry[run.operation].resumable:
+            if self._kit.registry[run.operation].resumable:
                 log.info("run_resumed", action="run_resumed", run=run.id)
                 await self._store.awrite(
                     lambda tx, r=run: tx.move_run(r.id, ["running"], "confirmed")  # type: ignore[misc]
@@ -127,19 +108,15 @@ class Operator:
         pipeline = house.pipeline(run.pipeline)
         if pipeline is None:
             raise PipelineError(f"{run.pipeline} is not in pipelines.yaml, so nothing can be asked of it.")
-        return Context(
-            pipeline=pipeline,
-            clients=self._clients,
-            history=self._history,
-            now=self._now,
-            sleep=lambda seconds: time.sleep(seconds / self._speed),
-            facts=facts,
+        return self._kit.context(
+            pipeline,
             requested_by=run.confirmed_by or run.requested_by,
-            catalogue=house.pipelines,
+            sleep=lambda seconds: time.sleep(seconds / self._kit.speed),
+            facts=facts,
         )
 
     async def _do(self, run: Run, house: House) -> None:
-        operation = self._registry[run.operation]
+        operation = self._kit.registry[run.operation]
         facts = await self._store.aread(lambda tx: _facts(tx, house, run.pipeline))
         ctx = self._context(run, house, facts)
         params = own(operation, run.params)

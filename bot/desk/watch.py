@@ -7,7 +7,7 @@ opens an incident itself and says which alert policy kept silent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,12 +22,12 @@ from bot.core.holding import ALWAYS, Hold, Why, counted_from, measured_meanwhile
 from bot.core.incident import Event, Incident, begin
 from bot.desk import holds
 from bot.desk.change import change
-from bot.desk.deliver import Store
 from bot.desk.house import House
+from bot.desk.kit import Kit
 from bot.desk.ports import Tx
 from pipeline.catalogue import Pipeline
 from pipeline.errors import PipelineError
-from pipeline.operations import Context, Operation, ReadOperation, own
+from pipeline.operations import ReadOperation, own
 from pipeline.report import Report
 
 log = structlog.get_logger()
@@ -164,29 +164,17 @@ class Watch:
 
     def __init__(
         self,
+        kit: Kit,
         *,
-        store: Store,
-        house: Callable[[], House],
-        registry: Mapping[str, Operation],
-        clients: Any,
-        history: Any,
-        now: Callable[[], datetime],
         monotonic: Callable[[], float],
-        speed: float,
-        wake: Callable[[], None],
         maintenances: Callable[[], tuple[Hold, ...]] = tuple,
     ) -> None:
-        self._maintenances = maintenances
-        self._store = store
-        self._house = house
-        self._registry = registry
-        self._clients = clients
-        self._history = history
-        self._now = now
+        self._kit = kit
+        self._store, self._house, self._wake = kit.store, kit.house, kit.wake
         self._monotonic = monotonic
-        self._wake = wake
+        self._maintenances = maintenances
         # A clock that runs fast does not make the cloud answer faster: at most one probe a second.
-        self._every = max(1.0, 60.0 / speed)
+        self._every = max(1.0, 60.0 / kit.speed)
         self._due: dict[str, float] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -206,17 +194,9 @@ class Watch:
                 task.add_done_callback(lambda _, name=pipeline.name: self._running.pop(name, None))  # type: ignore[misc]
 
     async def _probe(self, pipeline: Pipeline) -> None:
-        operation = self._registry["pipeline.health"]
+        operation = self._kit.registry["pipeline.health"]
         assert isinstance(operation, ReadOperation)
-        ctx = Context(
-            pipeline=pipeline,
-            clients=self._clients,
-            history=self._history,
-            now=self._now,
-            sleep=lambda _: None,
-            requested_by="watch",
-            catalogue=self._house().pipelines,
-        )
+        ctx = self._kit.context(pipeline, requested_by="watch", sleep=lambda _: None)
         try:
             report = await asyncio.to_thread(operation.read, ctx, own(operation, {}))
         except PipelineError as error:
@@ -225,13 +205,13 @@ class Watch:
                 pipeline=pipeline.name,
                 verdict=f"Nothing could be measured: {error}",
                 severity="unknown",
-                as_of=self._now(),
+                as_of=self._kit.now(),
             )
         except Exception:
             log.exception("probe_failed", action="probe_failed", pipeline=pipeline.name)
             return
         try:
-            await asyncio.to_thread(self._history.record_probe, report)
+            await asyncio.to_thread(self._kit.history.record_probe, report)
             standing = await asyncio.to_thread(self._maintenances)
             house = replace(self._house(), maintenances=standing)
             await self._store.awrite(lambda tx: learn(tx, house, pipeline, report))

@@ -14,6 +14,7 @@ import pytest
 from bot.clock import ManualClock
 from bot.core import lifecycle
 from bot.desk.change import decide
+from bot.desk.kit import Kit
 from bot.desk.operator import Operator
 from bot.desk.ports import Run
 from bot.store.database import Database
@@ -115,10 +116,15 @@ async def test_an_interrupted_operation_is_asked_about_unless_it_may_be_repeated
 
         database.write(begin)
         clock.advance(timedelta(seconds=30))
-        operator = Operator(
-            store=database, house=lambda: HOUSE, registry=registry(), clients=None, history=None,
-            now=clock.now, speed=1.0, wake=lambda: None,
-        )  # fmt: skip
+        kit = Kit(
+            store=database,
+            house=lambda: HOUSE,
+            registry=registry(),
+            clients=None,
+            history=None,
+            now=clock.now,
+        )
+        operator = Operator(kit)
         await operator.recover()
         assert state_of(database) == "running", "its lease still holds"
         clock.advance(timedelta(seconds=31))
