@@ -102,10 +102,11 @@ class Deliverer:
         self._probe = probe
         self._busy: dict[str, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._width = BATCH
 
     async def turn(self) -> int:
         """Claim what may go now and start sending it; returns how many rows were claimed."""
-        room = BATCH - len(self._tasks)
+        room = self._width - len(self._tasks)
         if room <= 0:
             return 0
         deadline = self._monotonic() + (LEASE - MARGIN).total_seconds()
@@ -139,20 +140,28 @@ class Deliverer:
         numbers = sorted({row.outbound.incident for row in rows if row.outbound.incident is not None})
         found = await self._store.aread(lambda tx: [tx.incident(n, lock=False) for n in numbers])
         incidents = {i.id: i for i in found if i is not None}
+        until = deadline - longest(rows[0].outbound.kind).total_seconds()
         pending: list[Leased] = []
+        late: list[Leased] = []
         for row in rows:
+            if pending and self._monotonic() + MARGIN.total_seconds() > until:
+                late.append(row)
+                continue
             incident = incidents.get(row.outbound.incident or 0)
-            ready = await self._prepare(row, incident, deadline)
+            ready = await self._prepare(row, incident, until, late)
             if ready is not None:
                 pending.append(ready)
-        if not pending:
-            return
-        self._probe("deliver.sending")
+        if pending:
+            self._probe("deliver.sending")
         # The last thing before the socket: a process that was frozen until here may not send any more.
-        if self._monotonic() + longest(pending[0].outbound.kind).total_seconds() > deadline:
-            for row in pending:
-                await self._settle(row, NotSent(reason=HANDED_BACK, retry_in=timedelta(0)))
-            return
+        if self._monotonic() > until:
+            late, pending = [*pending, *late], []
+        if pending:
+            await self._send(pending, incidents)
+        if late:
+            await self._hand_back(late)
+
+    async def _send(self, pending: Sequence[Leased], incidents: Mapping[int, Incident]) -> None:
         if pending[0].outbound.kind is Kind.PAGE_DM:
             outcomes: Sequence[Outcome] = await self._sender.send_pages(pending, incidents)
         else:
@@ -161,17 +170,28 @@ class Deliverer:
         for row, outcome in zip(pending, outcomes, strict=True):
             await self._settle(row, outcome)
         self._probe("deliver.settled")
+        self._width = min(BATCH, self._width + 1)
 
-    async def _prepare(self, row: Leased, incident: Incident | None, deadline: float) -> Leased | None:
-        """The row as it should be sent, or None when it was settled or handed back."""
+    async def _hand_back(self, rows: Sequence[Leased]) -> None:
+        """What did not fit into its lease. A machine or database this slow takes half as much from now on, and one
+        more with each that gets out: with as much as before nothing might ever get out."""
+        self._width = max(1, self._width // 2)
+        log.warning("handed_back", action="handed_back", rows=len(rows), width=self._width)
+        back = NotSent(reason=HANDED_BACK, retry_in=timedelta(0))
+        await self._store.awrite(lambda tx: [tx.finish(row, settle(row, back)) for row in rows])
+
+    async def _prepare(
+        self, row: Leased, incident: Incident | None, until: float, late: list[Leased]
+    ) -> Leased | None:
+        """The row as it should be sent; None when it was settled, or has to be handed back (then in ``late``)."""
         wait = self._sender.ready_in(row)
         if wait > 0.05:
             await self._settle(row, NotSent(reason=PACED, retry_in=timedelta(seconds=wait)))
             return None
         repeat = False
         if row.ambiguous:
-            if self._monotonic() + 2 * HTTP_TIMEOUT.total_seconds() > deadline:
-                await self._settle(row, NotSent(reason=HANDED_BACK, retry_in=timedelta(0)))
+            if self._monotonic() + HTTP_TIMEOUT.total_seconds() > until:
+                late.append(row)
                 return None
             try:
                 sent = await self._sender.look_up(row, incident)
@@ -262,7 +282,7 @@ def _is_page(row: Leased) -> bool:
 
 def _tells(tx: Tx, row: Leased, outcome: Ambiguous | NotSent) -> bool:
     """Whether a send that is not over yet may be worth a line: the first doubt, or a page that is kept waiting."""
-    if not _is_page(row) or outcome.reason in (PACED, HANDED_BACK):
+    if not _is_page(row) or outcome.reason == PACED:
         return False
     return (isinstance(outcome, Ambiguous) and not row.ambiguous) or _kept_waiting(tx, row) > 0
 

@@ -157,9 +157,8 @@ class Chaos:
         end = time.monotonic() + SETTLE_S
         while not self._quiet():
             if time.monotonic() > end:
-                print(
-                    f"It did not come to rest within {SETTLE_S:.0f} s: {self.place.rows()}\n{self.place.logs()}"
-                )
+                print(f"It did not come to rest within {SETTLE_S:.0f} s.")
+                print(self.place.waiting(), self.place.logs(), sep="\n")
                 return
             time.sleep(1.0)
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from bot.core.incident import Event, Incident
 from bot.store.database import Database
+from bot.store.engines import open_engines
 from bot.store.migrate import migrate
 from tests.e2e.alerts import alert
 from tests.faults.engine import LEVELS, FastClock
@@ -161,6 +162,21 @@ class Field:
         """How many rows of the outbox are in each unfinished state."""
         with Database(self.url, self.clock, create=False) as database:
             return Counter(database.read(lambda tx: tx.outbox_counts()))
+
+    def waiting(self) -> str:
+        """What is not out yet, how often it was tried at most, and why it was put back: for whoever asks why."""
+        query = """SELECT kind, state, ambiguous, reason, COUNT(*), MAX(attempts) FROM outbox
+                   WHERE state IN ('pending', 'sending') GROUP BY kind, state, ambiguous, reason"""
+        engines = open_engines(self.url)
+        try:
+            with engines.reader.connect() as connection:
+                rows = [tuple(row) for row in connection.exec_driver_sql(query)]
+        finally:
+            engines.dispose()
+        return "\n".join(
+            f"{number} {kind} {state}{' in doubt' if doubt else ''}, tried up to {most} times: {why or 'new'}"
+            for kind, state, doubt, why, number, most in rows
+        )
 
     def until_told(self, seconds: float = DEADLINE_S) -> None:
         """Until every accepted alert paged every level and nothing waits to be sent."""
