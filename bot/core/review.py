@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import zip_longest
 
 from bot.core.incident import Event, Incident, Status
 from bot.core.markdown import inline, quote, table
@@ -155,18 +156,29 @@ def _routine(event: Event) -> bool:
     return event.type in _ROUTINE and not told
 
 
+def said_again(report: Event, step: Event) -> bool:
+    """Whether this report of an operation is said again, word for word, by the runbook's step after it."""
+    same = report.data.get("verdict") == step.data.get("verdict")
+    return report.type == "reported" and step.type == "step" and same
+
+
 def _timeline(i: Incident, events: Sequence[Event]) -> list[str]:
     """One line an event; a run of routine events is a remark at the end of the line before it."""
     lines: list[str] = []
     run: list[Event] = []
-    for event in events:
+    report: Event | None = None
+    for event, after in zip_longest(events, events[1:]):
+        if after is not None and said_again(event, after):
+            report = event
+            continue
         if _routine(event) and lines:
             run.append(event)
             continue
         if run:
             lines[-1] += _remark(run)
             run = []
-        lines.append(f"- {time_of(event.at)}: {inline(sentence(i, event))} {cite(event)}")
+        lines.append(f"- {time_of(event.at)}: {inline(sentence(i, event))} {cite(report, event)}")
+        report = None
     if run:
         lines[-1] += _remark(run)
     return lines

@@ -116,11 +116,11 @@ def _delivered(_: Incident, e: Event) -> str:
     words = f", {round(late)} s after it was due" if late >= 2 else ""
     quiet = ", do-not-disturb was on" if e.data.get("dnd") else ""
     again = " (may be a repeat)" if e.data.get("repeat") else ""
-    where = _PLACES.get(e.data["place"], e.data["place"])
+    where = PLACES.get(e.data["place"], e.data["place"])
     return f"The page to {e.data['person']} ({e.data['level']}) went out {where}{again}{words}{quiet}."
 
 
-_PLACES = {
+PLACES = {
     "direct message": "by direct message",
     "channel": "in the channel",
     "e-mail": "by e-mail",
@@ -129,12 +129,12 @@ _PLACES = {
 
 
 def _failed(_: Incident, e: Event) -> str:
-    where = _PLACES.get(e.data["place"], e.data["place"])
+    where = PLACES.get(e.data["place"], e.data["place"])
     return f"The page to {e.data.get('person', '')} failed {where}: {e.data['error']}."
 
 
 def _late(_: Incident, e: Event) -> str:
-    where = _PLACES.get(e.data["place"], e.data["place"])
+    where = PLACES.get(e.data["place"], e.data["place"])
     return (
         f"The page to {e.data['person']} has not gone out {where} for {round(e.data['after_s'])} s "
         f"({e.data['error']}); it is tried on."
@@ -142,7 +142,7 @@ def _late(_: Incident, e: Event) -> str:
 
 
 def _doubtful(_: Incident, e: Event) -> str:
-    where = _PLACES.get(e.data["place"], e.data["place"])
+    where = PLACES.get(e.data["place"], e.data["place"])
     return f"Whether the page to {e.data['person']} went out {where} is not known yet: {e.data['error']}."
 
 
@@ -238,7 +238,7 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "page_failed": _failed,
     "page_late": _late,
     "page_doubtful": _doubtful,
-    "page_rerouted": lambda _, e: f"The page to {e.data['person']} goes out {_PLACES[e.data['place']]} as well.",
+    "page_rerouted": lambda _, e: f"The page to {e.data['person']} goes out {PLACES[e.data['place']]} as well.",
     "dial": _dial,
     "contact_told": _contact,
     "contact_written": _written,

@@ -28,10 +28,13 @@ from bot.core.overrides import Override
 from bot.core.policy import format_duration
 from bot.core.receipts import Receipt
 from bot.core.roster import Roster
+from bot.core.text import without
 from bot.web import pages_operations
 from bot.web import pages_view as view
 from bot.web.pages_auth import Unwelcome, judge, remember
+from bot.web.pages_axis import axis
 from bot.web.pages_operations import Operations
+from bot.web.pages_timeline import minutes
 
 LINES_SHOWN = 500
 STYLE = "/incidents/static/style.css"
@@ -119,14 +122,16 @@ class _Pages:
         now = self._read.now()
         if wants_json(request):
             return JSONResponse(view.as_json(incident, events, now))
+        rungs = view.rungs(incident, events, now)
         return self._html(
             "incident.html",
             incident=incident,
             now=now,
             age=format_duration((incident.resolved_at or now) - incident.opened_at),
-            rungs=view.rungs(incident, events, now),
+            rungs=rungs,
+            axis=axis(incident, rungs, now),
             runbook=view.runbook_words(incident, now),
-            lines=view.lines(incident, events[-LINES_SHOWN:]),
+            minutes=minutes(incident, events[-LINES_SHOWN:]),
             hidden=max(0, len(events) - LINES_SHOWN),
             pages=sorted(incident.pages.values(), key=lambda page: (page.due_at, page.level)),
             reviewable=view.has_review(incident),
@@ -216,7 +221,11 @@ def templates() -> Environment:
     )
     made.filters["clock"] = view.clock
     made.globals.update(
-        style=STYLE, fact_words=view.fact_words, page_words=view.page_words, lateness=view.lateness
+        style=STYLE,
+        fact_words=view.fact_words,
+        page_words=view.page_words,
+        lateness=view.lateness,
+        without=without,
     )
     return made
 

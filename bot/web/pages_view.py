@@ -49,17 +49,6 @@ class Rung:
     pages: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One line of the timeline in words."""
-
-    seq: int
-    at: datetime
-    actor: str
-    type: str
-    text: str
-
-
 def has_review(incident: Incident) -> bool:
     """A review exists once it was drafted, and of every resolved incident that had been critical."""
     over = incident.status in (Status.RESOLVED, Status.REVIEWED)
@@ -157,13 +146,6 @@ def runbook_words(incident: Incident, now: datetime) -> str:
     holder = incident.assignee or incident.acked_by
     where = progress(incident.walk, now, holder) if incident.active else ""
     return safe(f"{incident.walk.title}, {where}") if where and incident.walk is not None else ""
-
-
-def lines(incident: Incident, events: Sequence[Event]) -> list[Line]:
-    """The timeline in words; secrets in them are masked."""
-    return [
-        Line(seq=e.seq, at=e.at, actor=e.actor, type=e.type, text=safe(sentence(incident, e))) for e in events
-    ]
 
 
 def safe(text: str) -> str:
