@@ -273,10 +273,11 @@ def _show_failure(words: list[str], text: str) -> None:
 
 
 def _console() -> Console:
-    """Colour and the window's width on a terminal; plain and wide for a pipe or a file."""
+    """Colour and the window's width on a terminal; plain and wide for a pipe or a file, or as COLUMNS says."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    told = os.environ.get("COLUMNS", "").isdecimal()
+    return Console(highlight=False, width=None if told or sys.stdout.isatty() else 160)
 
 
 def _show_plan(plan: Plan, params: Mapping[str, Any]) -> None:

@@ -92,8 +92,10 @@ def _finding(finding: Finding, console: Console) -> None:
     from rich.text import Text
 
     label = f"  {_WORDS[finding.severity]:<8} "
-    text = Text.assemble((label, _STYLES[finding.severity]), _plain(finding.text))
-    console.print(text)
+    said = Text(_plain(finding.text)).wrap(console, max(console.width - len(label), 20))
+    for number, line in enumerate(said):
+        lead = label if number == 0 else " " * len(label)
+        console.print(Text.assemble((lead, _STYLES[finding.severity]), line))
 
 
 def _table(table: Table, console: Console) -> None:
@@ -101,12 +103,37 @@ def _table(table: Table, console: Console) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    if _too_narrow(table, console.width):
+        _stacked(table, console)
+        return
     made = RichTable(title=Text(_plain(table.title)), title_justify="left", box=SIMPLE, title_style="bold")
     for column in table.columns:
         made.add_column(Text(_plain(column)), overflow="fold")
     for row in table.rows:
         made.add_row(*(Text(_plain(cell)) for cell in row))
     console.print(made)
+
+
+def _too_narrow(table: Table, width: int) -> bool:
+    """Whether columns would be squeezed until their words break."""
+    wanted = sum(
+        min(max((len(row[n]) for row in (table.columns, *table.rows)), default=0), 20) + 3
+        for n in range(len(table.columns))
+    )
+    return wanted + 2 > width
+
+
+def _stacked(table: Table, console: Console) -> None:
+    """A table for a narrow window: each row as lines of "column: cell"."""
+    from rich.text import Text
+
+    console.print(Text(_plain(table.title), style="bold"))
+    for row in table.rows:
+        for number, (column, cell) in enumerate(zip(table.columns, row, strict=True)):
+            if cell:
+                lead = "- " if number == 0 else "  "
+                console.print(Text(f"{lead}{_plain(column)}: {_plain(cell)}"))
+    console.print()
 
 
 def _md_table(table: Table) -> list[str]:

@@ -172,3 +172,23 @@ def test_a_refused_plan_says_so() -> None:
     out = io.StringIO()
     plan_terminal(plan(refusal="The pipeline is down."), Console(file=out, width=100))
     assert "REFUSED The pipeline is down." in out.getvalue()
+
+
+def test_a_table_that_a_narrow_window_would_squeeze_is_told_row_by_row() -> None:
+    columns = ("count", "last", "from", "message", "example")
+    long = Table(
+        "Errors", columns, (("7", "04:37 UTC", "worker", "a message of many words", "an example of it"),)
+    )
+    wide, narrow = io.StringIO(), io.StringIO()
+    found = Finding("x", "warning", "words " * 20)
+    at = datetime(2026, 11, 23, 4, 40, tzinfo=UTC)
+    said = Report(
+        operation="pipeline.logs", pipeline="orders", verdict="So.", severity="warning", as_of=at,
+        findings=(found,), tables=(long,),
+    )  # fmt: skip
+    terminal(said, Console(file=wide, width=160))
+    terminal(said, Console(file=narrow, width=60))
+    assert "- count: 7\n  last: 04:37 UTC\n  from: worker\n" in narrow.getvalue()
+    assert "- count: 7" not in wide.getvalue()
+    assert "\n           words" in narrow.getvalue(), "a finding goes on under its own beginning"
+    assert max(map(len, narrow.getvalue().splitlines())) <= 60
