@@ -11,7 +11,7 @@ from pipeline.causes import classify
 from pipeline.errors import UsageError
 from pipeline.gather import error_groups
 from pipeline.operations.base import Context, Param, ReadOperation
-from pipeline.report import Evidence, Finding, Report, Table, clock, duration, plural
+from pipeline.report import Evidence, Finding, Report, Table, clock, duration, number, plural
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
