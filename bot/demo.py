@@ -105,6 +105,7 @@ def _tell(
         **sandbox.phone(),
         **clock,
         "DATABASE_URL": postgres.url if postgres else f"sqlite:///{running.folder / 'streamwatch.db'}",
+        "DLQ_EXPORT_DIR": str(running.folder / "exports"),
         "HOST": "127.0.0.1",
         "PUBLIC_URL": urls[0],
         "PULL_SUBSCRIPTIONS": "streamwatch-alerts,streamwatch-budgets",

@@ -131,6 +131,7 @@ class Stage:
             **self._clock,
             **self._documents,
             "DATABASE_URL": f"sqlite:///{self.folder / 'streamwatch.db'}",
+            "DLQ_EXPORT_DIR": str(self.folder / "exports"),
             "PORT": str(self.port),
             "HOST": "127.0.0.1",
             "PUBLIC_URL": self.app_url,
