@@ -233,7 +233,7 @@ def timeline(asked: Asked) -> Answers:
     """timeline [ID]: what happened, line by line"""
     incident, _ = which(asked)
     need(asked, "read", incident)
-    events = [e for e in asked.tx.events(incident.id) if e.type not in ("timer_fired", "probed")]
+    events = [e for e in asked.tx.events(incident.id) if e.type not in ("timer_fired", "probed", "refused")]
     shown = events[-40:]
     lines = [f"{when(e.at)} [e{e.seq}] {sentence(incident, e)}" for e in shown]
     head = f"Timeline of {incident.name}: the last {len(shown)} of {len(events)} lines"
