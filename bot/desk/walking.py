@@ -181,6 +181,11 @@ def buttons(step: Step, ref: str, place: Mapping[str, Any], *, unknown: bool = F
         found.append(_button("step_run", f"Plan: {step.title}", value))
         if not unknown:
             return found
+    if step.contact is not None and place.get("incident"):
+        about = f"{place['incident']}:{step.contact}"
+        found.append(
+            {"action": "contact_draft", "label": f"Draft a message to {step.contact}", "value": about}
+        )
     where = {**place, "step": ref}
     for answer in step.answers:
         words = answer.replace("_", " ")

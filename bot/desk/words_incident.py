@@ -319,3 +319,11 @@ WORDS: dict[str, Callable[[Asked], Answers | OpenForm]] = {
     "resolve": resolve,
     "reopen": reopen,
 }
+
+# Reading, telling and declaring are everybody's; the rest is for people of the roster.
+FOR_ALL = frozenset({"declare", "list", "status", "note", "timeline", "brief", "timers"})
+
+
+def may(asked: Asked) -> dict[str, Callable[[Asked], Answers | OpenForm]]:
+    """The words that the asker may use at all, for help; each use is judged again."""
+    return {word: does for word, does in WORDS.items() if asked.person is not None or word in FOR_ALL}

@@ -216,6 +216,9 @@ def test_a_button_of_somebody_without_the_right_does_nothing(gates: Gates) -> No
         words = gates.told("mallory", since, "only people on the roster may do this")
         assert "alice" in words, "it says who may"
     gates.written(run_of(plan), person, "only people on the roster")
+    help_ = str(gates.people.ask("mallory", gates.room, "/incident help", "can do this"))
+    assert "/incident note" in help_
+    assert "/incident resolve" not in help_, "help lists only what the asker may do"
     assert gates.state_of(run_of(plan)) == "planned"
     assert gates.begun() == 0
 
