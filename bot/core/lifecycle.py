@@ -1,7 +1,7 @@
 """What happens to an incident (rules: "From alert to incident"): every change as a pure decision.
 
 Each function takes the incident, what was asked or learned, and the instant, and returns the events
-to store; it raises Refused for what cannot be. Applying the events is ``incident.evolve``.
+to store; it raises Refused for what cannot be. Applying the events is ``folding.evolve``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from bot.core.facts import (
     from_measurements,
     unknown_by_close,
 )
-from bot.core.incident import AlertState, Event, Incident, Status, evolve, stamp
+from bot.core.folding import evolve
+from bot.core.incident import AlertState, Event, Incident, Status, stamp
 from bot.core.policy import Level, Policy, Thresholds, format_duration
 from bot.core.refusal import Refused
 from bot.core.text import counted

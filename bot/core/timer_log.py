@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.core.escalation import Timer, TimerKind, timers
-from bot.core.incident import Event, Incident, Page, begin, evolve
+from bot.core.folding import begin, evolve
+from bot.core.incident import Event, Incident, Page
 from bot.core.lifecycle import BOT
 from bot.core.policy import format_duration
 

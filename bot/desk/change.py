@@ -8,7 +8,8 @@ from datetime import datetime
 from bot.core import brief, lifecycle, review
 from bot.core.effects import cancelled, effects
 from bot.core.escalation import next_due
-from bot.core.incident import Event, Incident, begin, evolve
+from bot.core.folding import begin, evolve
+from bot.core.incident import Event, Incident
 from bot.core.paging import fire
 from bot.core.refusal import Refused
 from bot.desk import walking

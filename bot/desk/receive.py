@@ -18,7 +18,8 @@ from bot.core.alerts import begins_at, parse_monitoring
 from bot.core.budget import BudgetNotification, parse_budget, reopens, step, to_alert
 from bot.core.correlation import Correlation, correlate
 from bot.core.facts import began_by_alert
-from bot.core.incident import Event, Incident, begin
+from bot.core.folding import begin
+from bot.core.incident import Event, Incident
 from bot.core.rows import announce
 from bot.core.runbook import INCIDENT_KINDS
 from bot.desk import holds

@@ -19,8 +19,9 @@ from bot.core import lifecycle, roster
 from bot.core.alert_model import Severity
 from bot.core.escalation import TimerKind, timers
 from bot.core.facts import Measured, from_measurements
+from bot.core.folding import begin
 from bot.core.holding import Hold, Why
-from bot.core.incident import Incident, begin
+from bot.core.incident import Incident
 from bot.core.page_rows import page_keys
 from bot.core.policy import format_duration
 from bot.core.refusal import Refused

@@ -18,8 +18,9 @@ from bot.core import lifecycle
 from bot.core.alert_model import Kind, Severity
 from bot.core.correlation import correlation_key
 from bot.core.facts import Measured, from_measurements
+from bot.core.folding import begin
 from bot.core.holding import ALWAYS, Hold, Why, counted_from, measured_meanwhile
-from bot.core.incident import Event, Incident, begin
+from bot.core.incident import Event, Incident
 from bot.desk import holds
 from bot.desk.change import change
 from bot.desk.house import House

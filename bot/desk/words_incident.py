@@ -11,7 +11,8 @@ from bot.core.asks import OpenForm
 from bot.core.budget import SOURCE as BUDGET
 from bot.core.correlation import family as family_of
 from bot.core.delivery import Outbound
-from bot.core.incident import Event, Incident, begin
+from bot.core.folding import begin
+from bot.core.incident import Event, Incident
 from bot.core.paging import contact_by_hand, next_level, page_by_hand
 from bot.core.policy import Level, format_duration, parse_duration
 from bot.core.refusal import Refused

@@ -22,7 +22,8 @@ from bot.clock import ManualClock
 from bot.core import lifecycle
 from bot.core.alert_model import Kind, Severity
 from bot.core.escalation import next_due
-from bot.core.incident import Event, Incident, begin, evolve
+from bot.core.folding import begin, evolve
+from bot.core.incident import Event, Incident
 from bot.core.paging import fire
 from bot.core.policy import Level, Policy
 from bot.core.roster import Always, FirstLevel, Person, Roster

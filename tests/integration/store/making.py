@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.core.delivery import Kind, Outbound, Priority
-from bot.core.incident import Event, Incident, begin, evolve
+from bot.core.folding import begin, evolve
+from bot.core.incident import Event, Incident
 from bot.core.policy import Policy
 from bot.desk.ports import Run
 from bot.store.database import Database

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from bot.clock import ManualClock
 from bot.core.alert_model import Alert, Family, Kind, Severity
 from bot.core.errors import KeyTaken
-from bot.core.incident import Event, fold
+from bot.core.folding import fold
+from bot.core.incident import Event
 from bot.store.database import Database
 from bot.store.engines import open_engines
 from bot.store.tx import StoreTx

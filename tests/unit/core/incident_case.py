@@ -15,7 +15,8 @@ from bot.core.auditor import audit, owed
 from bot.core.correlation import family
 from bot.core.escalation import next_due
 from bot.core.facts import Measured
-from bot.core.incident import Event, Incident, begin, evolve
+from bot.core.folding import begin, evolve
+from bot.core.incident import Event, Incident
 from bot.core.paging import fire
 from bot.core.policy import Level, Policy
 from bot.core.roster import Always, FirstLevel, Holder, Person, PhoneNumber, Roster

@@ -7,7 +7,8 @@ import pytest
 
 from bot.core.access import Action, Allowed, Denied, decide, is_member
 from bot.core.alert_model import Kind, Severity
-from bot.core.incident import Event, Incident, begin, evolve
+from bot.core.folding import begin, evolve
+from bot.core.incident import Event, Incident
 from bot.core.lifecycle import opened
 from bot.core.policy import Level, Policy
 from bot.core.roster import Always, Contact, FirstLevel, Person, PhoneNumber, Roster

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot.core.alert_model import Alert
 from bot.core.effects import effects
 from bot.core.flapping import Flaps, again, decayed, is_flapping
-from bot.core.incident import fold
+from bot.core.folding import fold
 from bot.core.policy import Policy
 from bot.core.rehearsal import Happening, Story
 from tests.unit.core.incident_case import START, Case, alert, minutes

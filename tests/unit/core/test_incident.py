@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.incident import Event, evolve, fold, instant
+from bot.core.folding import evolve, fold
+from bot.core.incident import Event, instant
 from bot.core.policy import Policy
 from bot.store.codec import dumps, loads, loads_any
 from tests.unit.core.incident_case import START, Case, alert, minutes

@@ -15,7 +15,8 @@ from bot.core import lifecycle
 from bot.core.alert_model import Alert
 from bot.core.correlation import PipelineClaims
 from bot.core.escalation import timers
-from bot.core.incident import Incident, fold
+from bot.core.folding import fold
+from bot.core.incident import Incident
 from bot.core.paging import fire
 from bot.core.policy import Level, Policy
 from bot.core.refusal import Refused

@@ -11,7 +11,8 @@ from markdown_it import MarkdownIt
 
 from bot.core import review
 from bot.core.alert_model import Kind, Severity
-from bot.core.incident import Event, Incident, fold
+from bot.core.folding import fold
+from bot.core.incident import Event, Incident
 from bot.core.lifecycle import opened
 from bot.core.policy import Policy
 

@@ -10,7 +10,8 @@ from typing import Any
 from bot.core import statistics_words, upkeep
 from bot.core.action_items import todos
 from bot.core.alert_model import Kind, Severity
-from bot.core.incident import Action, Event, Incident, fold
+from bot.core.folding import fold
+from bot.core.incident import Action, Event, Incident
 from bot.core.lifecycle import opened
 from bot.core.policy import Policy
 from bot.core.runbook import Runbook, Step

@@ -35,7 +35,7 @@ def _resolved_critical(tx: Tx) -> None:
     )
     done = lifecycle.event("resolved", tx.now(), "alice", reason="")
     stored = tx.append(number, [first, done])
-    from bot.core.incident import fold
+    from bot.core.folding import fold
 
     incident = fold(number, stored)
     assert incident is not None

@@ -14,7 +14,8 @@ from starlette.applications import Starlette
 from bot.core.action_items import Todo
 from bot.core.alert_model import Kind, Severity
 from bot.core.book import Entry
-from bot.core.incident import Action, Event, Incident, fold
+from bot.core.folding import fold
+from bot.core.incident import Action, Event, Incident
 from bot.core.lifecycle import opened
 from bot.core.oncall import with_overrides
 from bot.core.overrides import Override
