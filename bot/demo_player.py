@@ -73,8 +73,8 @@ class Player:
 
     def with_a_person(self) -> None:
         """Break it, and tell a person what to press, step by step, until the incident is resolved. Raises Trouble."""
-        self._tell()
         self._break()
+        self._tell()
         self._find()
         self._say(
             f"You are {ENGINEER}: open #{self.channel}, press Acknowledge, and follow the steps that come."
@@ -100,8 +100,8 @@ class Player:
 
     def play(self) -> Json:
         """From the alert to resolved; the incident as it stands then. Raises Trouble where it goes wrong."""
-        self._tell()
         self._break()
+        self._tell()
         self._find()
         self._acknowledge()
         for ref, step in self._steps():

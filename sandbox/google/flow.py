@@ -126,6 +126,8 @@ class Flow:
             lane.frontier, lane.extra, lane.extra_oldest, lane.extra_rate, lane.debt = state
         self.counters = {job: dict(values) for job, values in sample.counters.items()}
         self.data_fault, self.slow = sample.data_fault, sample.slow
+        # What is lived again is written to the logs again.
+        self._next_reminder = self._next_log = sample.at
 
     def healthy_sample(self, at: float) -> FlowSample:
         """The state at `at` of a pipeline that never had a fault: the past before the world began."""
