@@ -55,7 +55,7 @@ demo: $(BASE)
 	@$(RUN) -m bot demo $(ARGS)
 
 test: $(ALL)
-	$(RUN) -m pytest -n 4 --dist loadfile $(ARGS)
+	$(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(ALL)
 	$(RUN) -m ruff check .
