@@ -92,7 +92,7 @@ def test_timers_of_seconds_page_every_level_when_it_is_due(staging: Staging) -> 
     # Whoever comes next is told what is known; whoever comes first has nothing to be told yet.
     for user, briefed in (("U01ALICE", False), ("U03CAROL", True), ("U05ERIN", True)):
         assert ("\nTried: " in _messages_to(stage, user)[0]["text"]) is briefed
-    assert "L3 dave did not answer" in _messages_to(stage, "U05ERIN")[0]["text"]
+    assert "L3 dave has not answered yet" in _messages_to(stage, "U05ERIN")[0]["text"]
     # A repeat has to wake; an edit of the first message would not.
     assert len(_messages_to(stage, "U01ALICE")) == 2
 
