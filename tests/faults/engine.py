@@ -128,7 +128,7 @@ async def remote(port: int, speed: float) -> Callable[..., Any]:
     """Calls of a workspace that listens on a port of this machine; one connection each, like HTTP."""
     patience = HTTP_TIMEOUT.total_seconds() / speed
 
-    async def call(method: str, *words: str) -> dict[str, Any]:
+    async def call(method: str, *words: Any) -> dict[str, Any]:
         until = time.time() + patience
         async with asyncio.timeout(patience):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -40,8 +40,9 @@ class Workspace:
     faults: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, key: str, kind: str, lane: str, name: str, mark: str = "") -> dict[str, Any]:
-        """Post: {"ok", "result"} or {"fault": definite | doubt}; in doubt it may have been taken.
+    def take(self, posts: Sequence[tuple[str, str, str, str, str]]) -> dict[str, Any]:
+        """Post (key, kind, lane, name, mark) as one message, all or none, as pages to one person are: {"ok", "results"}
+        or {"fault": definite | doubt}; in doubt it may have been taken.
 
         ``mark`` is what people read on a message that may be a repeat.
         """
@@ -51,10 +52,12 @@ class Workspace:
                 return {"fault": "definite"}
             if fault == "failed before":
                 return {"fault": "doubt"}
-            if mark and key in self.places:
-                self.marked.append(key)
-            result = self._keep(key, kind, lane, name)
-            return {"fault": "doubt"} if fault == "failed after" else {"ok": True, "result": result}
+            results = []
+            for key, kind, lane, name, mark in posts:
+                if mark and key in self.places:
+                    self.marked.append(key)
+                results.append(self._keep(key, kind, lane, name))
+            return {"fault": "doubt"} if fault == "failed after" else {"ok": True, "results": results}
 
     def find(self, key: str, name: str) -> dict[str, Any]:
         """Look up: {"found": result or None}, or a fault."""
@@ -102,26 +105,29 @@ class Sender:
 
     async def send(self, row: Leased, incident: Incident | None) -> Outcome:
         """Post a row, or edit what it posted before (which nothing can double)."""
-        if row.result.get("ts"):
-            return Sent(result=row.result)
-        out = row.outbound
-        name = str(out.data["name"]) if out.kind is Kind.CREATE_CHANNEL else ""
-        try:
-            mark = "(may be a repeat)" if out.data.get("repeat") else ""
-            said = await self._call("take", out.key, out.kind.value, out.lane, name, mark)
-        except (OSError, ValueError, TimeoutError):
-            return Ambiguous(reason="reset", retry_in=SOON)
-        if said.get("ok"):
-            return Sent(result=said["result"])
-        if said["fault"] == "doubt":
-            return Ambiguous(reason="http_500", retry_in=SOON)
-        return NotSent(reason="ratelimited", retry_in=SOON)
+        return (await self.send_pages([row], {}))[0]
 
     async def send_pages(
         self, rows: Sequence[Leased], incidents: Mapping[int, Incident]
     ) -> Sequence[Outcome]:
-        """One after the other."""
-        return [await self.send(row, incidents.get(row.outbound.incident or 0)) for row in rows]
+        """Those of one person as one message: however many they are, within the time of one call."""
+        outcomes: dict[int, Outcome] = {r.id: Sent(result=r.result) for r in rows if r.result.get("ts")}
+        persons = {row.outbound.lane for row in rows if row.id not in outcomes}
+        for person in persons:
+            fresh = [row for row in rows if row.outbound.lane == person and row.id not in outcomes]
+            outcomes.update(zip((row.id for row in fresh), await self._post(fresh), strict=True))
+        return [outcomes[row.id] for row in rows]
+
+    async def _post(self, rows: Sequence[Leased]) -> Sequence[Outcome]:
+        try:
+            said = await self._call("take", [_words(row) for row in rows])
+        except (OSError, ValueError, TimeoutError):
+            return [Ambiguous(reason="reset", retry_in=SOON)] * len(rows)
+        if said.get("ok"):
+            return [Sent(result=result) for result in said["results"]]
+        if said["fault"] == "doubt":
+            return [Ambiguous(reason="http_500", retry_in=SOON)] * len(rows)
+        return [NotSent(reason="ratelimited", retry_in=SOON)] * len(rows)
 
     async def look_up(self, row: Leased, incident: Incident | None) -> Sent | None:
         """By its key. Raises LookupFailed."""
@@ -142,10 +148,17 @@ class Sender:
         return 0.0
 
 
+def _words(row: Leased) -> tuple[str, str, str, str, str]:
+    out = row.outbound
+    name = str(out.data["name"]) if out.kind is Kind.CREATE_CHANNEL else ""
+    mark = "(may be a repeat)" if out.data.get("repeat") else ""
+    return out.key, out.kind.value, out.lane, name, mark
+
+
 def beside(workspace: Workspace) -> Sender:
     """A sender in the workspace's own process."""
 
-    async def call(method: str, *words: str) -> dict[str, Any]:
+    async def call(method: str, *words: Any) -> dict[str, Any]:
         said: dict[str, Any] = getattr(workspace, method)(*words)
         return said
 

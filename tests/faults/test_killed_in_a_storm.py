@@ -19,7 +19,7 @@ from tests.e2e.alerts import alert
 from tests.e2e.running import LONG, Answer, Stage, metadata, opened_keys, page_places, staged
 
 MANY = LONG or os.environ.get("STREAMWATCH_CHAOS") == "long"
-KILLS = 12 if MANY else 4
+KILLS = 12 if MANY else 2
 SEEDS = range(6 if MANY else 1)
 LAST = "last"
 STORMED = ["orders", *(f"line-{n}" for n in range(1, 8))]

@@ -22,7 +22,7 @@ from tests.integration.pipeline.test_dead_letters import UP, clicks, tapped
 __all__ = ["stand"]  # the fixture
 
 LONG = os.environ.get("STREAMWATCH_LONG") == "1"
-LETTERS, KILLS = (10_000, 30) if LONG else (1_000, 5)
+LETTERS, KILLS = (10_000, 30) if LONG else (500, 3)
 AT_ONCE = 100  # messages that go in one publish
 CALLS = 5  # of publish, acknowledge and hold, before the blow; one chunk takes two or three
 LEASES_S = 700.0  # longer than any lease

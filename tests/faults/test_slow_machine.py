@@ -19,6 +19,7 @@ from bot.core.delivery import Kind, Outbound, Priority
 from bot.desk.deliver import BATCH, Deliverer
 from bot.desk.ports import Tx
 from bot.store.database import Database
+from tests.e2e.running import LONG
 from tests.faults.engine import furnished
 from tests.faults.slack import Workspace, beside
 
@@ -59,7 +60,7 @@ def pages(count: int, people: int) -> list[Outbound]:
 
 @pytest.mark.parametrize("doubt", [False, True], ids=["new", "in doubt"])
 @pytest.mark.parametrize("people", [1, BATCH])
-@pytest.mark.parametrize("seconds", [1.2, 2.4])
+@pytest.mark.parametrize("seconds", [1.2, 2.4] if LONG else [1.2])
 async def test_pages_get_out_though_each_transaction_takes_long(
     tmp_path: Path, seconds: float, people: int, doubt: bool
 ) -> None:

@@ -246,7 +246,7 @@ class Bot(RuleBasedStateMachine):
 
 
 SETTINGS = settings(
-    max_examples=60 if LONG else 8,
+    max_examples=60 if LONG else 6,
     stateful_step_count=60 if LONG else 30,
     deadline=None,
     derandomize=not LONG,
