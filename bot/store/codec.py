@@ -6,6 +6,7 @@ one did not know, so that two versions can serve one database during a roll-out.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -15,6 +16,9 @@ T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+# msgspec keeps what it learns of a dataclass on the class before it has learnt all of it: a second thread that makes
+# a decoder in that moment gets the half and kills the process (segmentation fault).
+_making = threading.Lock()
 _LARGEST = 2**63
 
 
@@ -40,7 +44,8 @@ def loads(text: str, kind: type[T]) -> T:
     """The value of ``kind`` that ``dumps`` wrote; raises msgspec.ValidationError if it is none."""
     decoder = _decoders.get(kind)
     if decoder is None:
-        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+        with _making:
+            decoder = _decoders.setdefault(kind, msgspec.json.Decoder(kind))
     value: T = decoder.decode(text)
     return value
 
