@@ -280,7 +280,7 @@ def test_a_bot_killed_between_send_and_settle_sends_again_under_the_same_name(
     stage.start_bot()
     stage.until(
         lambda: len(mails_of(office, name)) >= 2 and len(of_page(office.calls(), name)) >= 2,
-        60,
+        120,
         "not sent again",
     )
     assert len({m["headers"]["Message-ID"] for m in mails_of(office, name)}) == 1
