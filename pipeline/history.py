@@ -1,7 +1,7 @@
 """What was measured before: probes of pipelines and reports of budgets.
 
-With ``pipeline.maintenances`` and ``pipeline.history_quality`` the only importer of SQLAlchemy in
-``pipeline``.  It may share its database with the bot, so every write is one short transaction; on
+With ``pipeline.maintenances``, ``pipeline.history_quality`` and ``pipeline.history_schemas`` the only importer of
+SQLAlchemy in ``pipeline``.  It may share its database with the bot, so every write is one short transaction; on
 SQLite it takes the write lock at once (BEGIN IMMEDIATE), which waits up to 30 s instead of failing in
 the middle.  Times are stored as ISO texts in UTC, so that both databases order them alike.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import ConfigError, Unreachable
 from pipeline.history_quality import Hour, QualityHours
+from pipeline.history_schemas import SchemaRows
 from pipeline.maintenances import Maintenances
 from pipeline.maintenances import metadata as _maintained
 from pipeline.maintenances import text as _text
@@ -89,6 +90,7 @@ _replayed = Table(
     Index("replayed_messages_by_pipeline", "pipeline", "at"),
 )
 _quality = QualityHours(_metadata)
+_schemas = SchemaRows(_metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,17 +174,20 @@ class History(Maintenances):
 
     def record_probe(self, report: Report) -> None:
         """Stores one report of ``pipeline.health``, and what it saw of the quality of events."""
+        events, schemas = report.data.get("events"), report.data.get("schemas")
+        kept = replace(report, data={name: part for name, part in report.data.items() if name != "schemas"})
         row = {
             "pipeline": report.pipeline,
             "at": _text(report.as_of),
             "severity": report.severity,
-            "report": report.dumps(),
+            "report": kept.dumps(),
         }
-        events = report.data.get("events")
         with self._write() as connection:
             connection.execute(_probes.insert(), row)
             if events:
                 _quality.note(connection, report.pipeline, report.as_of, events["jobs"], events["totals"])
+            if schemas:
+                _schemas.note(connection, report.pipeline, report.as_of, schemas)
 
     def last_probes(self) -> list[Report]:
         """The newest stored probe of every pipeline, ordered by pipeline."""
@@ -203,6 +208,11 @@ class History(Maintenances):
         """What the hours of a pipeline saw that began at or after ``at``, oldest first."""
         with self._read() as connection:
             return _quality.since(connection, pipeline, at)
+
+    def schemas_at(self, pipeline: str, at: datetime) -> dict[str, dict[str, str]]:
+        """The columns that each table of a pipeline had at ``at``, as far as anybody had looked by then or since."""
+        with self._read() as connection:
+            return _schemas.standing(connection, pipeline, at)
 
     def forget_probes_before(self, at: datetime) -> int:
         """Deletes probes older than ``at``; the number deleted."""

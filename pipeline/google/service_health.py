@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from pipeline.checks import disabled
 from pipeline.errors import ConfigError, Denied, PipelineError
-from pipeline.google.calls import reading_http
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
+from pipeline.google.rest import get_json
 from pipeline.service_health import ServiceEvent, ServiceHealth
 
 API: Final = "servicehealth.googleapis.com"
@@ -50,29 +50,13 @@ def _active(clients: Clients, project: str, deadline_s: float) -> list[ServiceEv
     for _ in range(_PAGES):
         query = {"filter": "state=ACTIVE", "view": "EVENT_VIEW_FULL", "pageSize": "50", "pageToken": token}
         with explained(_SERVICE, "listing the events"):
-            answer = _get(clients, address, query, deadline_s)
+            answer = get_json(clients, address, query, deadline_s)
         events = answer.get("events")
         found += [_event(one) for one in events or () if isinstance(one, Mapping)]
         token = str(answer.get("nextPageToken") or "")
         if not token:
             break
     return found
-
-
-def _get(clients: Clients, address: str, query: Mapping[str, str], deadline_s: float) -> Mapping[str, Any]:
-    """One answer; Google's own exceptions for a refusal, OSError when there was none."""
-    from google.api_core import exceptions as api
-
-    answer = clients.http.get(
-        address, params={k: v for k, v in query.items() if v}, timeout=reading_http(deadline_s)
-    )
-    if answer.status_code != 200:
-        raise api.from_http_response(answer)
-    try:
-        body = answer.json()
-    except ValueError as error:
-        raise api.ServiceUnavailable("the answer was no JSON") from error
-    return body if isinstance(body, Mapping) else {}
 
 
 def _event(raw: Mapping[str, Any]) -> ServiceEvent:

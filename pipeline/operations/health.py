@@ -45,6 +45,7 @@ from pipeline.report import (
 )
 from pipeline.resources import constraint, quota_changes, quota_findings, quota_issue
 from pipeline.rules import deletion_at, deletion_words, facts
+from pipeline.schema_changes import Columns, schema_changes
 from pipeline.service_health import ServiceHealth, relevant, service_issue
 from pipeline.service_health import findings as service_findings
 from pipeline.service_health import in_short as ill_service
@@ -68,6 +69,8 @@ class Beside:
     sinks: Sinks = field(default_factory=Sinks)
     quotas: tuple[Quota, ...] | None = None  # the fullest first; None where they could not be read
     quotas_before: tuple[Quota, ...] | None = None  # a day ago
+    schemas: Mapping[str, Columns] = field(default_factory=dict)  # of the tables that could be looked at
+    schemas_before: Mapping[str, Columns] = field(default_factory=dict)  # a day ago, as the history has it
 
 
 class Health(ReadOperation):
@@ -81,9 +84,10 @@ class Health(ReadOperation):
         from pipeline.google.service_health import service_health
 
         now, clients, pipeline, wait_s = ctx.now(), ctx.clients, ctx.pipeline, ctx.deadline_s
-        with ThreadPoolExecutor(max_workers=4, thread_name_prefix="health") as pool:
+        with ThreadPoolExecutor(max_workers=5, thread_name_prefix="health") as pool:
             google = pool.submit(service_health, clients, pipeline.project, wait_s)
             stores = pool.submit(sinks, clients, pipeline, now, wait_s, closely=False)
+            columns = pool.submit(_schemas, ctx)
             quotas, before = (pool.submit(_quotas, ctx, at) for at in (now, now - timedelta(days=1)))
             measured = measure(clients, pipeline, now, wait_s)
             past = Background()
@@ -97,6 +101,8 @@ class Health(ReadOperation):
                 sinks=stores.result(),
                 quotas=quotas.result(),
                 quotas_before=before.result(),
+                schemas=columns.result(),
+                schemas_before=_schemas_before(ctx, now),
             )
         return report(pipeline.name, measured, beside)
 
@@ -108,6 +114,24 @@ def _quotas(ctx: Context, now: datetime) -> tuple[Quota, ...] | None:
         return compute_quotas(ctx.clients, ctx.pipeline.project, ctx.pipeline.region, now, ctx.deadline_s)
     except PipelineError:
         return None  # Monitoring's silence is told by what needs it more
+
+
+def _schemas(ctx: Context) -> Mapping[str, Columns]:
+    from pipeline.google.schemas import schemas
+
+    try:
+        return schemas(ctx.clients, ctx.pipeline, ctx.deadline_s)
+    except PipelineError:
+        return {}  # `validate` tells of BigQuery that does not answer, and of tables that are not there
+
+
+def _schemas_before(ctx: Context, now: datetime) -> Mapping[str, Columns]:
+    if ctx.history is None:
+        return {}
+    try:
+        return ctx.history.schemas_at(ctx.pipeline.name, now - timedelta(days=1))
+    except PipelineError:
+        return {}  # a history that does not answer is no reason to judge nothing
 
 
 def _held(ctx: Context, m: Measurements) -> Bottleneck | None:
@@ -130,7 +154,10 @@ def report(pipeline: str, m: Measurements, beside: Beside | None = None) -> Repo
     beside = beside or Beside()
     held = beside.held
     known = {fact.id: fact for fact in facts(m)}
-    changes = quota_changes(beside.quotas or (), beside.quotas_before or ())
+    changes = [
+        *quota_changes(beside.quotas or (), beside.quotas_before or ()),
+        *schema_changes(beside.schemas, beside.schemas_before),
+    ]
     seen = past_findings(m, beside.past, changes) if beside.past is not None else []
     issue = _issue(m, seen, beside)
     judged = [
@@ -281,6 +308,8 @@ def _data(m: Measurements, issue: Issue | None, beside: Beside) -> dict[str, Any
         "bottleneck": {"kind": held.kind, "stage": held.stage.name} if held else None,
         # what the history makes hours of
         "events": {"jobs": list(m.counters.jobs), "totals": dict(m.counters.totals)} if m.counters else None,
+        # what the history keeps where it changed
+        "schemas": {table: dict(columns) for table, columns in beside.schemas.items()},
         "google": None if google.unknown else [event.title for event in google.events],
     }
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.history import History
 from pipeline.report import Finding, Report
+from tests.integration.sandbox_google.google import PROJECT
 
 from .conftest import Served
 
@@ -100,3 +105,18 @@ def test_where_nobody_answers_nobody_is_asked_twice(served: Served) -> None:
     assert report.severity == "unknown"
     assert isinstance(left, int)
     assert 500 - left < 15, "the questions of one measurement"
+
+
+def test_a_column_that_came_within_the_day_is_among_what_changed(served: Served, tmp_path: Path) -> None:
+    with History.open(f"sqlite:///{tmp_path / 'history.db'}") as history:
+        keeping = replace(served, ctx=replace(served.ctx, history=history))
+        first = keeping.after(3).read("pipeline.health")
+        history.record_probe(first)
+        assert "gained" not in first.dumps()
+        table = f"/bigquery/v2/projects/{PROJECT}/datasets/ecommerce/tables/raw_events"
+        fields = keeping.ctx.clients.http.get(f"{served.rest.base_url}{table}").json()["schema"]["fields"]
+        wider = {"schema": {"fields": [*fields, {"name": "colour", "type": "STRING", "mode": "NULLABLE"}]}}
+        answer = keeping.ctx.clients.http.patch(f"{served.rest.base_url}{table}", json=wider)
+        assert answer.status_code == 200
+        changed = next(f for f in keeping.after(1).read("pipeline.health").findings if f.id == "changed")
+        assert "table raw_events gained colour" in changed.text
