@@ -107,7 +107,7 @@ def bigtable_of(project: str, instance: str, name: str) -> Callable[[str], dict[
 def test_the_heartbeat_is_a_message_and_a_file(ends: Ends, start: Start) -> None:
     spread(ends, [(click(number), {}) for number in range(5)])
     run = start(ends.settings())
-    wait_for(run, lambda one: one.counters.get("click_valid") == 5)
+    wait_for(run, lambda one: one.counters.get("click_valid") == 5 and not one.in_flight)
     told: list[Heartbeat] = []
     publish = publisher(ends.clients, "demo-project", "heartbeat", str(ends.folder))
 
