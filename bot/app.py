@@ -15,14 +15,13 @@ from starlette.applications import Starlette
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
-from bot import calendar
 from bot.clock import Clock
 from bot.core.budget import BudgetNotification
 from bot.core.delivery import POSTED, SLACK
 from bot.core.errors import ConfigError
 from bot.core.holding import Hold, Why
 from bot.core.roster import Reach, Roster
-from bot.desk import errands, gates, holds, oncall, round_notes, rounds, storms
+from bot.desk import chores, errands, gates, holds, oncall, round_notes, rounds, storms
 from bot.desk.answered import LinkDesk
 from bot.desk.auditing import Auditor
 from bot.desk.deliver import Deliverer
@@ -202,11 +201,17 @@ class Bot:
         return did
 
     async def _rounds(self) -> int:
-        """The operations calendar is on the tick, not on the scheduler: what a downtime slept through comes after."""
+        """The operations calendar and the daily chores: both on the tick, so a downtime's come afterwards."""
         house = self.house
-        if not await self.database.aread(lambda tx: rounds.due(tx, house)):
-            return 0
-        did = await self.database.awrite(lambda tx: rounds.turn(tx, house))
+        did = 0
+        if await self.database.aread(lambda tx: rounds.due(tx, house)):
+            did += await self.database.awrite(lambda tx: rounds.turn(tx, house))
+        if await self.database.aread(lambda tx: chores.due(tx, house)):
+            done = await self.database.awrite(lambda tx: chores.turn(tx, house))
+            did += len(done)
+            if "tidy" in done:
+                old = self.clock.now() - chores.KEEP_PROBES
+                await asyncio.to_thread(self.history.forget_probes_before, old)
         if did:
             self.wake()
         return did
@@ -291,21 +296,12 @@ class Bot:
         for loop in self.loops:
             loop.start()
         self._later(self._know_people())
-        self._calendar = calendar.build(
-            lambda work: self._later(self.database.awrite(work)),
-            self.settings.calendar,
-            lambda age: self._later(
-                asyncio.to_thread(self.history.forget_probes_before, self.clock.now() - age)
-            ),
-        )
-        self._calendar.start()
         self._socket = None
         if self.settings.slack_app_token:
             self._socket = await start_socket_mode(self.slack.bolt, self.settings.slack_app_token)
 
     async def stop(self) -> None:
         """Let what is under way end, within the grace; the rest is taken up by the next process."""
-        self._calendar.shutdown(wait=False)
         if self._socket is not None:
             await self._socket.close_async()  # type: ignore[no-untyped-call]
         for loop in self.loops:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from bot.core import brief, lifecycle, review
+from bot.core import book, brief, lifecycle, review
 from bot.core.effects import cancelled, effects
 from bot.core.escalation import next_due
 from bot.core.folding import begin, evolve
@@ -43,6 +43,9 @@ def change(tx: Tx, house: House, before: Incident | None, number: int, events: S
         stored += told
         tx.enqueue([file_row(after, tx.events(number))])
     tx.save(after, next_due_at=_next_due(after))
+    for entry in (book.of_event(after, e) for e in stored):
+        if entry is not None:
+            tx.write_down(entry)
     rows = effects(before, after, stored)
     if brief.wanted(rows):
         rows = brief.given(after, rows, stored, brief.brief(after, tx.events(number), tx.now()))

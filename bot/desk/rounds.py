@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from bot.core import lifecycle, periods, rounds
+from bot.core import book, lifecycle, periods, rounds
 from bot.core.asks import OpenForm
 from bot.core.delivery import OPERATIONS, Kind, Outbound, Priority
 from bot.core.incident import instant, stamp
@@ -81,15 +81,15 @@ def _slots(tx: Tx, house: House) -> list[Slot]:
 
 
 def _begin(tx: Tx, house: House, slot: Slot) -> int:
-    book = for_kind(house.runbooks, slot.kind)
-    if book is None:
+    page = for_kind(house.runbooks, slot.kind)
+    if page is None:
         return 0
     last = next(iter(tx.rounds(slot.kind, 1)), None)
     since = last.due_at if last is not None else instant(tx.get_value(SINCE)) or slot.due_at
     new = rounds.from_runbook(
-        book, slot, tx.now(),
+        page, slot, tx.now(),
         pipelines=[p.name for p in house.pipelines],
-        owner=round_notes.owner_of(house.roster, book, tx.now()),
+        owner=round_notes.owner_of(house.roster, page, tx.now()),
         missed=periods.missed(house.calendar, slot.kind, since, slot),
     )  # fmt: skip
     before = {(r.pipeline, r.title): r.severity for r in last.readings} if last is not None else {}
@@ -101,11 +101,14 @@ def _begin(tx: Tx, house: House, slot: Slot) -> int:
             store(tx, house, rounds.lapsed(old, tx.now()))
     for reading in readings:
         tx.put_run(_run(tx, house, reading))
-    if slot.kind == "daily":
-        for more in round_notes.reviews(tx, house, slot):
-            _open(tx, house, more)
-        tx.enqueue(round_notes.reminders(tx, house))
     return 1
+
+
+def ask_for_reviews(tx: Tx, house: House) -> None:
+    """The day's round of runbooks to review, where there is a reason that was not told yet."""
+    slot = periods.latest(house.calendar, "daily", tx.now())
+    for more in round_notes.reviews(tx, house, slot) if slot is not None else ():
+        _open(tx, house, more)
 
 
 def _run(tx: Tx, house: House, reading: Reading) -> Run:
@@ -217,8 +220,13 @@ def tick(asked: Asked, value: str, *, answer: str = "", note: str = "") -> list[
     wanted, this = _named(asked, value)
     item = str(wanted["item"])
     chosen = answer or str(wanted.get("answer") or "")
-    after = rounds.tick(this, item, asked.name, asked.now, answer=chosen, note=plain(note, 500))
+    note = plain(note, 500)
+    after = rounds.tick(this, item, asked.name, asked.now, answer=chosen, note=note)
     store(asked.tx, asked.house, after)
+    title = next(each.title for each in after.items if each.id == item)
+    of = f"{this.title}, {this.id.partition(':')[2]}"
+    line = book.ticked(asked.now, asked.name, subject=this.id, of=of, item=title, answer=chosen, note=note)
+    asked.tx.write_down(line)
     if this.kind == rounds.REVIEW:
         round_notes.reviewed(asked.tx, asked.house, item)
     left = len(after.waiting)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.core import lifecycle, walk
+from bot.core import book, lifecycle, walk
 from bot.core.incident import Incident
 from bot.core.refusal import Refused
 from bot.core.runbook import Step
@@ -77,7 +77,14 @@ def ticked(
     step = found[1] if found is not None else None
     state = f"done by {person}" + (f" ({answer.replace('_', ' ')})" if answer else "")
     data = walk.done(walked, visit, step, state, [answer] if answer else [], "unknown")
-    _store(tx, house, place, person, {**data, "note": note[:NOTE_MAX], "answer": answer})
+    note = note[:NOTE_MAX]
+    _store(tx, house, place, person, {**data, "note": note, "answer": answer})
+    where = int(place["incident"]) if place.get("incident") else None
+    line = book.ticked(
+        tx.now(), person, subject=str(place.get("walk") or ""), of=walked.title, item=visit.title, answer=answer,
+        note=note, incident=where,
+    )  # fmt: skip
+    tx.write_down(line)
     return visit
 
 

@@ -115,7 +115,9 @@ def document() -> dict[str, Any]:
                 found=True,
             ),
             "/audit": _get(
-                "what the gates let through and refused", ["text/html", "application/json"], found=True
+                "what the gates let through and refused, and what people signed for",
+                ["text/html", "application/json"],
+                found=True,
             ),
             "/incidents/{id}/review": review,
             "/ack/{token}": {

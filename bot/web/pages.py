@@ -176,7 +176,7 @@ class _Pages:
         )
 
     async def audit(self, request: Request) -> Response:
-        """GET /audit: what the gates let through and refused, the newest first."""
+        """GET /audit: what the gates let through and refused, and what people signed for, the newest first."""
         entries = await self._read.book()
         now = self._read.now()
         if wants_json(request):

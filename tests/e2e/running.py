@@ -13,6 +13,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -292,6 +294,16 @@ def until(good: Callable[[], T], seconds: float, trouble: str, check: Callable[[
         if time.monotonic() > end:
             raise Trouble(f"{trouble} (waited {seconds:.0f} s)")
         time.sleep(0.1)
+
+
+def verified(stage: Stage) -> tuple[int, str]:
+    """`python -m bot audit verify`: its exit code and what it says."""
+    clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-m", "bot", "audit", "verify"], cwd=ROOT, env={**clean, **stage.env},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout.strip()
 
 
 # --- what the workspace shows ---------------------------------------------------------------------------------

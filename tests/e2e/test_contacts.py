@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from bot.demo_world import get
 from tests.e2e.people import WAIT_S, People
-from tests.e2e.running import ROOT, Json, staged
+from tests.e2e.running import ROOT, Json, staged, verified
 from tests.support.office import Office
 
 SPEED = 60.0
@@ -135,3 +136,21 @@ def test_wrong_forms_and_people_without_the_right_send_nothing(people: People) -
         "business",
         "infrastructure",
     }
+
+
+def test_messages_answers_snoozes_and_ticked_steps_are_in_the_audit_book_whose_chain_holds(
+    people: People,
+) -> None:
+    room = people.channel_of("INC-1")
+    people.ask("alice", room, "/incident snooze 2h the source rolls back", "the source rolls back")
+    people.ask("bob", "general", "/runbook run emergency-contacts", "Emergency contacts")
+    people.ask("bob", "general", "/runbook done nobody is out of reach", "Ticked off")
+    entries = get(f"{people.stage.app_url}/audit", timeout=30)["entries"]
+    told = [f"{e['incident']}: {e['text']}" for e in reversed(entries)]
+    assert "INC-1: alice wrote to the data contact, data-sources@yourcompany.com" in told
+    assert "INC-1: bob noted that the data contact answered" in told
+    assert "INC-1: bob noted that the business contact answered: they hold the report back" in told
+    assert any("INC-1: alice snoozed the incident until " in line for line in told)
+    assert any(line.startswith("None: bob ticked off “") for line in told), told
+    assert not any("page_type is refused" in line for line in told), "a message's text is on the timeline"
+    assert verified(people.stage) == (0, "Every timeline is intact, and the audit book.")

@@ -9,10 +9,7 @@ import hashlib
 import hmac
 import http.client
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -22,7 +19,7 @@ import pytest
 
 from bot.demo_world import get
 from tests.e2e.people import WAIT_S, People
-from tests.e2e.running import ROOT, Json, metadata, staged
+from tests.e2e.running import Json, metadata, staged, verified
 
 SPEED = 60.0  # a quarter of an hour passes in 15 s
 OPERATION = "pipeline.cancel"  # destructive, on production
@@ -281,26 +278,16 @@ def test_what_was_written_down_holds_and_a_changed_line_is_named(gates: Gates) -
     assert "was refused the button plan approve: You may not approve this" in page
     path = gates.people.stage.folder / "streamwatch.db"
     gates.people.stage.kill_bot()
-    assert verify(gates) == (0, "Every timeline is intact, and the audit book.")
+    assert verified(gates.people.stage) == (0, "Every timeline is intact, and the audit book.")
     with sqlite3.connect(path, timeout=20) as database:
         with pytest.raises(sqlite3.DatabaseError, match="append-only"):
             database.execute("delete from audit_book where seq = 3")
         database.execute("drop trigger audit_book_no_update")
         database.execute("update audit_book set actor = 'mallory' where seq = 3")
-    code, text = verify(gates)
+    code, text = verified(gates.people.stage)
     found = json.loads(text)
     assert (code, found["incident"], found["seq"]) == (1, 0, 3)
     assert "audit book" in found["reason"]
-
-
-def verify(gates: Gates) -> tuple[int, str]:
-    """`python -m bot audit verify`: its exit code and what it says."""
-    clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    done = subprocess.run(
-        [sys.executable, "-m", "bot", "audit", "verify"], cwd=ROOT, env={**clean, **gates.people.stage.env},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    return done.returncode, done.stdout.strip()
 
 
 def get_page(gates: Gates, path: str) -> str:

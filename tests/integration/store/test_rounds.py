@@ -13,7 +13,7 @@ from bot.core.policy import Policy
 from bot.core.roster import Always, FirstLevel, Person, Roster
 from bot.core.rounds import DONE, LAPSED, OPEN, Item, Round
 from bot.core.runbook import Runbook, Step
-from bot.desk import round_notes
+from bot.desk import chores, round_notes
 from bot.desk import rounds as calendar
 from bot.desk.house import House
 from bot.store.database import Database
@@ -112,7 +112,7 @@ def test_a_changed_runbook_is_to_be_reviewed_once_and_counts_from_the_tick(
     changed = replace(known, runbooks=(book,))
     for _ in range(3):
         clock.advance(DAY)
-        database.write(lambda tx: calendar.turn(tx, changed))
+        database.write(lambda tx: chores.turn(tx, changed))
     (asked,) = database.read(lambda tx: tx.rounds("review"))
     assert [(item.id, item.owner) for item in asked.items] == [("daily", "bob")]
     assert asked.items[0].title == "Daily operations (daily.md): its page has changed"
