@@ -93,7 +93,12 @@ class Outbound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leased:
-    """An outbox row as its deliverer holds it. ``version`` rises when a replacing row is renewed."""
+    """An outbox row as its deliverer holds it. ``version`` rises when a replacing row is renewed.
+
+    ``first_try_at`` is on the database's clock, in epoch seconds; ``age_s`` so many seconds before this lease, below
+    0 when that clock was set back in between. ``asked`` is when the lease was asked for, on the deliverer's monotonic
+    clock: what is looked up elsewhere is looked up by the clock there.
+    """
 
     id: int
     token: int
@@ -102,6 +107,8 @@ class Leased:
     ambiguous: bool
     first_try_at: float
     version: int
+    age_s: float = 0.0
+    asked: float = 0.0
     lookups: int = 0
     result: Mapping[str, Any] = field(default_factory=dict)
 

@@ -109,11 +109,12 @@ class Deliverer:
         room = self._width - len(self._tasks)
         if room <= 0:
             return 0
-        deadline = self._monotonic() + (LEASE - MARGIN).total_seconds()
+        asked = self._monotonic()
+        deadline = asked + (LEASE - MARGIN).total_seconds()
         rows = await self._store.awrite(lambda tx: tx.claim(room, tuple(self._busy), self._kinds))
         if rows:
             self._probe("deliver.claimed")
-        for group in _groups(rows):
+        for group in _groups([replace(row, asked=asked) for row in rows]):
             lane = group[0].outbound.lane
             self._busy[lane] += 1
             task = asyncio.create_task(self._guarded(group, deadline))

@@ -12,15 +12,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import aiohttp
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot.core.delivery import HTTP_TIMEOUT, NotSent
+from bot.core.delivery import HTTP_TIMEOUT, Leased, NotSent
 from bot.slack.outcome import TROUBLE, Failure, failure_of
 from bot.slack.pace import Pace
 
@@ -63,6 +65,7 @@ class Api:
         self.client = client
         self.pace = pace
         self._identity: Mapping[str, Any] = {}
+        self._began: float | None = None  # Slack's epoch seconds at which our monotonic clock began
 
     async def open(self) -> None:
         """Keep connections between calls; without it every call opens its own."""
@@ -91,11 +94,32 @@ class Api:
             async with asyncio.timeout(seconds):
                 response = await function(**args)
         except TROUBLE as error:
+            if isinstance(error, SlackApiError):
+                self._hear_date(error.response)
             failure = failure_of(error, once=once)
             if isinstance(failure.outcome, NotSent) and failure.code.startswith("rate"):
                 self.pace.hold(method, channel, failure.outcome.retry_in.total_seconds())
             raise failure from error
+        self._hear_date(response)
         return dict(response.data)
+
+    def first_try(self, row: Leased) -> float:
+        """When the row was first tried, in epoch seconds of Slack's own clock; 0 where nobody can know.
+
+        Ours may be hours away from it, and a look-up that begins too late finds nothing of what was accepted.
+        """
+        if self._began is None or row.age_s < 0:
+            return 0.0
+        return self._began + row.asked - row.age_s
+
+    def _hear_date(self, response: Any) -> None:
+        """Every answer says what time it is there, in whole seconds."""
+        date = (getattr(response, "headers", None) or {}).get("Date", "")
+        try:
+            at = parsedate_to_datetime(str(date)).timestamp()
+        except ValueError:
+            return
+        self._began = at - self.pace.monotonic()
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:

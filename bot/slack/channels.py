@@ -41,7 +41,7 @@ async def create(api: Api, name: str, *, private: bool) -> Outcome:
 
 
 async def adopt(api: Api, name: str, since: float) -> Sent | None:
-    """The channel that an earlier try made after all, or None. ``since``: epoch seconds of the first try."""
+    """The channel that an earlier try made after all, or None. ``since``: the first try, by Slack's clock."""
     us = (await api.identity())["user_id"]
     names = candidates(name)
     found = [

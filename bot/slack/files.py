@@ -77,7 +77,7 @@ async def find_file(api: Api, row: Leased, channel: str) -> str:
     """The id of the row's file if it is in the channel since the first try, else "". Raises Failure and
     LookupFailed."""
     name, title = str(row.outbound.data["filename"]), _title(row)
-    since = row.first_try_at - SKEW_S
+    since = api.first_try(row) - SKEW_S
     try:
         async for message in messages(api, channel, since):
             for shared in message.get("files") or ():

@@ -8,14 +8,14 @@ from typing import Any
 from bot.core.delivery import LookupFailed, Sent
 from bot.slack.api import Api
 
-# Slack's clock and ours may differ.
+# Slack's clock, by which is looked, is known to a second, and its machines may differ.
 SKEW_S = 120.0
 PAGES_MAX = 20
 PAGE = 200
 
 
 async def find_message(api: Api, channel: str, key: str, since: float, thread: str = "") -> Sent | None:
-    """The message with this key since ``since`` (epoch seconds); None when it is surely not there."""
+    """The message with this key since ``since`` (Slack's epoch seconds); None when it is surely not there."""
     async for message in messages(api, channel, since - SKEW_S, thread):
         if carries(message, key):
             return Sent(result={"channel": channel, "ts": message["ts"]})

@@ -46,7 +46,7 @@ class Pace:
     """Counts what was sent and says how long the next call should wait. ``monotonic`` gives seconds."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._now = monotonic
+        self.monotonic = self._now = monotonic
         self._buckets: dict[str, _Bucket] = {}
 
     def wait(self, method: str, channel: str = "") -> float:

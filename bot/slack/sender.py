@@ -135,18 +135,20 @@ class Sender:
     async def _look_up(self, row: Leased, incident: Incident | None) -> Sent | None:
         out = row.outbound
         if out.kind is Kind.CREATE_CHANNEL:
-            return await adopt(self.api, str(out.data["name"]), row.first_try_at)
+            return await adopt(self.api, str(out.data["name"]), self.api.first_try(row))
         if row.result.get("ts"):
             return None
         if out.kind is Kind.PAGE_DM:
             user = await self.directory.find(str(out.data.get("slack") or out.data.get("person") or ""))
             if user is None:
                 return None
-            return await find_message(self.api, await self.directory.dm(user), out.key, row.first_try_at)
+            return await find_message(
+                self.api, await self.directory.dm(user), out.key, self.api.first_try(row)
+            )
         if out.kind in _POSTS:
             channel = await self._channel(out, incident)
             thread = _thread(out, incident)
-            return await find_message(self.api, channel, out.key, row.first_try_at, thread)
+            return await find_message(self.api, channel, out.key, self.api.first_try(row), thread)
         if out.kind is Kind.FILE:
             return await self._find_upload(row, incident)
         return None
@@ -155,7 +157,7 @@ class Sender:
         out = row.outbound
         channel = await self._channel(out, incident)
         if out.data.get("metadata"):
-            return await find_message(self.api, channel, out.key, row.first_try_at)
+            return await find_message(self.api, channel, out.key, self.api.first_try(row))
         file_id = await find_file(self.api, row, channel)
         return Sent(result={"channel": channel, "file": file_id}) if file_id else None
 

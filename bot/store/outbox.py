@@ -54,7 +54,7 @@ _CLAIM = """
       attempts = attempts + 1, lease_until = :lease, first_try_at = COALESCE(first_try_at, :wall)
     WHERE id IN (SELECT id FROM chosen)
     RETURNING id, key, kind, lane, priority, incident, needs_channel, replaces, data,
-              token, attempts, ambiguous, first_try_at, version, lookups, result
+              token, attempts, ambiguous, first_try_at, :wall - first_try_at AS age, version, lookups, result
 """
 
 _BUSY: sa.BindParameter[Any] = sa.bindparam("busy", expanding=True)
@@ -247,6 +247,7 @@ def _leased(row: Any) -> Leased:
         attempts=row.attempts,
         ambiguous=bool(row.ambiguous),
         first_try_at=row.first_try_at / 1_000_000,
+        age_s=row.age / 1_000_000,
         version=row.version,
         lookups=row.lookups,
         result=loads_map(row.result),

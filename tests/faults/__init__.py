@@ -7,8 +7,8 @@ test_killed_in_a_storm (random moments, the whole bot), tests/integration/intake
 tests/integration/store/test_migrations |
 | 2 two replicas race | test_replicas_disturbed (race), tests/integration/store (racing_*) |
 | 3 frozen replica | test_replicas_disturbed (frozen), chaos |
-| 4 clock moved back and forward | test_replicas_disturbed (clock); daylight saving, leap days: \
-tests/unit/core/test_rotation_properties |
+| 4 clock moved back and forward | test_clock_moved (the whole bot), test_replicas_disturbed (clock); daylight saving, \
+leap days: tests/unit/core/test_rotation_properties |
 | 5 Slack fails in every way | tests/e2e/test_slack_faults, tests/integration/slack_room/test_sender |
 | 6 Slack away for two hours | test_slack_away |
 | 7 database locked | test_resources (the whole bot), tests/integration/store/test_database, \

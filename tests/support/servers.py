@@ -73,6 +73,12 @@ def find_bigtable_emulator() -> Path | None:
     return Path(found) if found else None
 
 
+def find_faketime() -> Path | None:
+    """libfaketime's library for programs with threads (Debian's package libfaketime)."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    return found[0] if found else None
+
+
 @contextmanager
 def start_pubsub_emulator() -> Iterator[str]:
     """Google's Pub/Sub emulator on a free port; gives host:port. Skips the test where it is not found."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
@@ -52,7 +51,7 @@ async def deliver(sender: Sender, out: Outbound, case: Incident | None, **start:
         settled = settle(row, outcome)
         if settled.again_in is None:
             assert settled.state == "sent", settled
-            return leased(out, result=settled.result, first_try_at=row.first_try_at)
+            return leased(out, result=settled.result, asked=row.asked)
         row = replace(row, ambiguous=settled.ambiguous, attempts=attempt + 1)
     raise AssertionError(f"not delivered: {outcome}")
 
@@ -165,8 +164,8 @@ async def test_a_channel_made_in_doubt_is_found_and_adopted(sender: Sender, slac
 async def test_an_older_channel_of_the_same_name_is_not_adopted(sender: Sender) -> None:
     await open_channel(sender, "inc-0007-old")
     out = row(Kind.CREATE_CHANNEL, key="create:7", name="inc-0007-old", private=False, number=7)
-    later = datetime.now(UTC).timestamp() + 60
-    assert await sender.look_up(leased(out, ambiguous=True, first_try_at=later), None) is None
+    later = monotonic() + 60
+    assert await sender.look_up(leased(out, ambiguous=True, asked=later), None) is None
 
 
 async def test_the_furniture_is_put_and_may_be_put_twice(sender: Sender, slack: Slack) -> None:

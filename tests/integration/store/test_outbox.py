@@ -61,6 +61,19 @@ def test_row_comes_back_as_it_went_in(database: Database, clock: ManualClock) ->
     assert database.read(lambda tx: tx.next_send()) is None
 
 
+def test_a_lease_tells_how_long_ago_the_first_try_was(database: Database, clock: ManualClock) -> None:
+    """By the database's own clock; below zero where that was set back since."""
+    database.write(lambda tx: tx.enqueue([row("a")]))
+    ages = []
+    for step in (0, 30, -3600):
+        clock.advance(step)
+        database.write(lambda tx: tx.clock_set_back())
+        (lease,) = claim(database)
+        ages.append(lease.age_s)
+        finish(database, lease, NotSent(reason="x", retry_in=timedelta(0)))
+    assert ages == [0.0, 30.0, -3570.0]
+
+
 def test_second_insertion_of_a_key_does_nothing(database: Database) -> None:
     """However often, and even after it was sent."""
     database.write(lambda tx: tx.enqueue([row("a", data={"n": 1}), row("a", data={"n": 2})]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 from bot.core.alerts import Kind as Trouble
@@ -87,14 +88,16 @@ def row(kind: Kind, key: str = "row:1", lane: str = "incident:7", **data: Any) -
 
 def leased(out: Outbound, **changes: Any) -> Leased:
     """The row in its deliverer's hands, first tried a moment ago."""
-    first = (datetime.now(UTC) - timedelta(seconds=1)).timestamp()
+    now = datetime.now(UTC).timestamp()
     values: dict[str, Any] = {
         "id": 1,
         "token": 1,
         "outbound": out,
         "attempts": 1,
         "ambiguous": False,
-        "first_try_at": first,
+        "first_try_at": now - 1,
+        "age_s": 1.0,
+        "asked": monotonic(),
         "version": 1,
     }
     return Leased(**{**values, **changes})
