@@ -63,6 +63,11 @@ class Postgres:
         return f"postgresql://streamwatch@127.0.0.1:{self._port}/postgres"
 
     @property
+    def log(self) -> Path:
+        """What the server wrote."""
+        return self._home / "log"
+
+    @property
     def running(self) -> bool:
         """False when it was never started, was killed, or ended."""
         return self._server is not None and self._server.poll() is None
@@ -73,7 +78,7 @@ class Postgres:
         while not self._up(end):
             # The children of a killed server need a moment to notice; until then their memory is in use.
             if time.monotonic() > end:
-                raise NotStarted((self._home / "log").read_text(errors="replace")[-1000:])
+                raise NotStarted(self.log.read_text(errors="replace")[-1000:])
             time.sleep(0.2)
 
     def kill(self) -> None:
@@ -111,7 +116,7 @@ class Postgres:
     def _up(self, end: float) -> bool:
         command = [str(self._binaries / "postgres"), "-D", str(self._data), "-h", "127.0.0.1"]
         command += ["-p", str(self._port), "-k", str(self._home), "-c", "max_connections=100"]
-        with (self._home / "log").open("ab") as out:
+        with self.log.open("ab") as out:
             self._server = subprocess.Popen(
                 command,
                 user=self._user,

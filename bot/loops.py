@@ -1,7 +1,7 @@
 """Turns that are taken again and again: at once when woken, at the latest after a tick.
 
 The wait is on the event loop's monotonic clock, so a wall clock that is set back stops nothing. A turn
-that fails is logged and taken again; only cancelling ends a loop.
+that fails is logged and taken again, a little later each time; only cancelling ends a loop.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 log = structlog.get_logger()
+# A loop that fails tries less often, but whatever it waited for, it notices its return within this.
+LONGEST_PAUSE_S = 5.0
 
 
 class Loop:
@@ -69,7 +71,8 @@ class Loop:
             if did and not failures:
                 await asyncio.sleep(0)
                 continue
+            pause = min(self._every * (1 + failures), max(self._every, LONGEST_PAUSE_S))
             try:
-                await asyncio.wait_for(self._woken.wait(), timeout=min(30.0, self._every * (1 + failures)))
+                await asyncio.wait_for(self._woken.wait(), timeout=pause)
             except TimeoutError:
                 continue

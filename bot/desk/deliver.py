@@ -252,17 +252,16 @@ def _with(row: Leased, extras: Mapping[str, Any]) -> Leased:
 
 def settled(tx: Tx, house: House, row: Leased, outcome: Outcome) -> None:
     """The row's next state, and what its outcome means for the incident, in one transaction."""
+    number = row.outbound.incident
+    tells = number is not None and _tells(tx, row, outcome)
+    # The incident before its row, as everything that changes an incident locks them: the other way round, two
+    # replicas wait for each other until PostgreSQL gives one of them up, a second later.
+    incident = tx.incident(number) if tells and number is not None else None
     if not tx.finish(row, settle(row, outcome)):
         log.info("lost_lease", action="lost_lease", key=row.outbound.key)
         return
     if row.outbound.data.get("receipt"):
         test_pages.settled(tx, row, outcome)
-    number = row.outbound.incident
-    if number is None or not isinstance(outcome, Sent | Refused | Ambiguous | NotSent):
-        return
-    if isinstance(outcome, Ambiguous | NotSent) and not _tells(tx, row, outcome):
-        return
-    incident = tx.incident(number)
     if incident is None:
         return
     match outcome:
@@ -273,7 +272,7 @@ def settled(tx: Tx, house: House, row: Leased, outcome: Outcome) -> None:
         case _:
             events = _waiting(tx, house, incident, row, outcome)
     if events:
-        change(tx, house, incident, number, events)
+        change(tx, house, incident, incident.id, events)
 
 
 def _is_page(row: Leased) -> bool:
@@ -281,8 +280,10 @@ def _is_page(row: Leased) -> bool:
     return row.outbound.kind in PAGES and not data.get("refresh") and not data.get("emergency")
 
 
-def _tells(tx: Tx, row: Leased, outcome: Ambiguous | NotSent) -> bool:
-    """Whether a send that is not over yet may be worth a line: the first doubt, or a page that is kept waiting."""
+def _tells(tx: Tx, row: Leased, outcome: Outcome) -> bool:
+    """Whether an outcome may be worth a line: that it is out or refused, the first doubt, a page kept waiting."""
+    if isinstance(outcome, Sent | Refused):
+        return True
     if not _is_page(row) or outcome.reason == PACED:
         return False
     return (isinstance(outcome, Ambiguous) and not row.ambiguous) or _kept_waiting(tx, row) > 0

@@ -25,7 +25,8 @@ tests/integration/store/test_database |
 tests/integration/store/test_migrations |
 | 15 audit rows altered, deleted, reordered | tests/integration/store/test_incidents, tests/unit/core/test_audit |
 | 16 a step killed midway | test_slack_away (interrupted), tests/e2e/test_operations_killed, test_replay_killed |
-| 17 a database or machine too slow for its leases | test_slow_machine |
+| 17 two transactions want the same rows | test_lock_order, chaos (deadlocks) |
+| 18 a database or machine too slow for its leases | test_slow_machine |
 
 Over all of them stands test_state_machine: whatever happens in whatever order, the promises hold.
 """

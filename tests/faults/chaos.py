@@ -46,6 +46,9 @@ class Chaos:
     chance: random.Random
     did: Counter[str] = field(default_factory=Counter)
     away: list[tuple[float, float]] = field(default_factory=list)
+    # Every attack with its times, and every late page in words: for whoever has to find out why.
+    attacks: list[tuple[float, float, str]] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
     posted: int = 0
     machine: Machine = field(default_factory=Machine)
@@ -68,7 +71,10 @@ class Chaos:
         while time.monotonic() < end:
             time.sleep(self.chance.uniform(0.1, 0.8))
             self._revive()
-            self.chance.choices([do for _, do in attacks], [weight for weight, _ in attacks])[0]()
+            attack = self.chance.choices([do for _, do in attacks], [weight for weight, _ in attacks])[0]
+            began = time.time()
+            attack()
+            self.attacks.append((began, time.time(), attack.__name__.strip("_").replace("_", " ")))
         self.over.set()
         posting.join(60)
 
@@ -204,7 +210,9 @@ class Chaos:
                 due = self._real(datetime.fromisoformat(event.data["due_at"]))
                 at = self._real(event.at)
                 late.append(at - due - self._excused(due, at))
-                free += late[-1] > TICK_S and self.machine.waited(due, at) < STARVED
+                if late[-1] > TICK_S:
+                    free += self.machine.waited(due, at) < STARVED
+                    self.late.append(self._lateness(key, due, at, late[-1]))
                 if key in self.place.slack.came:
                     sent_late.append(self.place.slack.came[key][0] - due)
         sent_late.sort()
@@ -225,16 +233,28 @@ class Chaos:
             "due to Slack p50": round(sent_late[len(sent_late) // 2], 2) if sent_late else 0.0,
             "due to Slack p99": round(sent_late[len(sent_late) * 99 // 100], 2) if sent_late else 0.0,
             "Slack faults": self.place.slack.faults,
+            "deadlocks": self.postgres.log.read_text(errors="replace").count("deadlock detected")
+            if self.postgres
+            else 0,
             **self.machine.figures(),
             **self.did,
         }
+
+    def _lateness(self, key: str, due: float, at: float, late: float) -> str:
+        began = self.place.began
+        near = [
+            f"{what} {a - began:.2f} to {b - began:.2f}"
+            for a, b, what in self.attacks
+            if a < at and b > due - 5
+        ]
+        return f"{key} due at {due - began:.2f}, decided at {at - began:.2f}, late by {late:.2f} s; {'; '.join(near)}"
 
     def _real(self, at: datetime) -> float:
         began = self.place.began
         return began + (at.timestamp() - began) / SPEED
 
 
-BAD = ("alerts lost", "incidents twice", "pages lost", "messages twice", "pages late")
+BAD = ("alerts lost", "incidents twice", "pages lost", "messages twice", "pages late", "deadlocks")
 
 
 def doubts(chaos: Chaos) -> list[str]:
@@ -267,9 +287,10 @@ def attack(name: str, seconds: float, seed: int) -> dict[str, float]:
         stack.callback(place.close)
         chaos = Chaos(place, postgres, random.Random(seed))
         chaos.run(seconds)
-        for line in doubts(chaos):
+        figures = chaos.figures()
+        for line in [*doubts(chaos), *chaos.late]:
             print(f"  {line}")
-        return chaos.figures()
+        return figures
 
 
 def main() -> int:
