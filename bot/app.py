@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
+from bot import alarms
 from bot.clock import Clock
 from bot.core.budget import BudgetNotification
 from bot.core.delivery import POSTED, SLACK
@@ -191,6 +192,10 @@ class Bot:
     def _rest(self, left: float) -> None:
         self.timers.wake_in(min(left / self.clock.speed, 60.0))
 
+    def _rung(self, what: str) -> None:
+        name = "oncall" if what == alarms.HAND_OVERS else "calendar"
+        next(loop for loop in self.loops if loop.name == name).wake()
+
     async def _oncall(self) -> int:
         house = self.house
         if not await self.database.aread(lambda tx: oncall.due(tx, house)):
@@ -296,12 +301,15 @@ class Bot:
         for loop in self.loops:
             loop.start()
         self._later(self._know_people())
+        self._alarms = alarms.build(lambda: self.house, self.clock, self._rung)
+        self._alarms.start()
         self._socket = None
         if self.settings.slack_app_token:
             self._socket = await start_socket_mode(self.slack.bolt, self.settings.slack_app_token)
 
     async def stop(self) -> None:
         """Let what is under way end, within the grace; the rest is taken up by the next process."""
+        self._alarms.shutdown(wait=False)
         if self._socket is not None:
             await self._socket.close_async()  # type: ignore[no-untyped-call]
         for loop in self.loops:

@@ -45,5 +45,5 @@ def set_up(level: str, *, people: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("slack_sdk", "slack_bolt", "aiohttp.access", "httpx", "google"):
+    for noisy in ("apscheduler", "slack_sdk", "slack_bolt", "aiohttp.access", "httpx", "google"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

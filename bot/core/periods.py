@@ -72,6 +72,15 @@ def latest(calendar: Calendar, kind: str, now: datetime) -> Slot | None:
     return next(_back(calendar, kind, now), None)
 
 
+def following(calendar: Calendar, now: datetime) -> datetime | None:
+    """When the next working day's operations are due, after an instant; None while the calendar is off."""
+    day = calendar.today(now)
+    ahead = (
+        day + timedelta(days=n) for n in range(9) if (day + timedelta(days=n)).weekday() in calendar.days
+    )
+    return next((due for each in ahead if (due := _due(calendar, each)) > now), None)
+
+
 def missed(calendar: Calendar, kind: str, since: datetime, slot: Slot) -> int:
     """How many periods before this one fell due after an instant (and were never begun)."""
     count = 0
@@ -86,10 +95,13 @@ def _back(calendar: Calendar, kind: str, now: datetime) -> Iterator[Slot]:
     day = calendar.today(now)
     for back in range(_FAR):
         wanted = day - timedelta(days=back)
-        if wanted.weekday() in calendar.days and _first(calendar, kind, wanted):
-            due = datetime.combine(wanted, calendar.at, calendar.zone).astimezone(UTC)
-            if due <= now:
-                yield Slot(kind=kind, key=_key(kind, wanted), due_at=due)
+        worked = wanted.weekday() in calendar.days and _first(calendar, kind, wanted)
+        if worked and (due := _due(calendar, wanted)) <= now:
+            yield Slot(kind=kind, key=_key(kind, wanted), due_at=due)
+
+
+def _due(calendar: Calendar, day: date) -> datetime:
+    return datetime.combine(day, calendar.at, calendar.zone).astimezone(UTC)
 
 
 def _first(calendar: Calendar, kind: str, day: date) -> bool:

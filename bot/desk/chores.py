@@ -57,6 +57,12 @@ def turn(tx: Tx, house: House) -> list[str]:
     return done
 
 
+def following(now: datetime) -> datetime:
+    """When the next night's chores are due, after an instant."""
+    tonight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + _TIDY_AT
+    return tonight if tonight > now else tonight + timedelta(days=1)
+
+
 def _night(tx: Tx, _: House) -> str | None:
     return f"{(tx.now() - _TIDY_AT).astimezone(UTC):%Y-%m-%d}"
 
