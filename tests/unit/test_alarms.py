@@ -13,7 +13,7 @@ from apscheduler.triggers.base import BaseTrigger
 from bot import alarms
 from bot.clock import Clock
 from bot.core.periods import Calendar, following, latest
-from bot.core.roster import next_hand_over
+from bot.core.roster import FirstLevel, Rotation, next_hand_over
 from bot.desk.house import House
 from tests.faults.engine import furnished
 
@@ -23,7 +23,12 @@ BERLIN = Calendar(tz="Europe/Berlin", at=time(9, 30))
 
 @pytest.fixture(scope="module")
 def house() -> House:
-    return replace(furnished(), calendar=BERLIN)
+    turns = Rotation(
+        people=("alice", "bob"), every=timedelta(days=7), start=FRIDAY.date(), tz="Europe/Berlin"
+    )
+    known = furnished()
+    roster = replace(known.roster, first=FirstLevel(primary=turns))
+    return replace(known, calendar=BERLIN, roster=roster)
 
 
 def _trigger(house: House, clock: Clock, what: str) -> BaseTrigger:
@@ -53,7 +58,7 @@ def test_operations_ring_at_their_hour_of_working_days_across_the_change_of_the_
 
 def test_hand_overs_ring_when_the_roster_changes_hands(house: House) -> None:
     rings = _rings(_trigger(house, Clock(), alarms.HAND_OVERS), FRIDAY, 3)
-    assert rings[0] == next_hand_over(house.roster, FRIDAY)
+    assert [f"{at:%a %H:%M}" for at in rings] == ["Fri 07:00"] * 3, "09:00 in Berlin, in summer"
     assert all(next_hand_over(house.roster, before) == after for before, after in pairwise(rings))
 
 
