@@ -62,7 +62,7 @@ from pipeline.operations import registry
 from pipeline.thresholds import SHIPPED
 
 log = structlog.get_logger()
-GRACE_S = 8.0
+GRACE_S = 6.0  # with the time that the server gives to open requests less than ten seconds
 BOOK_SHOWN = 500
 OWN_PACE = frozenset({"pull", "holds", "oncall", "audit", "heartbeat", "errands", "calendar"})
 

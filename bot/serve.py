@@ -45,7 +45,7 @@ def serve(env: Mapping[str, str]) -> None:
         http=Protocol,
         ws="none",
         lifespan="on",
-        timeout_graceful_shutdown=8,
+        timeout_graceful_shutdown=3,
         server_header=False,
         backlog=2048,
     )

@@ -36,7 +36,7 @@ class Operator:
         self._kit = kit
         self._store, self._house, self._wake = kit.store, kit.house, kit.wake
         self._probe = probe
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}  # the id of the run that each carries out
         # Two readers of one dead-letter queue would hide its messages from each other.
         self._queues: dict[str, asyncio.Lock] = {}
 
@@ -55,8 +55,8 @@ class Operator:
                 if not free:
                     continue
                 task = asyncio.create_task(self._carry_out(found))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._tasks[task] = found.id
+                task.add_done_callback(lambda done: self._tasks.pop(done, None))
         return begun
 
     async def recover(self) -> None:
@@ -74,9 +74,17 @@ class Operator:
                 await self._store.awrite(lambda tx, r=run: runs.interrupted(tx, house, r))  # type: ignore[misc]
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait for what is being carried out."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout_s)
+        """Wait for what is being carried out, and give back what is not over by then: the next process need not
+        wait for the end of its lease, but takes it up, or asks, at once."""
+        if not self._tasks:
+            return
+        _, left = await asyncio.wait(self._tasks, timeout=timeout_s)
+        names = [self._tasks[task] for task in left]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        for name in names:
+            await self._store.awrite(lambda tx, n=name: tx.release_run(n))  # type: ignore[misc]
 
     async def _carry_out(self, run: Run) -> None:
         renewing = asyncio.create_task(self._renew(run.id))

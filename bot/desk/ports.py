@@ -188,6 +188,10 @@ class Tx(Protocol):
         """Lengthen the lease of a claimed run (60 s); False when nobody holds it any more."""
         ...
 
+    def release_run(self, run_id: str) -> None:
+        """End the lease of a claimed run now: its process stops in the middle."""
+        ...
+
     def stale_runs(self, state: str) -> Sequence[Run]:
         """Runs in ``state`` whose lease ran out: their process died."""
         ...

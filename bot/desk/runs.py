@@ -31,6 +31,7 @@ _IN_WORDS = {
     "working": "being made",
     "asked": "being made",
 }
+LOOK = "Look with `/pipeline health`, then plan again."
 FINISHED = ("done", "failed", "cancelled", "unknown", "expired")
 
 
@@ -133,7 +134,7 @@ def _plan_text(run: Run, state: str) -> str:
         "expired": f"The plan is older than 15 minutes; plan again: {summary}",
         "done": f"Done: {summary}",
         "failed": f"Failed: {summary}",
-        "unknown": f"Interrupted, outcome unknown: {summary}",
+        "unknown": f"Interrupted, outcome unknown. {LOOK} It was: {summary}",
     }
     return says.get(state, f"{state}: {summary}")
 
@@ -369,6 +370,5 @@ def interrupted(tx: Tx, house: House, run: Run) -> None:
     """Its process died in the middle and it may not be repeated blindly: ask a person."""
     if not tx.move_run(run.id, ["running"], "unknown"):
         return
-    remedy = "Look with `/pipeline health`, then plan again."
-    note(tx, house, run, "operation_unknown", lifecycle.BOT, remedy=remedy)
+    note(tx, house, run, "operation_unknown", lifecycle.BOT, remedy=LOOK)
     show_plan(tx, house, run, "unknown")

@@ -21,7 +21,7 @@ tests/integration/store/test_database |
 | 11 any order | tests/e2e/test_order_in_every_permutation, tests/e2e/test_order_of_notifications |
 | 12 storm | tests/e2e/test_storm_pipelines, tests/bench/storm |
 | 13 poison | tests/e2e/test_storm_of_oddities, tests/integration/intake/test_webhooks |
-| 14 SIGTERM during a send; a release on the schema of the next | test_resources; \
+| 14 SIGTERM during a send, an operation; a release on the schema of the next | test_resources, test_stopped_midway; \
 tests/integration/store/test_migrations |
 | 15 audit rows altered, deleted, reordered | tests/integration/store/test_incidents, tests/unit/core/test_audit |
 | 16 a step killed midway | test_slack_away (interrupted), tests/e2e/test_operations_killed, test_replay_killed |

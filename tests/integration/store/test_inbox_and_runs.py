@@ -113,6 +113,9 @@ def test_run_of_a_dead_process_is_stale_and_a_renewed_one_is_not(
     assert not database.write(lambda tx: tx.renew_run("r2"))
     clock.advance(2)
     assert [each.id for each in database.read(lambda tx: tx.stale_runs("running"))] == ["r0"]
+    database.write(lambda tx: tx.release_run("r1"))
+    database.write(lambda tx: tx.release_run("r2"))
+    assert {each.id for each in database.read(lambda tx: tx.stale_runs("running"))} == {"r0", "r1"}
 
 
 def test_state_moves_only_from_where_it_was_expected(database: Database, clock: ManualClock) -> None:
