@@ -55,7 +55,7 @@ def with_overrides(roster: Roster, overrides: Collection[Override]) -> Roster:
 
     One that gives a place to somebody whom the roster does not know any more is none.
     """
-    overrides = [o for o in overrides if all(name in roster.people for name in _takers(o))]
+    overrides = [o for o in overrides if all(name in roster.people for name in takers(o))]
     if not overrides:
         return roster
     first = roster.first
@@ -76,7 +76,8 @@ def with_overrides(roster: Roster, overrides: Collection[Override]) -> Roster:
     return replace(roster, first=replace(first, **changed), upper={k: v for k, v in upper.items() if v})
 
 
-def _takers(o: Override) -> tuple[str, ...]:
+def takers(o: Override) -> tuple[str, ...]:
+    """Who holds a place by it."""
     return (o.person, o.other) if o.kind == "swap" else (o.person,)
 
 

@@ -12,11 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
-from bot.core.oncall import Named, hand_overs, places
+from bot.core.oncall import Named, hand_overs, places, takers, with_overrides
+from bot.core.oncall_words import override_words
+from bot.core.overrides import Overridden, Override
 from bot.core.policy import Level, Policy, format_duration
 from bot.core.roster import CONTACTS, PhoneNumber, Roster, Way, numbers, reached_by
 
+UTC = ZoneInfo("UTC")
 YEAR = timedelta(days=365)
 SPANS_SHOWN = 3
 Span = tuple[datetime, datetime]
@@ -28,8 +32,9 @@ class Finding:
     """One thing that is not as it should be.
 
     code: nobody, empty, unreachable, same_person, no_backup, no_emergency, slack_only, no_phone, no_zone,
-        no_contact, contact_unreachable.
+        no_contact, contact_unreachable, override_of_nobody.
     spans: when, as [from, to) in UTC; () where it has nothing to do with time.
+    overrides: those that decide then who holds the places it is about, in words.
     """
 
     severity: Literal["mistake", "warning"]
@@ -38,15 +43,17 @@ class Finding:
     level: Level | None = None
     people: tuple[str, ...] = ()
     spans: tuple[Span, ...] = ()
+    overrides: tuple[str, ...] = ()
 
     def words(self) -> str:
-        """The finding in a sentence, with its first dates."""
+        """The finding in a sentence, with its first dates and the overrides that make it."""
+        why = "".join(f". {each}" for each in self.overrides)
         if not self.spans:
-            return self.text
+            return self.text + why
         shown = ", ".join(_span(span) for span in self.spans[:SPANS_SHOWN])
         left = len(self.spans) - SPANS_SHOWN
         more = f" and {left} more times until {_day(self.spans[-1][1])}" if left > 0 else ""
-        return f"{self.text} ({shown}{more})"
+        return f"{self.text} ({shown}{more}){why}"
 
     def as_json(self) -> dict[str, Any]:
         """The finding with all its dates, for scripts."""
@@ -57,6 +64,7 @@ class Finding:
             "level": str(self.level) if self.level else None,
             "people": list(self.people),
             "spans": [{"from": begin.isoformat(), "to": end.isoformat()} for begin, end in self.spans],
+            "overrides": list(self.overrides),
         }
 
 
@@ -86,8 +94,16 @@ class Readiness:
         return tuple(f for f in self.findings if f.severity == "mistake")
 
 
-def examine(roster: Roster, policy: Policy, now: datetime, length: timedelta = YEAR) -> Readiness:
-    """Walk the coming year (from `now`, aware UTC) and the roster as it is written."""
+def examine(
+    roster: Roster,
+    policy: Policy,
+    now: datetime,
+    length: timedelta = YEAR,
+    overrides: Sequence[Override] = (),
+) -> Readiness:
+    """Walk the coming year (from `now`, aware UTC): the roster as it is written, with what people overrode."""
+    strangers = tuple(_strangers(roster, overrides))
+    roster = with_overrides(roster, overrides)
     when: dict[_Issue, list[Span]] = defaultdict(list)
     known: dict[tuple[str, ...], tuple[_Issue, ...]] = {}
     there, count, on_duty = places(roster), 0, set[str]()
@@ -103,12 +119,36 @@ def examine(roster: Roster, policy: Policy, now: datetime, length: timedelta = Y
         Finding(
             severity=i.severity, code=i.code, text=i.text, level=i.level, people=i.people,
             spans=tuple(spans) if spans != [(now, now + length)] else (),
+            overrides=_deciding(there, i, spans),
         )
         for i, spans in when.items()
     ]  # fmt: skip
-    found = [*timed, *_people(roster, there, on_duty), *_contacts(roster)]
+    found = [*timed, *strangers, *_people(roster, there, on_duty), *_contacts(roster)]
     found.sort(key=lambda f: (f.severity != "mistake", f.level or "L9"))
     return Readiness(findings=tuple(found), begin=now, end=now + length, spans=count)
+
+
+def _strangers(roster: Roster, overrides: Sequence[Override]) -> Iterator[Finding]:
+    """Overrides that do nothing, since the roster does not know any more whom they name."""
+    for each in overrides:
+        gone = tuple(name for name in takers(each) if name not in roster.people)
+        if gone:
+            text = f"{override_words(each, UTC)}. It does nothing: {', '.join(gone)} is not on the roster any more"
+            yield Finding(
+                severity="warning", code="override_of_nobody", text=text, level=each.level, people=gone
+            )
+
+
+def _deciding(there: Sequence[Named], issue: _Issue, spans: Sequence[Span]) -> tuple[str, ...]:
+    """The overrides by which the issue's level, or its people, stand as they do when it begins."""
+    found: dict[int, str] = {}
+    for begin, _ in spans:
+        for place in there:
+            mine = place.level is issue.level or place.holder.on_duty(begin) in issue.people
+            by = place.holder.by(begin) if mine and isinstance(place.holder, Overridden) else None
+            if by is not None:
+                found[by.id] = override_words(by, UTC)
+    return tuple(found[number] for number in sorted(found))
 
 
 def _spans(

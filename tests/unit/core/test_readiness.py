@@ -162,6 +162,47 @@ def test_no_number_and_no_emergency_place_is_told() -> None:
     assert not found(replace(SOUND, first=replace(SOUND.first, emergency=Always("erin"))), "no_emergency")
 
 
+def override(
+    number: int, person: str, *, days: int, level: Level = Level.L1, place: str = "primary"
+) -> Override:
+    """So many days from now, for a day."""
+    begin = NOW + days * DAY
+    return Override(
+        id=number, kind="override", person=person, level=level, place=place, begin=begin, end=begin + DAY,
+        made_by="bob", made_at=NOW, reason="a wedding",
+    )  # fmt: skip
+
+
+def test_a_gap_that_an_override_makes_is_named_with_the_override_and_its_dates() -> None:
+    made = [override(1, "carol", days=2), override(7, "mute", days=9)]
+    ready = examine(with_people(MUTE), POLICY, NOW, overrides=made)
+    (gap,) = ready.mistakes
+    assert gap.spans == ((made[1].begin, made[1].end),)
+    assert gap.words() == (
+        "No message reaches mute, who is the primary of L1: the first page (2026-12-02 03:10 UTC to "
+        "2026-12-03 03:10 UTC). Override 7: mute takes L1 primary, Wed 2026-12-02 03:10 UTC to Thu "
+        "2026-12-03 03:10 UTC, by bob: a wedding"
+    )
+    (same,) = (f for f in ready.findings if f.code == "same_person")
+    assert same.people == ("carol",)
+    assert same.overrides[0].startswith("Override 1: carol takes L1 primary")
+    assert same.as_json()["overrides"] == list(same.overrides)
+
+
+def test_what_the_roster_does_by_itself_is_blamed_on_no_override() -> None:
+    ready = examine(
+        with_people(MUTE, backup=Always("mute")), POLICY, NOW, overrides=[override(1, "erin", days=2)]
+    )
+    assert not [f for f in ready.findings if f.code == "unreachable" and f.overrides]
+
+
+def test_an_override_of_somebody_who_left_the_roster_is_named() -> None:
+    made = override(3, "zed", days=2, level=Level.L2, place="1")
+    (left,) = (f for f in examine(SOUND, POLICY, NOW, overrides=[made]).findings)
+    assert (left.severity, left.code, left.people) == ("warning", "override_of_nobody", ("zed",))
+    assert "It does nothing: zed is not on the roster any more" in left.words()
+
+
 @pytest.mark.parametrize("rules", [(), POLICY.rules[:1]])
 def test_a_level_that_nothing_pages_is_not_missed(rules: tuple[object, ...]) -> None:
     quiet = replace(POLICY, ladder={Level.L2: timedelta(hours=2)}, rules=rules)  # type: ignore[arg-type]

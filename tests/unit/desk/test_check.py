@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from bot.checks import check
+from bot.clock import Clock
+from bot.core.overrides import Override
+from bot.core.policy import Level
+from bot.store.database import Database
 
 ROOT = Path(__file__).resolve().parents[3]
 FAULTY = """
@@ -57,6 +62,33 @@ def test_a_faulty_roster_fails_with_the_dates_of_its_gaps(
     assert any(line.startswith("No message reaches bob") for line in told["mistakes"])
     spans = [f["spans"] for f in told["on_call"]["findings"] if f["code"] == "unreachable"]
     assert all(len(each) > 20 for each in spans)
+
+
+def test_overrides_of_the_database_are_walked_too(
+    env: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What somebody took over in Slack; whoever is not told of it here would find out by a page."""
+    roster = Path(env["RUNBOOKS_DIR"]) / "roster.yaml"
+    known = roster.read_text(encoding="utf-8").replace(
+        "people:\n", "people:\n  mute: {phone: '+1-555-0199'}\n", 1
+    )
+    roster.write_text(known, encoding="utf-8")
+    env = {**env, "DATABASE_URL": f"sqlite:///{tmp_path / 'streamwatch.db'}"}
+    assert check(env) == 0
+    assert "Overrides and swaps are left out: there is no database here" in capsys.readouterr().out
+    now = Clock().now()
+    with Database(env["DATABASE_URL"], Clock(), create=True) as database:
+        made = Override(
+            kind="override", person="mute", level=Level.L1, place="primary", made_by="alice", made_at=now,
+            begin=now + timedelta(days=2), end=now + timedelta(days=3),
+        )  # fmt: skip
+        database.write(lambda tx: tx.put_override(made))
+    assert check(env, as_json=True) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["on_call"]["overrides"] == 1
+    assert ["No message reaches mute" in line and "by alice" in line for line in told["mistakes"]] == [True]
+    assert check({**env, "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}) == 0
+    assert "Overrides and swaps are left out: the database cannot be read" in capsys.readouterr().out
 
 
 def test_what_cannot_be_read_is_not_walked(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
