@@ -66,6 +66,7 @@ def _end(*_: object) -> None:
 def settle_garbage() -> None:
     """Once everything is built: what start-up made stays for good, so the collector need not walk it again, nor
     look after every 700 objects. A tenth of the processor time of a storm of notifications."""
+    gc.collect()  # or the garbage of reading documents would be frozen in, too
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
 

@@ -126,7 +126,7 @@ class House:
         ).stdout
         return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
 
-    def start_bot(self, database: str) -> float:
+    def start_bot(self, database: str, module: Sequence[str] = ("bot", "serve")) -> float:
         """Start it on a file of this name; the seconds from the spawn to the first 200 of /readyz."""
         env = {
             **self.settings,
@@ -138,7 +138,7 @@ class House:
             "LOG_LEVEL": "WARNING",
         }
         began = time.monotonic()
-        self.bot = bot = Child(["bot", "serve"], self.folder / "bot.log", env)
+        self.bot = bot = Child(module, self.folder / "bot.log", env)
         until(lambda: bot.alive() and self._ready(), UP_S, "the bot did not become ready")
         return time.monotonic() - began
 
