@@ -6,14 +6,16 @@ One unreachable service must not hide what the others know.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pipeline.catalogue import EVENT_TYPES, Pipeline
 from pipeline.errors import PipelineError
+from pipeline.gaps import Gap
 from pipeline.jobs import Job
-from pipeline.measurements import Counters, Gap, LogError, Measurements, Queue
+from pipeline.measurements import Counters, LogError, Measurements, Queue
+from pipeline.patience import Together
 from pipeline.quality import CAUSES
 from pipeline.thresholds import Thresholds
 
@@ -36,7 +38,7 @@ T = TypeVar("T")
 class _Asked:
     """Questions under way; an answer that is an error of ours becomes a gap."""
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, pool: Together) -> None:
         self._pool = pool
         self.gaps: list[Gap] = []
         self._count = 0
@@ -66,7 +68,7 @@ def measure(
 
     subscriptions, limits = _subscriptions(pipeline), pipeline.limits
     window_s = max(limits.still_s, limits.books_s, limits.rate_s) + _LATE_S
-    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="measure") as pool:
+    with Together(max_workers=16, thread_name_prefix="measure") as pool:
         asked = _Asked(pool)
 
         def job_series(metric: str) -> Future[tuple[Series, ...]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pipeline.background import DAYS, SPAN_S, Background, Compared
 from pipeline.catalogue import Pipeline
 from pipeline.errors import PipelineError
+from pipeline.patience import Together
 
 if TYPE_CHECKING:
     from pipeline.google.clients import Clients
@@ -26,7 +26,7 @@ def background(clients: Clients, pipeline: Pipeline, now: datetime, deadline_s: 
     """One look at the past; what does not answer is left out and named in ``gaps``."""
     moments = [now, *(now - day * _DAY for day in DAYS)]
     gaps: list[str] = []
-    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="background") as pool:
+    with Together(max_workers=8, thread_name_prefix="background") as pool:
 
         def all_of(look: Callable[[datetime], T]) -> list[T | None]:
             return list(pool.map(lambda moment: _quiet(look, moment, gaps), moments))

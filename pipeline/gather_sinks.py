@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pipeline.catalogue import Pipeline
 from pipeline.errors import PipelineError
-from pipeline.measurements import Gap
+from pipeline.gaps import Gap
+from pipeline.patience import Together
 from pipeline.sinks import Queries, Rate, Sinks
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ T = TypeVar("T")
 def sinks(clients: Clients, pipeline: Pipeline, now: datetime, deadline_s: float, *, closely: bool) -> Sinks:
     """One look; what does not answer becomes a gap.  ``closely``: also the queries of BigQuery, which cost a little."""
     look = _Look(clients, pipeline, now, deadline_s)
-    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="sinks") as pool:
+    with Together(max_workers=8, thread_name_prefix="sinks") as pool:
         rows = pool.submit(look.rate, look.rows) if pipeline.dataset else None
         bigtable = bool(pipeline.bigtable_instance)
         requests = pool.submit(look.rate, look.requests) if bigtable else None

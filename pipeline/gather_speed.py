@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from pipeline.bottleneck import Speed, Stage
 from pipeline.catalogue import Pipeline
 from pipeline.errors import PipelineError
+from pipeline.gaps import Gap
 from pipeline.gather import error_groups
-from pipeline.measurements import Gap, LogError, Measurements
+from pipeline.measurements import LogError, Measurements
+from pipeline.patience import Together
 
 if TYPE_CHECKING:
     from pipeline.google.clients import Clients
@@ -38,7 +39,7 @@ class SpeedGauge:
 
     def speed(self) -> Speed:
         """Lag by stage with what explains it."""
-        with ThreadPoolExecutor(max_workers=5, thread_name_prefix="speed") as pool:
+        with Together(max_workers=5, thread_name_prefix="speed") as pool:
             stages = pool.submit(self.series, "per_stage_system_lag")
             busy = pool.submit(self._newest, "aggregated_worker_utilization")
             workers = pool.submit(self._newest, "active_worker_instances")

@@ -9,16 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from pipeline.gaps import Gap
 from pipeline.jobs import Job, current
 from pipeline.thresholds import SHIPPED, Thresholds
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Something that could not be measured, and why."""
-
-    what: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline.bottleneck import Bottleneck
-from pipeline.measurements import Gap, Measurements
+from pipeline.gaps import Gap
+from pipeline.measurements import Measurements
 from pipeline.report import Evidence, Finding, Severity, Table, duration, number, percent, plural, size
 
 _SLOW_S = 60.0  # a query that takes longer is worth a line; how slow is too slow is its owner's to say
@@ -82,14 +83,6 @@ def health_findings(m: Measurements, sinks: Sinks) -> list[Finding]:
         clean = "" if refused else "; nothing refused"
         out.append(Finding("sinks", "ok", f"Sinks: {', '.join(parts)}{clean}.", _evidence(sinks, m.now)))
     return out
-
-
-def gap_findings(sinks: Sinks) -> list[Finding]:
-    """What could not be measured of the stores."""
-    return [
-        Finding(f"sink_gap_{i}", "unknown", f"Not measured: {gap.what}. {gap.reason}")
-        for i, gap in enumerate(sinks.gaps)
-    ]
 
 
 def perf_findings(m: Measurements, sinks: Sinks) -> list[Finding]:

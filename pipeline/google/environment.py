@@ -9,6 +9,7 @@ from pipeline.checks import Failed, Unknowable
 from pipeline.google.calls import once, reading
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
+from pipeline.patience import at_most
 
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _LAUNCH_S: Final = 30.0
@@ -47,7 +48,7 @@ def template(clients: Clients, pipeline: Pipeline) -> str:
         validate_only=True,
     )
     with explained("Dataflow", f"validating a launch of {pipeline.template}"):
-        clients.flex.launch_flex_template(request=request, **once(_LAUNCH_S))
+        clients.flex.launch_flex_template(request=request, **once(at_most(_LAUNCH_S)))
     return f"a launch of {pipeline.template} is valid"
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from pipeline.catalogue import Pipeline
 from pipeline.errors import Missing
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
 from pipeline.google.rest import get_json
+from pipeline.patience import Together
 from pipeline.schema_changes import Columns
 from pipeline.tables import TABLES
 
@@ -30,7 +30,7 @@ def schemas(clients: Clients, pipeline: Pipeline, deadline_s: float) -> Mapping[
         return {str(one.get("name")): str(one.get("type")) for one in fields}
 
     names = list(TABLES)
-    with ThreadPoolExecutor(max_workers=len(names), thread_name_prefix="schemas") as pool:
+    with Together(max_workers=len(names), thread_name_prefix="schemas") as pool:
         return {
             name: has for name, has in zip(names, pool.map(columns, names), strict=True) if has is not None
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,8 @@ from pipeline.background import findings as past_findings
 from pipeline.bottleneck import BEHIND_S, Bottleneck, bottleneck
 from pipeline.causes import Issue, in_short, issue_type, stop_reason
 from pipeline.errors import PipelineError
+from pipeline.gaps import gap_findings
+from pipeline.gaps import in_short as not_measured
 from pipeline.gather import measure
 from pipeline.gather_background import background
 from pipeline.gather_sinks import sinks
@@ -29,6 +30,7 @@ from pipeline.operations.health_findings import (
     trend,
     waiting,
 )
+from pipeline.patience import Together, within
 from pipeline.report import (
     Fact,
     Finding,
@@ -49,12 +51,13 @@ from pipeline.schema_changes import Columns, schema_changes
 from pipeline.service_health import ServiceHealth, relevant, service_issue
 from pipeline.service_health import findings as service_findings
 from pipeline.service_health import in_short as ill_service
-from pipeline.sinks import Sinks, gap_findings
+from pipeline.sinks import Sinks
 from pipeline.sinks import health_findings as sink_findings
 
 if TYPE_CHECKING:
     from pipeline.google.quotas import Quota
 
+ANSWER_S: Final = 6.0  # for the whole look; what has not answered by then was not measured
 _SOON_S: Final = 2 * 86400  # a deletion further off is told, but not in the first sentence
 _REASON: Final = 120  # characters of a log line in the first sentence
 
@@ -84,7 +87,10 @@ class Health(ReadOperation):
         from pipeline.google.service_health import service_health
 
         now, clients, pipeline, wait_s = ctx.now(), ctx.clients, ctx.pipeline, ctx.deadline_s
-        with ThreadPoolExecutor(max_workers=5, thread_name_prefix="health") as pool:
+        with (
+            within(min(wait_s, ANSWER_S)),
+            Together(max_workers=5, thread_name_prefix="health") as pool,
+        ):
             google = pool.submit(service_health, clients, pipeline.project, wait_s)
             stores = pool.submit(sinks, clients, pipeline, now, wait_s, closely=False)
             columns = pool.submit(_schemas, ctx)
@@ -168,10 +174,7 @@ def report(pipeline: str, m: Measurements, beside: Beside | None = None) -> Repo
         *sink_findings(m, beside.sinks),
         *waiting(m, known),
         *dead_letters(m),
-        *(
-            Finding(f"gap_{i}", "unknown", f"Not measured: {gap.what}. {gap.reason}")
-            for i, gap in enumerate(m.gaps)
-        ),
+        *gap_findings(m.gaps),
     ]
     severity = worst(finding.severity for finding in judged)
     # The others explain trouble and make none: not to know them is not unknown health.
@@ -179,7 +182,7 @@ def report(pipeline: str, m: Measurements, beside: Beside | None = None) -> Repo
         *judged,
         *quota_findings(m, beside.quotas or ()),
         *service_findings(beside.google, m.now),
-        *gap_findings(beside.sinks),
+        *gap_findings(beside.sinks.gaps, "sink_gap"),
     ]
     if issue is not None and severity in ("warning", "critical"):
         text = f"Issue type: {issue.type}. {issue.reason}"
@@ -222,7 +225,9 @@ def _verdict(
         return f"{pipeline} is {word}{_kind(issue)}: {_lower(parts[0])}{told}."
     if severity == "unknown":
         reasons = [f.text.rstrip(".") for f in found if f.severity == "unknown"]
-        return f"{pipeline} cannot be judged: {_lower(reasons[0]) if reasons else known['healthy'].text}."
+        first = _lower(reasons[0]) if reasons else known["healthy"].text
+        silent = "" if first.startswith("not measured") else not_measured(m.gaps)
+        return f"{pipeline} cannot be judged: {first}{silent}."
     if m.job is not None and m.job.starting:
         return f"{pipeline} is starting: {known['down'].text}{waiting}."
     rate = known["error_rate"].value

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipeline.bottleneck import Bottleneck, Speed, bottleneck
+from pipeline.gaps import Gap, gap_findings
 from pipeline.gather import measure
 from pipeline.gather_sinks import sinks
 from pipeline.gather_speed import FRESH_S, SpeedGauge
-from pipeline.measurements import Gap, Measurements
+from pipeline.measurements import Measurements
 from pipeline.operations.base import Context, ReadOperation
+from pipeline.patience import Together
 from pipeline.report import (
     Evidence,
     Fact,
@@ -28,7 +29,7 @@ from pipeline.report import (
     worst,
 )
 from pipeline.rules import facts
-from pipeline.sinks import Sinks, gap_findings, perf_findings, query_table, sink_evidence
+from pipeline.sinks import Sinks, perf_findings, query_table, sink_evidence
 
 if TYPE_CHECKING:
     from pipeline.google.metrics import Series
@@ -48,7 +49,7 @@ class Perf(ReadOperation):
             # Monitoring does not answer: to ask it more would only make a person wait.
             return report(ctx.pipeline.name, measured, Speed(now=now), (), list(measured.gaps), Sinks())
         gauge = SpeedGauge(ctx.clients, ctx.pipeline, measured, ctx.deadline_s)
-        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="perf") as pool:
+        with Together(max_workers=2, thread_name_prefix="perf") as pool:
             looking = pool.submit(sinks, ctx.clients, ctx.pipeline, now, ctx.deadline_s, closely=True)
             moved = pool.submit(_rates, gauge, now)
             speed, rates, stores = gauge.speed(), moved.result(), looking.result()
@@ -70,12 +71,10 @@ def report(
     findings = [_first(down, speed, found, stores), *_workers(speed), *_backlog(m), *perf_findings(m, stores)]
     if found is not None:
         findings.append(Finding("advice", "info", found.advice))
-    findings += [
-        Finding(f"gap_{i}", "unknown", f"Not measured: {g.what}. {g.reason}") for i, g in enumerate(gaps)
-    ]
+    findings += gap_findings(gaps)
     severity = worst(finding.severity for finding in findings)
     # The stores explain; where they cannot be seen, where the time goes is known all the same.
-    findings += gap_findings(stores)
+    findings += gap_findings(stores.gaps, "sink_gap")
     return Report(
         operation="pipeline.perf",
         pipeline=name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Final
 
@@ -11,10 +10,12 @@ from pipeline.checks import Check, Failed, Probe, count, made
 from pipeline.operations.base import Context, ReadOperation
 from pipeline.operations.validate_access import access_probes
 from pipeline.operations.validate_stores import store_probes
+from pipeline.patience import Together, within
 from pipeline.report import Finding, NextStep, Report, Severity, Table, duration, plural
 
 _PUBSUB: Final = "pubsub.googleapis.com"
 _DATAFLOW: Final = "dataflow.googleapis.com"
+ANSWER_S: Final = 8.0  # for the whole of it; what has not answered by then is unknown
 _DELETED: Final = "_deleted-topic_"
 
 
@@ -30,7 +31,11 @@ class Validate(ReadOperation):
 
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
         probes = list(_probes(ctx))
-        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="validate") as pool:
+        # All at once: those that waited for a thread would be left no time by silent ones before them.
+        with (
+            within(min(ctx.deadline_s, ANSWER_S)),
+            Together(max_workers=len(probes), thread_name_prefix="validate") as pool,
+        ):
             checks = list(pool.map(made, probes))
         return report(ctx, checks)
 

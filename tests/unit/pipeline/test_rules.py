@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.causes import classify, in_short, issue_type, stop_reason
+from pipeline.gaps import Gap
 from pipeline.jobs import Job
-from pipeline.measurements import Counters, Gap, LogError, Measurements, Queue
+from pipeline.measurements import Counters, LogError, Measurements, Queue
 from pipeline.operations.health import report
 from pipeline.report import Fact
 from pipeline.rules import deletion_at, deletion_words, facts
