@@ -1,9 +1,9 @@
 """What was measured before: probes of pipelines and reports of budgets.
 
-With ``pipeline.maintenances``, ``pipeline.history_quality`` and ``pipeline.history_schemas`` the only importer of
-SQLAlchemy in ``pipeline``.  It may share its database with the bot, so every write is one short transaction; on
-SQLite it takes the write lock at once (BEGIN IMMEDIATE), which waits up to 30 s instead of failing in
-the middle.  Times are stored as ISO texts in UTC, so that both databases order them alike.
+With ``pipeline.maintenances`` and ``pipeline.history_*`` the only importer of SQLAlchemy in ``pipeline``.  It may
+share its database with the bot, so every write is one short transaction; on SQLite it takes the write lock at once
+(BEGIN IMMEDIATE), which waits up to 30 s instead of failing in the middle.  Times are stored as ISO texts in UTC, so
+that both databases order them alike.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipeline.errors import ConfigError, Unreachable
 from pipeline.history_quality import Hour, QualityHours
 from pipeline.history_schemas import SchemaRows
+from pipeline.history_speed import SpeedHour, SpeedHours
 from pipeline.maintenances import Maintenances
 from pipeline.maintenances import metadata as _maintained
 from pipeline.maintenances import text as _text
@@ -91,6 +92,7 @@ _replayed = Table(
 )
 _quality = QualityHours(_metadata)
 _schemas = SchemaRows(_metadata)
+_speed = SpeedHours(_metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +175,7 @@ class History(Maintenances):
         self.close()
 
     def record_probe(self, report: Report) -> None:
-        """Stores one report of ``pipeline.health``, and what it saw of the quality of events."""
+        """Stores one report of ``pipeline.health``, and what it saw of events, of speed and of schemas."""
         events, schemas = report.data.get("events"), report.data.get("schemas")
         kept = replace(report, data={name: part for name, part in report.data.items() if name != "schemas"})
         row = {
@@ -186,6 +188,9 @@ class History(Maintenances):
             connection.execute(_probes.insert(), row)
             if events:
                 _quality.note(connection, report.pipeline, report.as_of, events["jobs"], events["totals"])
+            lag = report.data.get("lag") or {}
+            seen = {"system_lag_s": lag.get("system_lag_s"), "backlog": report.data.get("backlog")}
+            _speed.note(connection, report.pipeline, report.as_of, seen)
             if schemas:
                 _schemas.note(connection, report.pipeline, report.as_of, schemas)
 
@@ -208,6 +213,11 @@ class History(Maintenances):
         """What the hours of a pipeline saw that began at or after ``at``, oldest first."""
         with self._read() as connection:
             return _quality.since(connection, pipeline, at)
+
+    def speed_since(self, pipeline: str, at: datetime) -> list[SpeedHour]:
+        """How far behind a pipeline was in the hours that began at or after ``at``, oldest first."""
+        with self._read() as connection:
+            return _speed.since(connection, pipeline, at)
 
     def schemas_at(self, pipeline: str, at: datetime) -> dict[str, dict[str, str]]:
         """The columns that each table of a pipeline had at ``at``, as far as anybody had looked by then or since."""

@@ -20,7 +20,7 @@ from pipeline.thresholds import SHIPPED, Thresholds
 if TYPE_CHECKING:
     from pipeline.history import BudgetReport
 
-_LAG_DAYS: Final = 2  # costs arrive late: the day before yesterday is the newest complete one
+LAG_DAYS: Final = 2  # costs arrive late: the day before yesterday is the newest complete one
 _MONTH_DAYS: Final = 31
 # Google promises no time for its export; most of a day's rows are there within half a day.
 _EXPORT_SETTLES: Final = timedelta(hours=12)
@@ -77,15 +77,9 @@ def outlook(reports: Sequence[BudgetReport], now: datetime, limits: Thresholds =
     begin = _begin(newest)
     today = billing_day(now)
     totals = _totals([one for one in reports if _begin(one) == begin])
-    earlier = {
-        day: amount
-        for period in {_begin(one) for one in reports}
-        for day, amount in _by_day(_totals([one for one in reports if _begin(one) == period]), period).items()
-    }
+    earlier = daily(reports)
     complete = tuple(
-        Day(day, amount)
-        for day, amount in sorted(earlier.items())
-        if day <= today - timedelta(days=_LAG_DAYS)
+        Day(day, amount) for day, amount in sorted(earlier.items()) if day <= today - timedelta(days=LAG_DAYS)
     )[-int(limits.cost_days) :]
     normal = _normal(complete, limits)
     so_far = max(totals.values())
@@ -107,6 +101,18 @@ def outlook(reports: Sequence[BudgetReport], now: datetime, limits: Thresholds =
     )
 
 
+def daily(reports: Sequence[BudgetReport]) -> dict[date, float]:
+    """What each day cost by one budget's notifications, where that is known; in any order."""
+    periods: dict[date, list[BudgetReport]] = {}
+    for one in reports:
+        periods.setdefault(_begin(one), []).append(one)
+    return {
+        day: amount
+        for period, of_it in periods.items()
+        for day, amount in _by_day(_totals(of_it), period).items()
+    }
+
+
 def exported_outlook(
     name: str,
     currency: str,
@@ -120,7 +126,7 @@ def exported_outlook(
     A day that the export has not passed yet is not complete; one that is not in it is unknown, not free.
     """
     today = billing_day(now)
-    newest = today - timedelta(days=_LAG_DAYS)
+    newest = today - timedelta(days=LAG_DAYS)
     oldest = newest - timedelta(days=limits.cost_days - 1)
     complete = tuple(
         Day(day, amount)

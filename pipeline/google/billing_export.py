@@ -120,9 +120,9 @@ class BillingExport:
             for row in self._rows(_BY_SERVICE, "reading spend by service")
         )
 
-    def by_day(self) -> Days:
-        """Each day since eight days before the month, without taxes and adjustments."""
-        rows = self._rows(_BY_DAY, "reading spend by day")
+    def by_day(self, since: date | None = None) -> Days:
+        """Each day since eight days before the month, or since another, without taxes and adjustments."""
+        rows = self._rows(_BY_DAY, "reading spend by day", since)
         days = tuple(
             DaySpend(
                 day=row["day"],
@@ -143,13 +143,13 @@ class BillingExport:
             if row["job"]
         )
 
-    def _rows(self, query: str, doing: str) -> list[Any]:
+    def _rows(self, query: str, doing: str, begin: date | None = None) -> list[Any]:
         """PipelineError, in words, when the export cannot be read."""
         with explained("BigQuery", "connecting"):
             client = self._clients.bigquery
         from google.cloud import bigquery
 
-        first = self._today.replace(day=1) - timedelta(days=_BACK_DAYS)
+        first = begin or self._today.replace(day=1) - timedelta(days=_BACK_DAYS)
         since = datetime(first.year, first.month, first.day, tzinfo=UTC)
         config = bigquery.QueryJobConfig(
             maximum_bytes_billed=_MOST_BYTES,

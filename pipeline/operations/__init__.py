@@ -56,6 +56,7 @@ _WHERE: Final[dict[str, tuple[str, str]]] = {
     "pipeline.health": ("health", "Health"),
     "pipeline.status": ("status", "Status"),
     "pipeline.quality": ("quality", "Quality"),
+    "pipeline.trends": ("trends", "Trends"),
     "pipeline.jobs": ("jobs", "Jobs"),
     "pipeline.logs": ("logs", "Logs"),
     "pipeline.perf": ("perf", "Perf"),
