@@ -108,12 +108,23 @@ def _first(calendar: Calendar, kind: str, day: date) -> bool:
     """Whether the working day is the first of its week or month; every one is a day's."""
     if kind == "daily":
         return True
-    earlier = day.weekday() if kind == "weekly" else day.day - 1
-    return all((day - timedelta(days=n)).weekday() not in calendar.days for n in range(1, earlier + 1))
+    if kind == "weekly":
+        return day.weekday() == _begins(calendar.days)
+    return all((day - timedelta(days=n)).weekday() not in calendar.days for n in range(1, day.day))
+
+
+def _begins(days: frozenset[int]) -> int:
+    """The weekday on which the working week begins: after the longest rest; Monday where all rests are alike."""
+
+    def rest(day: int) -> int:
+        return next(n for n in range(7) if (day - 1 - n) % 7 in days or n == 6)
+
+    return max(sorted(days), key=rest)
 
 
 def _key(kind: str, day: date) -> str:
     if kind == "daily":
         return day.isoformat()
-    year, week, _ = day.isocalendar()
+    # A week that begins on a Sunday is the one that most of it lies in.
+    year, week, _ = (day + timedelta(days=3)).isocalendar()
     return f"{year}-W{week:02d}" if kind == "weekly" else f"{day:%Y-%m}"

@@ -16,6 +16,7 @@ from bot.core.periods import Calendar, Slot
 from bot.core.policy import format_duration
 from bot.core.refusal import Refused
 from bot.core.runbook import Runbook, Step, choose_next
+from bot.core.step_words import filled
 from bot.core.text import counted, plain
 
 MEASURING, OPEN, DONE, LAPSED = "measuring", "open", "done", "lapsed"
@@ -43,7 +44,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A step for a person. `leads` maps an answer (or `else`) to the item that comes next, "" ends the round."""
+    """A step for a person. `leads` maps an answer (or `else`) to the item that comes next, "" ends the round.
+
+    `contact` is whom they write to, with the address, and `draft` what they may write.
+    """
 
     id: str
     title: str
@@ -103,9 +107,19 @@ class Round:
 
 
 def from_runbook(
-    book: Runbook, slot: Slot, now: datetime, *, pipelines: Sequence[str], owner: str, missed: int
+    book: Runbook,
+    slot: Slot,
+    now: datetime,
+    *,
+    pipelines: Sequence[str],
+    owner: str,
+    missed: int,
+    contacts: Mapping[str, str] | None = None,
 ) -> Round:
-    """The round of a period: what only reads is a reading for each pipeline, everything else a person's."""
+    """The round of a period: what only reads is a reading for each pipeline, everything else a person's.
+
+    `contacts` maps the contacts of the roster to where they are reached.
+    """
     round_id = slot.id
     readings = [
         Reading(
@@ -128,11 +142,15 @@ def from_runbook(
         runbook=book.name,
         missed=missed,
         readings=tuple(readings),
-        items=tuple(_item(step, owner) for step in book.steps if not step.automatic),
+        items=tuple(
+            _item(step, owner, contacts or {}, ", ".join(pipelines))
+            for step in book.steps
+            if not step.automatic
+        ),
     )
 
 
-def _item(step: Step, owner: str) -> Item:
+def _item(step: Step, owner: str, contacts: Mapping[str, str], pipelines: str) -> Item:
     answers = (*step.answers, "else") if step.answers else ()
     wait = step.remind.total_seconds() if step.remind is not None else REMIND_AFTER.total_seconds()
     return Item(
@@ -140,8 +158,8 @@ def _item(step: Step, owner: str) -> Item:
         title=step.title,
         words=step.prose if step.run is None else f"Asks for {step.run}.",
         owner=owner,
-        contact=step.contact or "",
-        draft=step.draft,
+        contact=f"{step.contact} ({contacts.get(step.contact, 'nobody is named')})" if step.contact else "",
+        draft=" ".join(filled(step.draft, {"pipeline": pipelines}).split()),
         leads={word: choose_next(step, [word], "unknown") or "" for word in answers},
         remind_s=wait,
     )
@@ -253,7 +271,8 @@ def _line(this: Round, item: Item, calendar: Calendar, shown: Callable[[str], st
         state = "not ticked off" if this.state == LAPSED else "later"
         return f"- {state}: {item.title} (owner {owner})"
     by = (this.posted_at or this.began_at) + timedelta(seconds=item.remind_s)
-    contact = f" Contact: {item.contact}." if item.contact else ""
+    contact = f" Write to {item.contact}" if item.contact else ""
+    contact += (f": “{plain(item.draft, 300)}”" if item.draft else ".") if contact else ""
     return f"- open: {item.title} (owner {owner}, by {by.astimezone(calendar.zone):%a %H:%M %Z}).{contact}"
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from bot.core import rounds, statistics, statistics_words, upkeep
 from bot.core.action_items import Todo, todos
@@ -16,15 +15,15 @@ from bot.core.rounds import Item, Reading, Round
 from bot.core.runbook import Runbook
 from bot.core.statistics import Statistics
 from bot.core.text import counted
+from bot.desk import round_charts
 from bot.desk.house import House
 from bot.desk.ports import Tx
+from bot.desk.round_charts import Chart
 from bot.desk.telling import tell
-from pipeline.chart import bars_svg
 
 BOOKS, COMPONENTS, REVIEWED = "upkeep.books", "upkeep.components", "upkeep.reviewed"
 REVIEW_WITHIN = timedelta(days=3)
 MOST = 1000
-File = tuple[str, str, str]
 
 
 # --- statistics and actions -------------------------------------------------------------------------------
@@ -58,49 +57,29 @@ def reminders(tx: Tx, house: House) -> list[Outbound]:
     return rows
 
 
-def notes(tx: Tx, house: House, kind: str, readings: Sequence[Reading]) -> tuple[list[str], list[File]]:
-    """(lines, files) of a digest: the day's due actions; the week's list; the month's statistics; charts."""
+def notes(tx: Tx, house: House, kind: str, readings: Sequence[Reading]) -> tuple[list[str], list[Chart]]:
+    """(lines, charts) of a digest: the trends; the day's due actions; the week's list; the month's statistics.
+
+    A day has no charts: one each morning is one that nobody looks at.
+    """
     public = [todo for todo in open_actions(tx, house) if not todo.private]
     shown = [todo for todo in public if todo.due] if kind == "daily" else public
     lines = [f"Action items {'due' if kind == 'daily' else 'open'}: {len(shown)}."] if shown else []
     lines += [f"- {todo.words}" for todo in shown[:10]]
     lines += [f"- and {len(shown) - 10} more: `/review actions`"] if len(shown) > 10 else []
-    files = _charts(tx, readings)
+    drawn = round_charts.charts(tx, readings) if kind != "daily" else []
     if kind == "weekly":
         lines += statistics_words.lines(patterns(tx, house, 7))[:3]
     if kind == "monthly":
         found = patterns(tx, house, 30)
         lines += statistics_words.lines(found)
-        rows = statistics_words.week_rows(found)
-        note = f"{counted(found.incidents, 'incident')} in 30 days"
-        files.append(
-            ("incidents.svg", f"Incidents by week: {note}", bars_svg("Incidents by week", note, rows))
-        )
-    return lines, files
-
-
-def _charts(tx: Tx, readings: Sequence[Reading]) -> list[File]:
-    """A chart for each forecast that was measured: spent, and where the period ends."""
-    files = []
-    for reading in readings:
-        run = tx.run(reading.run) if reading.operation == "cost.forecast" else None
-        rows = _forecast_rows(run.report.get("data") or {}) if run is not None else []
-        if rows:
-            title = f"Forecast for {reading.pipeline}"
-            svg = bars_svg(title, "spent so far, and forecast at the end of the period", rows)
-            said = "; ".join(f"{name}: {words}" for name, _, words in rows)
-            files.append((f"forecast-{reading.pipeline}.svg", f"{title}. {said}", svg))
-    return files
-
-
-def _forecast_rows(data: Mapping[str, Any]) -> list[tuple[str, float, str]]:
-    found = [*(data.get("budgets") or ()), *(data.get("export") or ())]
-    return [
-        (f"{one['budget']}, {label}", float(one[key]), f"{one[key]:,.2f} {one['currency']}")
-        for one in found
-        for key, label in (("so_far", "so far"), ("forecast", "forecast"))
-        if one.get(key) is not None
-    ]
+        if found.incidents:
+            rows, note = (
+                statistics_words.week_rows(found),
+                f"{counted(found.incidents, 'incident')} in 30 days",
+            )
+            drawn.append(Chart(name="incidents", title="Incidents by week", note=note, rows=rows))
+    return [*round_charts.told(tx, readings), *lines], drawn
 
 
 # --- reviews of runbooks ----------------------------------------------------------------------------------

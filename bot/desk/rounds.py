@@ -91,6 +91,7 @@ def _begin(tx: Tx, house: House, slot: Slot) -> int:
         pipelines=[p.name for p in house.pipelines],
         owner=round_notes.owner_of(house.roster, page, tx.now()),
         missed=periods.missed(house.calendar, slot.kind, since, slot),
+        contacts={subject: contact.value for subject, contact in house.roster.contacts.items()},
     )  # fmt: skip
     before = {(r.pipeline, r.title): r.severity for r in last.readings} if last is not None else {}
     readings = [replace(r, before=before.get((r.pipeline, r.title), "")) for r in new.readings]
@@ -140,11 +141,14 @@ def _measured(tx: Tx, this: Round) -> bool:
 def _post(tx: Tx, house: House, this: Round) -> None:
     """All readings have ended: the digest is written, with what is for a person."""
     readings = tuple(_read(tx, reading) for reading in this.readings)
-    notes, files = round_notes.notes(tx, house, this.kind, readings)
+    notes, drawn = round_notes.notes(tx, house, this.kind, readings)
     _open(tx, house, replace(this, readings=readings, notes=tuple(notes)))
-    for name, title, content in files:
-        data = {"room": OPERATIONS, "filename": name, "title": title, "content": content, "comment": title}
-        key = f"round:{this.id}:{name}"
+    for chart in drawn:
+        data = {
+            "room": OPERATIONS, "filename": f"{chart.name}.svg", "title": f"{chart.title}, {this.id.partition(':')[2]}",
+            "content": chart.svg, "comment": chart.text, "alt": chart.words,
+        }  # fmt: skip
+        key = f"round:{this.id}:{chart.name}"
         tx.enqueue([Outbound(key=key, kind=Kind.FILE, lane=key, priority=Priority.FURNITURE, data=data)])
 
 

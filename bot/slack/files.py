@@ -19,6 +19,7 @@ from bot.slack.outcome import Failure
 from bot.slack.words import prose
 
 TITLE_MAX = 200
+ALT_MAX = 1000  # what a picture shows, for whoever does not see it
 # Shorter than for messages: an older file of the same name must not pass for this one.
 SKEW_S = 2.0
 REMEMBERED = 200
@@ -51,7 +52,10 @@ class Uploads:
     async def _put(self, row: Leased) -> str:
         content = str(row.outbound.data["content"]).encode() or b"\n"
         name = str(row.outbound.data["filename"])
-        ticket = await self._api.call("files.getUploadURLExternal", filename=name, length=len(content))
+        wanted: dict[str, Any] = {"filename": name, "length": len(content)}
+        if alt := str(row.outbound.data.get("alt") or ""):
+            wanted["alt_txt"] = cut(alt, ALT_MAX)
+        ticket = await self._api.call("files.getUploadURLExternal", **wanted)
         await self._api.put_file(str(ticket["upload_url"]), content)
         return str(ticket["file_id"])
 

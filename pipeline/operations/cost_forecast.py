@@ -163,6 +163,7 @@ def _data(one: Outlook) -> dict[str, Any]:
         "budget": one.budget,
         "currency": one.currency,
         "so_far": round(one.so_far, 2),
+        "amount": round(one.amount, 2) if one.amount > 0 else None,
         "normal": round(one.normal, 2) if one.normal is not None else None,
         "forecast": round(one.forecast, 2) if one.forecast is not None else None,
         "basis": one.basis,

@@ -113,7 +113,11 @@ def report(
         as_of=now,
         findings=tuple(findings),
         tables=(_table(by, found, spent),) if found else (),
-        data={"by": by, "stretches": [_data(one) for one in found if one.measured_s or one.costs]},
+        data={
+            "by": by,
+            "currencies": {one.name: one.currency for one in spent},
+            "stretches": [_data(one, now) for one in found if one.measured_s or one.costs],
+        },
     )
 
 
@@ -269,7 +273,15 @@ def _row(one: Figures, spent: Sequence[Spent]) -> tuple[str, ...]:
     )
 
 
-def _data(one: Figures) -> dict[str, Any]:
+def _billed(one: Figures, now: datetime) -> str:
+    """The billing days that its cost is of."""
+    days = billed(one.stretch, now)
+    if one.stretch.month or not days:
+        return one.stretch.name
+    return days[0].isoformat() if len(days) == 1 else f"{days[0].isoformat()} to {days[-1].isoformat()}"
+
+
+def _data(one: Figures, now: datetime) -> dict[str, Any]:
     """What charts and scripts read; the names are part of the outside shape."""
     return {
         "name": one.stretch.name,
@@ -280,5 +292,6 @@ def _data(one: Figures) -> dict[str, Any]:
         "error_rate": None if one.error_rate is None else round(one.error_rate, 6),
         "lag_s": None if one.lag_s is None else round(one.lag_s, 1),
         "backlog": None if one.backlog is None else round(one.backlog, 1),
+        "billed": _billed(one, now),
         "cost_a_day": {name: round(cost, 2) for name, cost in one.costs.items()},
     }

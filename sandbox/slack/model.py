@@ -100,6 +100,7 @@ class File:
     created: int
     secret: str
     title: str = ""
+    alt: str = ""
     content: bytes | None = None
     completed: bool = False
     shares: dict[str, list[str]] = field(default_factory=dict)

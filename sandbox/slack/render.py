@@ -127,6 +127,7 @@ def file_object(file: File, base_url: str) -> Json:
         "timestamp": file.created,
         "name": file.name,
         "title": file.title or file.name,
+        **({"alt_txt": file.alt} if file.alt else {}),
         "mimetype": mimetype,
         "filetype": suffix,
         "pretty_type": suffix.upper(),

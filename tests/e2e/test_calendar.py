@@ -42,7 +42,7 @@ def again(stage: Stage, at: datetime) -> None:
 
 def test_a_digest_comes_with_readings_and_what_is_for_a_person(people: People) -> None:
     digest = people.saw("Daily operations, 2026-12-08: due Tue 2026-12-08 09:00 UTC", channel="incidents")
-    assert "Measured: 6 readings" in digest["text"]
+    assert "Measured: 7 readings" in digest["text"]
     assert "- open: Sign the day (owner alice, by Tue " in digest["text"]
     assert "- later: Hand it on (owner alice)" in digest["text"]
 

@@ -35,6 +35,7 @@ def get_upload_url(call: Call) -> Json:
         id=call.workspace.ids.new("F"),
         name=call.args.text("filename"),
         length=length,
+        alt=call.args.text("alt_txt"),
         user=ids.BOT_USER,
         created=call.workspace.epoch(),
         secret=secrets.token_hex(12),
