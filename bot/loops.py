@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from bot.core.errors import StorageError
+
 log = structlog.get_logger()
 # A loop that fails tries less often, but whatever it waited for, it notices its return within this.
 LONGEST_PAUSE_S = 5.0
@@ -63,9 +65,12 @@ class Loop:
                 did = await self._turn()
                 failures = 0
                 self._good_at = time.monotonic()
+            except StorageError as error:
+                # A database that is away says the same in every loop, every time: a line is enough.
+                did, failures = 0, failures + 1
+                log.warning("turn_failed", action="turn_failed", loop=self.name, error=str(error))
             except Exception as error:
-                failures += 1
-                did = 0
+                did, failures = 0, failures + 1
                 text = f"{type(error).__name__}: {error}"
                 log.exception("turn_failed", action="turn_failed", loop=self.name, error=text[:300])
             if did and not failures:

@@ -33,6 +33,7 @@ from bot.core.delivery import (
     longest,
     settle,
 )
+from bot.core.errors import StorageError
 from bot.core.incident import Event, Incident
 from bot.core.policy import Level
 from bot.desk import test_pages
@@ -131,6 +132,8 @@ class Deliverer:
         lane = rows[0].outbound.lane
         try:
             await self._deliver(rows, deadline)
+        except StorageError as error:
+            log.warning("deliver_failed", action="deliver_failed", key=rows[0].outbound.key, error=str(error))
         except Exception:
             log.exception("deliver_failed", action="deliver_failed", key=rows[0].outbound.key)
         finally:

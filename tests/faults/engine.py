@@ -20,8 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import structlog
-
+from bot import logs
 from bot.clock import Clock
 from bot.core.delivery import HTTP_TIMEOUT
 from bot.core.errors import StorageError
@@ -175,7 +174,7 @@ async def serve(url: str, port: int, clock: FastClock, probe: Probe) -> None:
 
 
 if __name__ == "__main__":
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    logs.set_up("INFO")
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     address, place, wall0, speed, moved = sys.argv[1:]
     asyncio.run(
