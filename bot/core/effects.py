@@ -26,7 +26,8 @@ from bot.core.text import channel_name, without
 # Events after which headline and announcement show something else.
 _SHOWN = frozenset(
     {
-        "opened", "alert_opened", "alert_closed", "severity_changed", "kind_changed", "fact_began", "fact_ended",
+        "opened", "alert_opened", "alert_closed", "severity_changed", "kind_changed", "runbook_matched", "fact_began",
+        "fact_ended",
         "fact_unknown", "acknowledged", "unacknowledged", "assigned", "status_posted", "paged", "recovering",
         "relapsed", "resolved", "reopened", "reviewed", "snoozed", "channel_created", "probed", "step",
         "step_taken", "step_reminded", "runbook_started", "runbook_ended", "operation_started", "operation_finished",
@@ -177,6 +178,9 @@ def _spoken(i: Incident, e: Event) -> Outbound:
         answered = {"action": "contact_answered", "label": "They answered", "value": value}
         again = {"action": "contact_draft", "label": "Write again", "value": value}
         more["buttons"] = [answered, again] if e.data.get("since") or e.data.get("remind_at") else []
+    if e.type == "runbook_matched" and not e.data["switched"]:
+        value = f"{i.id}:{e.data['to']}"
+        more["buttons"] = [{"action": "runbook_take", "label": f"Carry out {e.data['to']}", "value": value}]
     if e.type == "asked":
         more["buttons"] = [{"action": "incident_ack", "label": f"I am on {i.name}", "value": str(i.id)}]
         page = next((p for p in i.pages.values() if p.person == i.acked_by), None)

@@ -106,6 +106,7 @@ def _alert_opened(s: Incident, e: Event) -> Incident:
         url=d.get("url", ""),
         policy_name=d.get("policy_name", ""),
         facts=tuple(dict.fromkeys(facts)),
+        runbook=d.get("runbook", ""),
     )
     name = f"{alert.source}:{alert.key}"
     return replace(s, alerts={**s.alerts, name: alert}, flaps=_flaps(s, name, alert, e.at))
@@ -157,6 +158,10 @@ def _severity_changed(s: Incident, e: Event) -> Incident:
 
 def _kind_changed(s: Incident, e: Event) -> Incident:
     return replace(s, kind=Kind(e.data["to"]), runbook=e.data.get("runbook", s.runbook))
+
+
+def _runbook_matched(s: Incident, e: Event) -> Incident:
+    return replace(s, runbook=e.data["to"]) if e.data.get("switched") else s
 
 
 def _fact_began(s: Incident, e: Event) -> Incident:
@@ -309,6 +314,7 @@ _FOLDS: dict[str, Callable[[Incident, Event], Incident]] = {
     "alerts_muted": _alerts_muted,
     "severity_changed": _severity_changed,
     "kind_changed": _kind_changed,
+    "runbook_matched": _runbook_matched,
     "fact_began": _fact_began,
     "fact_ended": _fact_ended,
     "fact_unknown": _fact_unknown,

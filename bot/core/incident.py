@@ -68,6 +68,7 @@ class AlertState:
     url: str = ""
     policy_name: str = ""
     facts: tuple[str, ...] = ()
+    runbook: str = ""  # the one that its policy names
 
     @property
     def cause(self) -> str:

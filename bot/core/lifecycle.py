@@ -21,6 +21,7 @@ from bot.core.facts import (
 )
 from bot.core.folding import evolve
 from bot.core.incident import AlertState, Event, Incident, Status, stamp
+from bot.core.matching import by_alerts
 from bot.core.policy import Level, Policy, Thresholds, format_duration
 from bot.core.refusal import Refused
 from bot.core.text import counted
@@ -86,9 +87,15 @@ def opened(
 
 
 def alert_line(
-    alert: Alert, began_at: datetime, note: str | None, limits: Thresholds | None = None
+    alert: Alert,
+    began_at: datetime,
+    note: str | None,
+    limits: Thresholds | None = None,
+    *,
+    runbook: str = "",
 ) -> dict[str, Any]:
-    """What an ``alert_opened`` event keeps of the alert; `limits` None: the shipped thresholds."""
+    """What an ``alert_opened`` event keeps of the alert; `limits` None: the shipped thresholds. `runbook`: the one
+    that its policy names, "" where it names none."""
     return {
         "source": alert.source,
         "key": alert.key,
@@ -104,6 +111,7 @@ def alert_line(
         "began_at": stamp(began_at),
         "note": note or "",
         "facts": list(established_by(alert, limits)),
+        "runbook": runbook,
     }
 
 
@@ -118,14 +126,18 @@ def alert_opens(
     note: str | None,
     now: datetime,
     runbooks: Mapping[str, str],
+    named: str = "",
 ) -> list[Event]:
-    """An open alert joins. A copy, or an open that follows its own close, changes nothing."""
+    """An open alert joins. A copy, or an open that follows its own close, changes nothing.
+
+    `runbooks`: kind -> the runbook of incidents of that kind; `named`: the one that the alert's policy names.
+    """
     known = incident.alerts.get(f"{alert.source}:{alert.key}")
     if known is not None and (not known.open or alert.severity <= known.severity):
         return []
     actor = alert.source
     limits = incident.policy.thresholds
-    data = alert_line(alert, began_at, note, limits)
+    data = alert_line(alert, began_at, note, limits, runbook=named)
     events = [Event(type="alert_opened", at=now, actor=actor, data=data)]
     holding = [f.id for f in incident.holding]
     events += began_by_alert(holding, alert, began_at, now, actor, limits)
@@ -143,16 +155,7 @@ def alert_opens(
     after = apply(incident, events)
     if after.flaps.since == now and after.flaps != incident.flaps:
         events.append(_flapping(after, now))
-    kind = _kind_of(after)
-    if kind is not after.kind and not incident.declared:
-        events.append(
-            event(
-                "kind_changed",
-                now,
-                actor,
-                **{"from": str(after.kind), "to": str(kind), "runbook": runbooks.get(kind, "")},
-            )
-        )
+    events += by_alerts(incident, after, runbooks, now, actor)
     return events
 
 
@@ -181,17 +184,6 @@ def damped(incident: Incident, alert: Alert, now: datetime) -> bool:
         return False
     closed = [a.closed_at for a in incident.alerts.values() if a.cause == after.flaps.title and a.closed_at]
     return bool(closed) and now - max(closed) < incident.policy.flap_quiet
-
-
-def _kind_of(incident: Incident) -> Kind:
-    """The kind of the most severe alert, open or closed; among equals the first in the order of kinds.
-
-    Neither the order in which alerts came nor which of them closed first may decide it.
-    """
-    alerts = [a for a in incident.alerts.values() if not a.muted]
-    gravest = Severity.highest(a.severity for a in alerts)
-    kinds = {a.kind for a in alerts if a.severity == gravest}
-    return next((kind for kind in Kind if kind in kinds), incident.kind)
 
 
 def alert_closes(incident: Incident, alert: Alert, now: datetime) -> list[Event]:

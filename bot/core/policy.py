@@ -77,6 +77,7 @@ class Thresholds:
     cost_spike: float = 0.50
     cost_days: int = 7
     cost_days_needed: int = 3
+    cost_every: timedelta = timedelta(minutes=30)
     budget_overrun: float = 1.20
     budget_reopen: float = 0.20
     sample_age: timedelta = timedelta(hours=24)

@@ -69,6 +69,20 @@ def _resolved(i: Incident, e: Event) -> str:
     return f"{i.name} is resolved {who}{_because(e.data)}."
 
 
+def _kind_changed(_: Incident, e: Event) -> str:
+    d = e.data
+    now = f"the runbook {'stays' if d.get('kept') else 'is now'} {d['runbook']}." if d.get("runbook") else ""
+    return f"Kind {d['from']} -> {d['to']}; {now or 'it has no runbook.'}"
+
+
+def _matched(_: Incident, e: Event) -> str:
+    d = e.data
+    if d["switched"]:
+        before = f" instead of {d['from']}, which nobody had begun" if d["from"] else ""
+        return f"The runbook is now {d['to']}{before}: {d['reason']}."
+    return f"The runbook {d['to']} may fit better than {d['from'] or 'none'}: {d['reason']}."
+
+
 def _flapping(i: Incident, e: Event) -> str:
     quiet = format_duration(timedelta(seconds=e.data["quiet_s"]))
     return (
@@ -207,10 +221,8 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     ),
     "alerts_muted": lambda _, e: f"{counted(len(e.data['alerts']), 'open alert')} muted by {e.actor}.",
     "severity_changed": lambda _, e: f"Severity {e.data['from']} -> {e.data['to']} by {e.actor}{_because(e.data)}.",
-    "kind_changed": lambda _, e: (
-        f"Kind {e.data['from']} -> {e.data['to']}; "
-        + (f"the runbook is now {e.data['runbook']}." if e.data.get("runbook") else "it has no runbook.")
-    ),
+    "kind_changed": _kind_changed,
+    "runbook_matched": _matched,
     "fact_began": lambda _, e: f"{_fact(e.data).capitalize()} since {when(e.data['begin'])}{_because(e.data, 'text')}.",
     "fact_ended": lambda _, e: f"Over: {_fact(e.data)}{_facts_with(e.data)}.",
     "fact_unknown": lambda _, e: (
@@ -319,8 +331,9 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
 # What the channel is told in a line of its own; the rest shows in the headline, the page or the list of alerts.
 SPOKEN = frozenset(
     {
-        "severity_changed", "kind_changed", "fact_began", "fact_ended", "fact_unknown", "acknowledged",
-        "unacknowledged", "asked", "assigned", "status_posted", "noted", "pinned", "snoozed", "rule_noted", "warned",
+        "severity_changed", "kind_changed", "runbook_matched", "fact_began", "fact_ended", "fact_unknown",
+        "acknowledged", "unacknowledged", "asked", "assigned", "status_posted", "noted", "pinned", "snoozed",
+        "rule_noted", "warned",
         "emergency", "handed_over", "nobody_on_call", "level_empty", "same_person", "recovering", "relapsed",
         "resolved", "reopened", "reviewed", "escalated", "plan_confirmed", "plan_approved", "plan_cancelled",
         "operation_unknown",

@@ -18,6 +18,7 @@ from bot.core.policy import format_duration
 from bot.core.runbook import Runbook, Step, choose_next
 
 OPEN, RUNNING, UNKNOWN, DONE = "open", "running", "unknown", "done"
+BOT = "streamwatch"
 
 STARTED, TAKEN, STEP, REMINDED, ENDED = (
     "runbook_started", "step_taken", "step", "step_reminded", "runbook_ended",
@@ -67,6 +68,13 @@ class Walk:
     visits: tuple[Visit, ...] = ()
     ended_at: datetime | None = None
     ended: str = ""
+    ended_by: str = ""
+
+    @property
+    def worked(self) -> bool:
+        """Whether a person has a hand in it: began or ended it, did a step, or had its operation begun."""
+        people = {self.by, self.ended_by, *(visit.by for visit in self.visits)} - {"", BOT}
+        return bool(people) or any(v.how != "read" and v.state in (RUNNING, UNKNOWN) for v in self.visits)
 
     @property
     def current(self) -> Visit | None:
@@ -221,7 +229,7 @@ def fold(walk: Walk | None, kind: str, at: datetime, actor: str, data: Mapping[s
     if walk is None or walk.ended_at is not None:
         return walk
     if kind == ENDED:
-        return replace(walk, ended_at=at, ended=str(data.get("reason", "")))
+        return replace(walk, ended_at=at, ended=str(data.get("reason", "")), ended_by=actor)
     if kind == TAKEN:
         return replace(walk, visits=(*walk.visits, _visit(at, data)))
     visit = walk.at(str(data.get("ref", "")))

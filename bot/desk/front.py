@@ -169,6 +169,8 @@ class FrontDesk:
                 return words_runbook.done_by_button(asked, click.value)
             case "step_note":
                 return words_runbook.note_form(asked, click.value)
+            case "runbook_take":
+                return words_runbook.take(asked, click.value)
             case "round_tick":
                 return list(rounds.tick(asked, click.value))
             case "round_note":

@@ -44,17 +44,15 @@ class House:
         """The pipeline of this name, or None for one that no file claims."""
         return next((p for p in self.pipelines if p.name == name), None)
 
-    def runbook_names(self, label: str = "") -> dict[str, str]:
-        """Kind of incident -> name of its runbook; a kind without one is absent.
-
-        `label` is what an alert's policy says in its label `runbook`: the file that it names stands for its kind.
-        """
+    def runbook_names(self) -> dict[str, str]:
+        """Kind of incident -> name of its runbook; a kind without one is absent."""
         kinds = {book.kind for book in self.runbooks} & set(INCIDENT_KINDS)
-        names = {kind: book.name for kind in kinds if (book := for_kind(self.runbooks, kind)) is not None}
-        named = next((b for b in self.runbooks if label and stem(b.name) == stem(label)), None)
-        if named is not None and named.kind in INCIDENT_KINDS:
-            names[named.kind] = named.name
-        return names
+        return {kind: book.name for kind in kinds if (book := for_kind(self.runbooks, kind)) is not None}
+
+    def runbook_named(self, label: str, kind: str) -> str:
+        """The runbook of this kind that an alert's policy names in its label `runbook`; "" where there is none."""
+        found = next((b for b in self.runbooks if label and stem(b.name) == stem(label)), None)
+        return found.name if found is not None and found.kind == kind else ""
 
 
 def claims_of(pipelines: tuple[Pipeline, ...]) -> tuple[PipelineClaims, ...]:

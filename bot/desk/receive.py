@@ -150,8 +150,9 @@ def _repeat(tx: Tx, house: House, alert: Alert, stored: StoredAlert, received_at
 def _joins(tx: Tx, house: House, incident: Incident, alert: Alert, received_at: datetime) -> list[Event]:
     began_at, note = begins_at(alert, received_at)
     return lifecycle.alert_opens(
-        incident, alert, began_at=began_at, note=note, now=tx.now(), runbooks=_runbooks(house, alert)
-    )
+        incident, alert, began_at=began_at, note=note, now=tx.now(), runbooks=house.runbook_names(),
+        named=_named(house, alert),
+    )  # fmt: skip
 
 
 def _open(tx: Tx, house: House, alert: Alert, received_at: datetime) -> None:
@@ -225,8 +226,9 @@ def _opens_and_closes(
         change(tx, house, incident, incident.id, events)
 
 
-def _runbooks(house: House, alert: Alert) -> dict[str, str]:
-    return house.runbook_names(alert.labels.get("runbook", ""))
+def _named(house: House, alert: Alert) -> str:
+    """The runbook that the alert's policy names, where it is one for the alert's kind."""
+    return house.runbook_named(alert.labels.get("runbook", ""), alert.kind)
 
 
 def open_incident(
@@ -242,6 +244,7 @@ def open_incident(
 ) -> int:
     """A new incident for this alert; the ladder counts from the commit of the inbox row."""
     number = tx.next_number()
+    named = _named(house, alert)
     began_at, note = begins_at(alert, received_at)
     first = lifecycle.opened(
         project=where.project,
@@ -257,11 +260,11 @@ def open_incident(
         claimed=where.claimed,
         recovering=recovering,
         linked=[last.id] if last is not None else [],
-        runbook=_runbooks(house, alert).get(alert.kind, ""),
+        runbook=named or house.runbook_names().get(alert.kind, ""),
     )
     now = tx.now()
     limits = house.policy.thresholds
-    data = lifecycle.alert_line(alert, began_at, note, limits)
+    data = lifecycle.alert_line(alert, began_at, note, limits, runbook=named)
     events = [first, Event(type="alert_opened", at=received_at, actor=alert.source, data=data)]
     events += began_by_alert([], alert, began_at, now, alert.source, limits)
     if closed is not None:
@@ -331,7 +334,7 @@ def _budget_grows(tx: Tx, house: House, incident: Incident, alert: Alert, why: s
     if known is None or alert.severity > known.severity:
         forgotten = replace_alert(incident, alert)
         events = lifecycle.alert_opens(
-            forgotten, alert, began_at=now, note=why, now=now, runbooks=_runbooks(house, alert)
+            forgotten, alert, began_at=now, note=why, now=now, runbooks=house.runbook_names()
         )
     if not events:
         events = [lifecycle.event("noted", now, alert.source, text=f"{why}. {alert.summary}")]

@@ -39,13 +39,13 @@ from bot.core.rehearsal import (
 from bot.desk import holds
 from bot.desk.change import change, decide, fire_due
 from bot.desk.house import House
+from bot.desk.learn import learn
 from bot.desk.ports import Tx
 from bot.desk.receive import let_go, receive
 from bot.desk.rehearse_lines import lines_of
 from bot.desk.rehearse_memory import Memory
 from bot.desk.rehearse_people import deed
 from bot.desk.rehearse_world import World, gravity_of, kind_of
-from bot.desk.watch import learn
 
 AFTERWARDS = timedelta(hours=24)  # how long a story goes on after its last event, at most
 PROBE = timedelta(seconds=60)

@@ -22,7 +22,7 @@ from bot.desk.house import House
 from bot.desk.ports import Run, Tx
 
 BOT = lifecycle.BOT
-_BEGINS = frozenset({"channel_created", "kind_changed", "reopened"})
+_BEGINS = frozenset({"channel_created", "kind_changed", "runbook_matched", "reopened"})
 
 
 def follow(tx: Tx, house: House, incident: Incident, stored: Sequence[Event]) -> list[Event]:

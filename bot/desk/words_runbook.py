@@ -79,8 +79,10 @@ def run(asked: Asked) -> Answers:
         head = f"Dry run of {book.title}: nothing is done. Every step and where it can lead:"
         return _told(asked, head, dry_run(book, contacts))
     incident = _incident(asked)
-    if incident is None:
-        return _run_here(asked, book)
+    return _run_here(asked, book) if incident is None else _run_in(asked, incident, book)
+
+
+def _run_in(asked: Asked, incident: Incident, book: Runbook) -> Answers:
     need(asked, "respond", incident)
     if not incident.active:
         raise Refused(f"{incident.name} is {incident.status}.")
@@ -234,6 +236,15 @@ def rounds_(asked: Asked) -> Answers:
 def _may(asked: Asked, place: Mapping[str, Any]) -> None:
     incident = load(asked.tx, int(place["incident"])) if place.get("incident") else None
     need(asked, "respond", incident)
+
+
+def take(asked: Asked, value: str) -> Answers:
+    """A click on the offer of a runbook that fits better."""
+    number, _, name = value.partition(":")
+    book = by_name(asked.house.runbooks, name)
+    if book is None:
+        raise Refused(f"There is no runbook {name} any more.", "`/runbook list` shows the ones there are.")
+    return _run_in(asked, load(asked.tx, int(number)), book)
 
 
 def done_by_button(asked: Asked, value: str) -> Answers:

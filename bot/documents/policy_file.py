@@ -64,6 +64,7 @@ _THRESHOLDS: dict[str, _Field] = {
     "facts.cost.spike": _Field("cost_spike", "ratio"),
     "facts.cost.days": _Field("cost_days", "count"),
     "facts.cost.days_needed": _Field("cost_days_needed", "count"),
+    "facts.cost.every": _Field("cost_every"),
     "facts.budget.overrun": _Field("budget_overrun", "ratio"),
     "facts.budget.reopen": _Field("budget_reopen", "ratio"),
     "facts.sample_age": _Field("sample_age"),

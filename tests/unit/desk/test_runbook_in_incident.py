@@ -377,14 +377,11 @@ def test_a_reading_that_finds_the_same_again_is_one_line_and_another_finding_a_r
 
 
 @pytest.mark.parametrize(
-    ("label", "health"),
-    [
-        ("", "pipeline-health"),
-        ("Wont_Start.md", "wont-start"),
-        ("nothing", "pipeline-health"),
-        ("daily", "pipeline-health"),
-    ],
+    ("label", "named"),
+    [("", ""), ("Wont_Start.md", "wont-start"), ("nothing", ""), ("daily", "")],
 )
-def test_the_runbook_that_a_policy_names_stands_for_its_kind(label: str, health: str) -> None:
+def test_the_runbook_that_a_policy_names_stands_for_its_kind(label: str, named: str) -> None:
     house = replace(HOUSE, runbooks=(BOOK, replace(BOOK, name="wont-start"), CHECKLIST))
-    assert house.runbook_names(label) == {"health": health}
+    assert house.runbook_named(label, "health") == named
+    assert house.runbook_named(label, "quality") == ""
+    assert house.runbook_names() == {"health": "pipeline-health"}
