@@ -98,6 +98,7 @@ def furnish(settings: Settings, today: date | None = None) -> House:
         pipelines=tuple(pipelines),
         operations={name: operation.risk for name, operation in known.items()},
         warnings=tuple(str(warning) for warning in documents.warnings),
+        faults=tuple(str(fault) for fault in documents.faults),
         base_url=settings.public_url,
         claims=claims_of(tuple(pipelines)),
         calendar=settings.calendar,
@@ -112,7 +113,7 @@ class Bot:
         self.clock = clock
         self.probe = probe
         self.house = furnish(settings, clock.now().date())
-        for warning in self.house.warnings:
+        for warning in (*self.house.warnings, *self.house.faults):
             log.warning(warning, action="documents")
         self.database = Database(settings.database_url, clock, create=False, probe=probe)
         self.history = History.open(settings.database_url)

@@ -30,6 +30,7 @@ def check(env: Mapping[str, str], *, as_json: bool = False) -> int:
     found, mistakes, warnings, house = _read(env)
     ready, overrides = None, Overrides((), "the documents have mistakes")
     if house is not None:
+        mistakes += house.faults
         now = Clock.from_env(env).now()
         overrides = _overrides(env)
         ready = examine(house.roster, house.policy, now, overrides=overrides.found)
@@ -150,9 +151,10 @@ def _read(env: Mapping[str, str]) -> tuple[str, list[str], list[str], House | No
         house = furnish(settings, Clock.from_env(env).now().date())
     except ConfigError as error:
         return "", str(error).splitlines(), [], None
+    told = counted(len(house.faults), "mistake") if house.faults else "no mistake"
     said = (
         f"{directory}: {len(house.runbooks)} runbooks, {len(house.pipelines)} pipelines, "
-        f"{len(house.roster.people)} people, {len(house.policy.rules)} rules: no mistake."
+        f"{len(house.roster.people)} people, {len(house.policy.rules)} rules: {told}."
     )
     return said, [], list(house.warnings), house
 

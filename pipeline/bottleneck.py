@@ -6,6 +6,7 @@ is behind it waits for it, so the stage that is furthest behind is where to look
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ Kind = Literal["hot_key", "slow_sink", "workers", "stage"]
 BEHIND_S: Final = 30.0  # less than this is the usual way of a stream
 _STANDS_OUT: Final = 3.0  # times the middle of the other stages
 _BUSY: Final = 0.8
+_COMFORTABLE: Final = 0.6  # so busy, workers can take a rush
+_MOST: Final = 1000  # what Dataflow allows
 _SINK: Final = re.compile(r"big ?query|big ?table|write|sink|insert|append|load", re.IGNORECASE)
 _SOURCE: Final = re.compile(r"read|pub ?sub|source|input", re.IGNORECASE)
 _HOT_KEY: Final = re.compile(
@@ -59,6 +62,7 @@ class Bottleneck:
     text: str
     advice: str
     evidence: tuple[Evidence, ...]
+    target: int | None = None  # of workers at most, where more of them would help
 
 
 def bottleneck(speed: Speed) -> Bottleneck | None:
@@ -82,6 +86,20 @@ def bottleneck(speed: Speed) -> Bottleneck | None:
     return _made(speed, "stage", worst)
 
 
+def more_workers(speed: Speed) -> int | None:
+    """How many workers the job should be allowed at most: so many that they would be comfortably busy, at least one
+    more and at most twice as many as now. None while the autoscaler could take more and does not, or nobody knows.
+    """
+    if not speed.workers or speed.utilisation is None:
+        return None
+    if speed.most_workers is not None and speed.workers < speed.most_workers:
+        return None
+    now = speed.most_workers or speed.workers
+    wanted = math.ceil(round(speed.workers * speed.utilisation / _COMFORTABLE, 6))
+    target = min(max(wanted, now + 1), 2 * now, _MOST)
+    return target if target > now else None
+
+
 def _stands_out(worst: Stage, stages: Sequence[Stage]) -> bool:
     others = sorted(stage.lag_s for stage in stages if stage is not worst)
     if not others:
@@ -99,6 +117,7 @@ def _made(speed: Speed, kind: Kind, stage: Stage) -> Bottleneck:
         f" since {clock(stage.since, speed.now)}" if stage.since else ""
     )
     busy = f"; the workers are {percent(speed.utilisation)} busy" if speed.utilisation is not None else ""
+    target = more_workers(speed)
     texts: dict[Kind, tuple[str, str]] = {
         "hot_key": (
             f"a hot key: one key gets so many events that step {stage.name} is {behind}",
@@ -112,7 +131,7 @@ def _made(speed: Speed, kind: Kind, stage: Stage) -> Bottleneck:
         ),
         "workers": (
             f"too few workers: {stage.name} is {behind}{busy}",
-            "Raise the greatest number of workers (`scale --max N`), or find what made each event dearer.",
+            _more(speed, target),
         ),
         "stage": (
             f"stage {stage.name}, which is {behind}{busy}",
@@ -123,4 +142,22 @@ def _made(speed: Speed, kind: Kind, stage: Stage) -> Bottleneck:
     evidence = [Evidence(f"system lag of {stage.name}", round(stage.lag_s), "s", speed.now)]
     if stage.before_s is not None:
         evidence.append(Evidence("an hour before", round(stage.before_s), "s"))
-    return Bottleneck(kind, stage, text, advice, tuple(evidence))
+    if kind == "workers" and target is not None:
+        evidence.append(Evidence("workers that it may have", speed.most_workers or speed.workers))
+        evidence.append(Evidence("workers that it needs, about", target))
+    return Bottleneck(kind, stage, text, advice, tuple(evidence), target if kind == "workers" else None)
+
+
+def _more(speed: Speed, target: int | None) -> str:
+    if target is not None:
+        busy = (speed.workers or 0) * (speed.utilisation or 0.0) / target
+        return (
+            f"Let it have {target} workers (`scale --max {target}`): they would be about {percent(busy)} busy. Or find "
+            "what made each event dearer."
+        )
+    if speed.workers is not None and speed.most_workers is not None:
+        return (
+            f"It may have {speed.most_workers} workers and has {speed.workers}: look why the autoscaler holds back, "
+            "before you raise the limit."
+        )
+    return "Raise the greatest number of workers (`scale --max N`), or find what made each event dearer."

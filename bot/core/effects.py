@@ -181,6 +181,8 @@ def _spoken(i: Incident, e: Event) -> Outbound:
     if e.type == "runbook_matched" and not e.data["switched"]:
         value = f"{i.id}:{e.data['to']}"
         more["buttons"] = [{"action": "runbook_take", "label": f"Carry out {e.data['to']}", "value": value}]
+    if e.type == "runbook_review_asked":
+        more["buttons"] = [{"action": "runbook_reviewed", "label": "I have reviewed it", "value": str(i.id)}]
     if e.type == "asked":
         more["buttons"] = [{"action": "incident_ack", "label": f"I am on {i.name}", "value": str(i.id)}]
         page = next((p for p in i.pages.values() if p.person == i.acked_by), None)

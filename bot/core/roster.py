@@ -108,12 +108,16 @@ class WeeklyTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roster:
-    """People by name, L1, the levels above it, the contacts by subject, and the weekly test page."""
+    """People by name, L1, the levels above it, the contacts by subject, and the weekly test page.
+
+    `addresses` are those of teams, in small letters: what is addressed to one is for whoever holds its level.
+    """
 
     people: Mapping[str, Person]
     first: FirstLevel
     upper: Mapping[Level, tuple[Place, ...]] = field(default_factory=dict)
     contacts: Mapping[str, Contact] = field(default_factory=dict)
+    addresses: Mapping[str, Level] = field(default_factory=dict)
     test_page: WeeklyTest = field(default_factory=WeeklyTest)
     reach: Reach = Reach()
 
@@ -189,6 +193,29 @@ def level_of(roster: Roster, name: str, at: datetime) -> Level | None:
     """The highest level that the person of this name holds at this instant, or None."""
     held = [level for level in Level if any(person.name == name for person in holders(roster, level, at))]
     return max(held, default=None)
+
+
+def owners(roster: Roster) -> frozenset[str]:
+    """Whatever may stand as somebody's name in a document, in small letters: people by name, handle or e-mail,
+    levels, team addresses, contacts by subject or mailbox."""
+    people = (way for p in roster.people.values() for way in (p.name, f"@{p.name}", p.slack, p.email) if way)
+    contacts = (name for contact in roster.contacts.values() for name in (contact.subject, contact.value))
+    return frozenset(name.casefold() for name in (*people, *Level, *roster.addresses, *contacts))
+
+
+def owner(roster: Roster, name: str, at: datetime) -> Person | None:
+    """The person behind one of `owners` at this instant; None where it is a mailbox, or nobody's name."""
+    wanted = name.strip().casefold()
+    for person in roster.people.values():
+        if wanted in {
+            way.casefold() for way in (person.name, f"@{person.name}", person.slack, person.email) if way
+        }:
+            return person
+    level = roster.addresses.get(wanted) or next((lv for lv in Level if lv.casefold() == wanted), None)
+    if level is not None:
+        return next(iter(holders(roster, level, at)), None)
+    contact = next((c for c in roster.contacts.values() if wanted in (c.subject, c.value.casefold())), None)
+    return roster.people.get(contact.value) if contact is not None and contact.kind == "person" else None
 
 
 def everyone(roster: Roster) -> tuple[Person, ...]:

@@ -301,6 +301,11 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "runbook_started": lambda _, e: (
         f"Runbook {e.data['title']}: {e.data['steps']} steps; reading runs by itself, changes wait for you."
     ),
+    "runbook_review_asked": lambda i, e: (
+        f"{e.data['person'] or 'Somebody'}, {i.name} was critical, so the runbook {e.data['runbook']} is to be "
+        f"reviewed: was it right, was anything missing? Told here alone (reminder {e.data['nth']})."
+    ),
+    "runbook_reviewed": lambda _, e: f"{e.actor} has reviewed the runbook {e.data['runbook']}.",
     "step_taken": lambda _, e: (
         f"Runbook {e.data['runbook']}, step {e.data['place']} of {e.data['of']}, “{e.data['title']}”"
         + (f": waits for {e.data['waits_for']}." if e.data.get("waits_for") else f": {e.data['operation']} runs.")
@@ -341,7 +346,7 @@ SPOKEN = frozenset(
         "flapping",
         "page_late", "page_rerouted", "dial", "contact_told", "hook_failed",
         "contact_written", "contact_answered", "contact_reminded",
-        "runbook_started", "step_reminded", "runbook_ended",
+        "runbook_started", "step_reminded", "runbook_ended", "runbook_review_asked", "runbook_reviewed",
     }
 )  # fmt: skip
 

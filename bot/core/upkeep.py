@@ -14,6 +14,7 @@ from bot.core.incident import Incident, Status
 from bot.core.runbook import INCIDENT_KINDS, Runbook
 
 QUARTER = timedelta(days=92)
+ASKED, REVIEWED = "runbook_review_asked", "runbook_reviewed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

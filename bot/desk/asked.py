@@ -93,6 +93,8 @@ def which(asked: Asked) -> tuple[Incident, tuple[str, ...]]:
     found = None
     if words and (number := number_of(words[0])) is not None:
         found = asked.tx.incident(number)
+        if found is not None and _is_text(asked, found, words[0]):
+            found = None
         if found is not None and (len(words) == 1 or not words[0].isdigit() or not _duration_like(words)):
             return _visible(asked, found), words[1:]
         if found is None and (
@@ -108,6 +110,19 @@ def which(asked: Asked) -> tuple[Incident, tuple[str, ...]]:
     return _visible(asked, found), words
 
 
+def _is_text(asked: Asked, found: Incident, word: str) -> bool:
+    """A bare number in an incident's channel that is a private incident of others: no more than a number to them."""
+    if not word.isdigit() or asked.tx.incident_of_channel(asked.asker.channel) is None:
+        return False
+    return not _sees(asked, found)
+
+
+def _sees(asked: Asked, incident: Incident) -> bool:
+    person = asked.person
+    name = person.name if person is not None else None
+    return not incident.private or access.is_member(asked.house.roster, name, asked.now, incident)
+
+
 def _by_name(asked: Asked) -> Incident | None:
     """The incident of a channel that Slack made and whose answer got lost: it is not known by its id yet."""
     match = re.match(r"inc-0*([1-9][0-9]{0,8})-", asked.asker.channel_name)
@@ -121,10 +136,7 @@ def _duration_like(words: tuple[str, ...]) -> bool:
 
 
 def _visible(asked: Asked, incident: Incident) -> Incident:
-    person = asked.person
-    if incident.private and not access.is_member(
-        asked.house.roster, person.name if person else None, asked.now, incident
-    ):
+    if not _sees(asked, incident):
         raise Barred(
             f"There is no {incident.name}.",
             "`/incident list` shows the ones there are.",

@@ -16,7 +16,7 @@ from bot.core.periods import Calendar, working_days
 from bot.core.review import required
 from bot.core.rows import line
 from bot.core.storm import minute_of, name_of
-from bot.desk import round_notes, rounds
+from bot.desk import private_reviews, round_notes, rounds
 from bot.desk.house import House
 from bot.desk.ports import Tx
 
@@ -106,5 +106,6 @@ CHORES: tuple[Chore, ...] = (
     Chore(name="tidy", day=_night, work=tidy),
     Chore(name="review-reminders", day=_morning, work=remind_reviews),
     Chore(name="runbook-reviews", day=_morning, work=rounds.ask_for_reviews),
+    Chore(name="private-reviews", day=_morning, work=private_reviews.ask),
     Chore(name="actions", day=_morning, work=lambda tx, house: tx.enqueue(round_notes.reminders(tx, house))),
 )

@@ -19,6 +19,7 @@ from bot.core.delivery import Outbound
 from bot.core.refusal import Refused
 from bot.desk import (
     gates,
+    private_reviews,
     rounds,
     runs,
     steps,
@@ -171,6 +172,11 @@ class FrontDesk:
                 return words_runbook.note_form(asked, click.value)
             case "runbook_take":
                 return words_runbook.take(asked, click.value)
+            case "runbook_reviewed":
+                incident = load(asked.tx, _number(click.value))
+                name = need(asked, "respond", incident)
+                private_reviews.done(asked.tx, asked.house, incident, name)
+                return []
             case "round_tick":
                 return list(rounds.tick(asked, click.value))
             case "round_note":

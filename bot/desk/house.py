@@ -33,6 +33,7 @@ class House:
     warnings: tuple[
         str, ...
     ] = ()  # of the documents: what should be looked at, and keeps nobody from starting
+    faults: tuple[str, ...] = ()  # of the documents: they fail a check, and keep nobody from starting either
     live: bool = False
     # Maintenances whose end was not told yet, running or over; looked up before each use.
     maintenances: tuple[Hold, ...] = ()

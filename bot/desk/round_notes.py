@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from bot.core import roster as rosters
 from bot.core import rounds, statistics, statistics_words, upkeep
 from bot.core.action_items import Todo, todos
 from bot.core.delivery import Outbound
@@ -89,7 +90,7 @@ def baseline(tx: Tx, house: House) -> None:
     """The first look: what stands now is known, and what was over before is nobody's reminder."""
     tx.put_value(BOOKS, {book.name: upkeep.fingerprint(book) for book in house.runbooks})
     tx.put_value(COMPONENTS, components(house))
-    for incident in _recent(tx):
+    for incident in recent(tx):
         tx.once("upkeep", f"seen:{incident.name}")
 
 
@@ -104,7 +105,7 @@ def components(house: House) -> list[str]:
     return sorted(found)
 
 
-def _recent(tx: Tx) -> list[Incident]:
+def recent(tx: Tx) -> list[Incident]:
     return [i for i in tx.incidents(active=False, limit=200) if i.critical_ever]
 
 
@@ -118,7 +119,7 @@ def reviews(tx: Tx, house: House, slot: Slot) -> list[Round]:
         house.calendar.today(tx.now()),
         known=known,
         new_components=sorted(set(after) - before) if before else (),
-        incidents=[i for i in _recent(tx) if tx.once("upkeep", f"seen:{i.name}")],
+        incidents=[i for i in recent(tx) if tx.once("upkeep", f"seen:{i.name}")],
         reviewed=tx.get_value(REVIEWED) or {},
     )
     tx.put_value(BOOKS, {book.name: upkeep.fingerprint(book) for book in house.runbooks})
@@ -148,13 +149,9 @@ def _review_item(house: House, tx: Tx, name: str, whys: Sequence[str]) -> Item:
 
 
 def owner_of(roster: Roster, book: Runbook, now: datetime) -> str:
-    """Who owns a round: the person of the document's `owner`, by name or e-mail, else whoever is on call."""
-    wanted = (book.owner or "").casefold()
-    for person in roster.people.values():
-        if wanted and wanted in (person.name.casefold(), (person.email or "").casefold()):
-            return person.name
-    first = primary(roster, now)
-    return first.name if first is not None else ""
+    """Who owns a round: whoever the document's `owner` is at that instant, else whoever is on call."""
+    found = rosters.owner(roster, book.owner or "", now) or primary(roster, now)
+    return found.name if found is not None else ""
 
 
 def reviewed(tx: Tx, house: House, name: str) -> None:

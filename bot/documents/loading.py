@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from bot.core import roster as rosters
 from bot.core.policy import Policy
 from bot.core.rehearsal import Rehearsal
 from bot.core.roster import Roster
@@ -31,7 +32,8 @@ _T = TypeVar("_T")
 class Documents:
     """What a team has written down: its runbooks by file name, its policy and its roster.
 
-    `warnings` keep nobody from using them: a review that is overdue, a number that the policy has changed.
+    `warnings` keep nobody from using them: a review that is overdue, a number that the policy has changed. Nor do
+    `faults`, an owner who is nobody; but a check fails for them.
     """
 
     runbooks: tuple[Runbook, ...]
@@ -39,6 +41,7 @@ class Documents:
     roster: Roster
     limits: Limits  # by which what is measured of a pipeline is judged
     warnings: tuple[Mistake, ...] = ()
+    faults: tuple[Mistake, ...] = ()
 
 
 def load_policy(path: Path) -> Policy:
@@ -65,7 +68,10 @@ def load_rehearsal(path: Path, people: Collection[str] | None = None) -> Rehears
 
 
 def load_runbooks(
-    directory: Path, known: Surroundings, warnings: list[Mistake] | None = None
+    directory: Path,
+    known: Surroundings,
+    warnings: list[Mistake] | None = None,
+    faults: list[Mistake] | None = None,
 ) -> tuple[Runbook, ...]:
     """All runbooks of the folder (`*.md` but README.md), by name.
 
@@ -88,6 +94,8 @@ def load_runbooks(
         mistakes += notes.mistakes
         if warnings is not None:
             warnings += notes.warnings
+        if faults is not None:
+            faults += notes.faults
     if mistakes:
         raise DocumentErrors(mistakes)
     return tuple(runbooks)
@@ -100,11 +108,13 @@ def load_all(directory: Path, known: Surroundings) -> Documents:
     """
     mistakes: list[Mistake] = []
     warnings: list[Mistake] = []
+    faults: list[Mistake] = []
     policy = _gather(lambda: load_policy(directory / POLICY_FILE), mistakes)
     roster = _gather(lambda: load_roster(directory / ROSTER_FILE), mistakes)
     contacts = frozenset(roster.contacts) if roster is not None else None
-    around = replace(known, policy=policy, contacts=contacts)
-    runbooks = _gather(lambda: load_runbooks(directory, around, warnings), mistakes)
+    owners = rosters.owners(roster) if roster is not None else None
+    around = replace(known, policy=policy, contacts=contacts, owners=owners)
+    runbooks = _gather(lambda: load_runbooks(directory, around, warnings, faults), mistakes)
     if runbooks is None or policy is None or roster is None:
         raise DocumentErrors(mistakes)
     # load_policy has told the mistakes of these keys already
@@ -115,6 +125,7 @@ def load_all(directory: Path, known: Surroundings) -> Documents:
         roster=roster,
         limits=limits,
         warnings=tuple(sorted(warnings)),
+        faults=tuple(sorted(faults)),
     )
 
 

@@ -36,6 +36,7 @@ class Notes:
         self.file = file
         self.mistakes: list[Mistake] = []
         self.warnings: list[Mistake] = []
+        self.faults: list[Mistake] = []
 
     def add(self, line: int, text: str, remedy: str) -> None:
         """Note a mistake at this line of the file."""
@@ -44,6 +45,10 @@ class Notes:
     def warn(self, line: int, text: str, remedy: str) -> None:
         """Note what should be looked at, and keeps nobody from using the file."""
         self.warnings.append(Mistake(file=self.file, line=line, text=text, remedy=remedy))
+
+    def fault(self, line: int, text: str, remedy: str) -> None:
+        """Note a mistake that fails a check, and all the same keeps no bot from starting."""
+        self.faults.append(Mistake(file=self.file, line=line, text=text, remedy=remedy))
 
     def __bool__(self) -> bool:
         return bool(self.mistakes)

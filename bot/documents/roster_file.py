@@ -27,7 +27,9 @@ _UPPER = (Level.L2, Level.L3, Level.L4)
 
 def read_roster(tree: Tree, notes: Notes) -> Roster:
     """The roster that the file describes; every mistake is noted, and what is wrong is left out."""
-    top = reader.entries(tree, notes, "the roster", ["people", "levels", "contacts", "test_page"])
+    top = reader.entries(
+        tree, notes, "the roster", ["people", "levels", "addresses", "contacts", "test_page"]
+    )
     people = _people(top["people"], notes) if "people" in top else {}
     if not people:
         notes.add(tree.line, "the roster has no people", "Add `people:` with at least one person.")
@@ -39,9 +41,12 @@ def read_roster(tree: Tree, notes: Notes) -> Roster:
         line = top["levels"].line if "levels" in top else tree.line
         notes.add(line, "there is no level L1", "Add `L1: {primary: NAME, backup: NAME, emergency: NUMBER}`.")
     upper = {level: _holders(levels[level], level, people, notes) for level in _UPPER if level in levels}
+    addresses = _addresses(top["addresses"], notes) if "addresses" in top else {}
     contacts = _contacts(top["contacts"], people, notes) if "contacts" in top else {}
     test = _test_page(top["test_page"], notes) if "test_page" in top else WeeklyTest()
-    return Roster(people=people, first=first, upper=upper, contacts=contacts, test_page=test)
+    return Roster(
+        people=people, first=first, upper=upper, contacts=contacts, addresses=addresses, test_page=test
+    )
 
 
 def _test_page(tree: Tree, notes: Notes) -> WeeklyTest:
@@ -160,6 +165,20 @@ def _holders(tree: Tree, level: Level, people: Collection[str], notes: Notes) ->
     listed = (tree,) if isinstance(tree, Entries) else reader.items(tree, notes, str(level))
     found = [holder(item, str(level), people, notes) for item in listed]
     return tuple(dict.fromkeys(place for place in found if place is not None))
+
+
+def _addresses(tree: Tree, notes: Notes) -> dict[str, Level]:
+    """`{L2: lead@example.com, L1: [team@example.com, sre@example.com]}`: the team's address -> its level."""
+    found: dict[str, Level] = {}
+    for level, value in reader.entries(tree, notes, "addresses", [*Level]).items():
+        for item in reader.items(value, notes, f"addresses, {level}"):
+            written = _matching(
+                item, notes, f"addresses, {level}", _EMAIL, "e-mail address", "team@example.com"
+            )
+            if written and found.setdefault(written.casefold(), Level(level)) is not Level(level):
+                text = f"{written} is the address of {found[written.casefold()]} and of {level}"
+                notes.add(item.line, text, "Give each address to one level.")
+    return found
 
 
 def _contacts(tree: Tree, people: Collection[str], notes: Notes) -> dict[str, Contact]:

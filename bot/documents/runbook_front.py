@@ -11,7 +11,7 @@ from bot.core.roster import CONTACTS
 from bot.core.runbook import KINDS
 from bot.documents import policy_file, reader
 from bot.documents.markdown import Page
-from bot.documents.mistakes import Notes, shown, suggest
+from bot.documents.mistakes import Notes, closest, shown, suggest
 from bot.documents.surroundings import Surroundings
 from bot.documents.tree import Scalar, Tree, read_tree
 
@@ -50,7 +50,7 @@ def read_front(page: Page, known: Surroundings, notes: Notes) -> Front:
     return Front(
         kind=kind or "other",
         triggers=tuple(trigger for item in triggers if (trigger := reader.text(item, notes, "a trigger"))),
-        owner=_owner(tree, given, notes),
+        owner=_owner(tree, given, known, notes),
         last_reviewed=last,
         next_review=following,
         thresholds=_thresholds(given["thresholds"], known, notes) if "thresholds" in given else {},
@@ -58,11 +58,19 @@ def read_front(page: Page, known: Surroundings, notes: Notes) -> Front:
     )
 
 
-def _owner(tree: Tree, given: Mapping[str, Tree], notes: Notes) -> str | None:
+def _owner(tree: Tree, given: Mapping[str, Tree], known: Surroundings, notes: Notes) -> str | None:
     if "owner" not in given:
         notes.warn(tree.line, "nobody owns this runbook", "Add `owner:` and a name or a mailbox.")
         return None
-    return reader.text(given["owner"], notes, "owner")
+    name = reader.text(given["owner"], notes, "owner")
+    if name is not None and known.owners is not None and name.casefold() not in known.owners:
+        meant = closest(name, known.owners)
+        guess = f"Did you mean {shown(meant)}? " if meant else ""
+        remedy = f"{guess}Write a name of `people`, a level such as L2, or an address of roster.yaml (`addresses:`)."
+        # An address may be a real team that only the roster does not know; a name that nobody has is a slip.
+        note = notes.warn if "@" in name else notes.fault
+        note(given["owner"].line, f"the roster knows no owner {shown(name)}", remedy)
+    return name
 
 
 def _reviews(

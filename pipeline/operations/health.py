@@ -30,6 +30,7 @@ from pipeline.operations.health_findings import (
     trend,
     waiting,
 )
+from pipeline.operations.perf import scaling
 from pipeline.patience import Together, within
 from pipeline.report import (
     Fact,
@@ -291,7 +292,7 @@ def _next(
     if (known["error_rate"].value or 0) > m.limits.error_warning:
         steps.append(NextStep("Find the root cause", "pipeline.quality"))
     if held is not None:
-        steps.append(NextStep("See where the time goes", "pipeline.perf"))
+        steps += [*scaling(held), NextStep("See where the time goes", "pipeline.perf")]
     if known["doubled_job"].on:
         steps.append(NextStep("Look at the jobs", "pipeline.jobs"))
     return tuple(steps)

@@ -168,7 +168,16 @@ def _next(down: Fact, found: Bottleneck | None) -> tuple[NextStep, ...]:
     if found is None:
         return ()
     logs = NextStep("Read the logs", "pipeline.logs", {"severity": "WARNING"})
-    return (NextStep("Show the worker range", "pipeline.scale"), logs) if found.kind == "workers" else (logs,)
+    return (*scaling(found), logs)
+
+
+def scaling(found: Bottleneck) -> tuple[NextStep, ...]:
+    """The change of the worker range that a bottleneck asks for; it is planned and confirmed as any other."""
+    if found.kind != "workers":
+        return ()
+    if found.target is None:
+        return (NextStep("Show the worker range", "pipeline.scale"),)
+    return (NextStep(f"Allow {plural(found.target, 'worker')}", "pipeline.scale", {"max": found.target}),)
 
 
 def _rates(gauge: SpeedGauge, now: datetime) -> tuple[tuple[str, float], ...]:

@@ -128,6 +128,14 @@ def test_whatever_others_ask_is_answered_as_if_there_were_none(people: People) -
     assert (1, "dave") in book, "the attempts are written down, where members alone read them"
 
 
+def test_a_number_that_is_a_private_incident_is_only_a_number_to_others(people: People) -> None:
+    """As with a number that is no incident at all: the words are text, in the channel's own incident."""
+    room = people.channel_of("INC-2")
+    people.ask("dave", room, "/incident note 1 row lost", "Noted on the timeline of INC-2.")
+    assert people.events("INC-2", "noted")[-1]["data"]["text"] == "1 row lost"
+    people.refused("dave", room, "/incident note INC-1 row lost", "There is no INC-1.")
+
+
 def test_it_stays_unseen_when_it_is_over_and_reviewed(people: People) -> None:
     room = people.channel_of("INC-1")
     people.ask("carol", room, f"/incident resolve the {SECRET} is revoked", "is resolved")

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.bottleneck import Speed, Stage, bottleneck
 from pipeline.measurements import LogError
+from pipeline.operations.perf import scaling
 
 from .conftest import Stand
 
@@ -61,12 +62,20 @@ def test_what_cannot_be_measured_is_unknown(stand: Stand) -> None:
     assert "is unknown" in report.verdict
 
 
-def speed(*stages: tuple[str, float], busy: float = 0.4, log: str = "") -> Speed:
+def speed(
+    *stages: tuple[str, float],
+    busy: float = 0.4,
+    log: str = "",
+    workers: int | None = None,
+    most: int | None = None,
+) -> Speed:
     warnings = (LogError(shape=log, count=1, example=log, last=NOW),) if log else ()
     return Speed(
         now=NOW,
         stages=tuple(Stage(name=name, lag_s=lag) for name, lag in stages),
         utilisation=busy,
+        workers=workers,
+        most_workers=most,
         warnings=warnings,
     )
 
@@ -99,3 +108,45 @@ def speed(*stages: tuple[str, float], busy: float = 0.4, log: str = "") -> Speed
 def test_the_kind_of_a_bottleneck(given: Speed, kind: str | None) -> None:
     found = bottleneck(given)
     assert (found.kind if found else None) == kind
+
+
+SLOW = (("Read", 300), ("Group", 2), ("WriteRows", 2))
+
+
+@pytest.mark.parametrize(
+    ("workers", "most", "busy", "target"),
+    [
+        (6, 6, 0.95, 10),  # 5.7 of work at 60 % each
+        (5, 5, 0.81, 7),
+        (1, 1, 0.99, 2),
+        (10, 10, 3.0, 20),  # at most twice as many, whatever a metric says
+        (900, 900, 0.9, 1000),  # what Dataflow allows
+        (1000, 1000, 0.9, None),
+        (3, None, 0.9, 5),
+        (3, 6, 0.95, None),  # the autoscaler may take more and does not
+        (None, 6, 0.95, None),
+    ],
+)
+def test_more_workers_are_proposed_by_a_bounded_number(
+    workers: int | None, most: int | None, busy: float, target: int | None
+) -> None:
+    found = bottleneck(speed(*SLOW, busy=busy, workers=workers, most=most))
+    assert found is not None
+    assert (found.kind, found.target) == ("workers", target)
+    (step,) = scaling(found)
+    assert step.operation == "pipeline.scale"
+    assert step.params == ({"max": target} if target else {})
+    if target:
+        assert step.label == f"Allow {target} workers"
+        assert f"`scale --max {target}`" in found.advice
+        told = {one.what: one.value for one in found.evidence}
+        assert told["workers that it needs, about"] == target
+        assert told["workers that it may have"] == (most or workers)
+    elif most == 6 and workers:
+        assert "look why the autoscaler holds back" in found.advice
+
+
+def test_other_bottlenecks_propose_no_workers() -> None:
+    found = bottleneck(speed(("Read", 2), ("Group", 3), ("WriteRows", 300), workers=6, most=6))
+    assert found is not None
+    assert (found.kind, found.target, scaling(found)) == ("slow_sink", None, ())

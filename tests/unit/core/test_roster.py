@@ -1,5 +1,6 @@
 """Who is found on the roster: at each level, above it, by Slack, and when nobody is left."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from bot.core.policy import Level
 from bot.core.roster import (
     Always,
+    Contact,
     FirstLevel,
     Person,
     PhoneNumber,
@@ -20,6 +22,8 @@ from bot.core.roster import (
     level_of,
     next_up,
     numbers,
+    owner,
+    owners,
     primary,
 )
 
@@ -92,3 +96,26 @@ def test_a_person_is_found_however_slack_names_them(who: str) -> None:
 @pytest.mark.parametrize("who", ["", "@", "U99", "<@U99>", "<!channel>", "zoe"])
 def test_a_stranger_is_nobody(who: str) -> None:
     assert by_slack(ROSTER, who) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "who"),
+    [
+        ("Alice", ALICE),
+        ("@bob", BOB),
+        ("ERIN@example.com", ERIN),
+        ("l2", CAROL),
+        ("lead@team.example", CAROL),
+        ("security", BOB),
+        ("data@example.com", None),
+        ("alcie", None),
+    ],
+)
+def test_an_owner_is_a_person_a_level_or_an_address_of_one(name: str, who: Person | None) -> None:
+    contacts = {
+        "security": Contact(subject="security", kind="person", value="bob"),
+        "data": Contact(subject="data", kind="mailbox", value="data@example.com"),
+    }
+    roster = replace(ROSTER, addresses={"lead@team.example": Level.L2}, contacts=contacts)
+    assert owner(roster, name, AT) == who
+    assert (name.casefold() in owners(roster)) == (name != "alcie")

@@ -91,6 +91,30 @@ def test_overrides_of_the_database_are_walked_too(
     assert "Overrides and swaps are left out: the database cannot be read" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("owner", "fails", "says"),
+    [
+        ("alcie", True, "the roster knows no owner “alcie”. Did you mean “alice”?"),
+        ("lead@example.com", False, "the roster knows no owner “lead@example.com”."),
+        ("Alice", False, ""),
+        ("l3", False, ""),
+        ("sre-team@yourcompany.com", False, ""),
+        ("security@yourcompany.com", False, ""),
+    ],
+)
+def test_an_owner_who_is_nobody_is_named_with_its_line(
+    env: dict[str, str], capsys: pytest.CaptureFixture[str], owner: str, fails: bool, says: str
+) -> None:
+    page = f"---\nkind: guide\nowner: {owner}\nlast_reviewed: 2026-11-01\nnext_review: 2027-02-01\n---\n# A\n\n## B\n"
+    file = Path(env["RUNBOOKS_DIR"]) / "book.md"
+    file.write_text(page, encoding="utf-8")
+    assert check(env) == (1 if fails else 0)
+    said = capsys.readouterr()
+    told = said.err if fails else said.out
+    assert (f"{file}:3: {says}" in told) if says else ("knows no owner" not in told)
+    assert not says or "Write a name of `people`, a level such as L2" in told
+
+
 def test_what_cannot_be_read_is_not_walked(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     (Path(env["RUNBOOKS_DIR"]) / "roster.yaml").write_text("people: []\n", encoding="utf-8")
     assert check(env, as_json=True) == 1
