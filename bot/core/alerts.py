@@ -114,6 +114,15 @@ def _alert(incident: _Json, key: str, state: State, runbook_kinds: Mapping[str, 
     names = (condition_name, read_text(metric.get("displayName")))
     comparison = read_text(_object(condition, "conditionThreshold").get("comparison"))
     measured = measured_severity(metric_type, names, observed, threshold, comparison)
+    kind = kind_of(
+        labels,
+        metric_type,
+        resource_type=resource_type,
+        resource_labels=resource_labels,
+        metric_labels=metric_labels,
+        absent="conditionAbsent" in condition,
+        runbook_kinds=runbook_kinds,
+    )
     project, policy_id = _project(incident, condition, resource_labels), _policy(incident, condition)[1]
     documentation, links = _documentation(incident.get("documentation"))
     return Alert(
@@ -123,16 +132,8 @@ def _alert(incident: _Json, key: str, state: State, runbook_kinds: Mapping[str, 
         title=_title(incident, condition_name, key),
         summary=read_text(incident.get("summary"), TEXT_MAX),
         stated=stated,
-        severity=max(stated, measured) if measured else stated,
-        kind=kind_of(
-            labels,
-            metric_type,
-            resource_type=resource_type,
-            resource_labels=resource_labels,
-            metric_labels=metric_labels,
-            absent="conditionAbsent" in condition,
-            runbook_kinds=runbook_kinds,
-        ),
+        severity=_severity(kind, stated, measured),
+        kind=kind,
         project=project,
         resource_type=resource_type,
         resource_labels=resource_labels,
@@ -186,6 +187,14 @@ def _state(incident: _Json) -> State:
         said = f"is {word[:40]!r}" if word else "is missing"
         raise Unusable(f"`incident.state` {said}; it must be open or closed")
     return _STATES[word]
+
+
+def _severity(kind: Kind, stated: Severity, measured: Severity | None) -> Severity:
+    """The higher of what is stated and measured; a security incident is critical on suspicion (document: "When to
+    Escalate", immediately)."""
+    if kind is Kind.SECURITY:
+        return Severity.CRITICAL
+    return max(stated, measured) if measured else stated
 
 
 def _title(incident: _Json, condition_name: str, key: str) -> str:

@@ -137,7 +137,7 @@ def test_more_workers_are_proposed_by_a_bounded_number(
     assert step.operation == "pipeline.scale"
     assert step.params == ({"max": target} if target else {})
     if target:
-        assert step.label == f"Allow {target} workers"
+        assert step.label == f"Allow {target:,} workers"
         assert f"`scale --max {target}`" in found.advice
         told = {one.what: one.value for one in found.evidence}
         assert told["workers that it needs, about"] == target

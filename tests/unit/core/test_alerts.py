@@ -397,3 +397,11 @@ def test_the_real_test_button() -> None:
     found = parse_monitoring(sample("06"), NOW)
     assert isinstance(found, TestNotification)
     assert found.summary == "Test Incident"
+
+
+@pytest.mark.parametrize("stated", ["info", "warning", "critical", "", "sev2"])
+def test_a_suspicion_of_a_security_incident_is_critical(stated: str) -> None:
+    labels = {"kind": "security", **({"severity": stated} if stated else {})}
+    found = parse_monitoring(notification(policy_user_labels=labels), NOW)
+    assert isinstance(found, Alert)
+    assert (found.kind, found.severity) == (Kind.SECURITY, Severity.CRITICAL)
