@@ -28,7 +28,7 @@ from bot.store.database import Database
 
 FRIDAY = datetime(2026, 3, 6, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
-MORNING = frozenset({"review-reminders", "runbook-reviews", "actions"})
+MORNING = frozenset({"review-reminders", "runbook-reviews", "private-reviews", "actions"})
 BOOK = Runbook(
     name="health", title="Health", kind="health", steps=(), last_reviewed=FRIDAY.date() - 30 * DAY,
     next_review=FRIDAY.date() + 2 * DAY,
