@@ -213,7 +213,8 @@ def _history(*, needed: bool) -> Any:
     url = os.environ.get("DATABASE_URL", "")
     if not url and not needed:
         return None
-    from pipeline.history import DEFAULT_URL, History
+    from pipeline.history import History
+    from pipeline.history_base import DEFAULT_URL
 
     return History.open(url or DEFAULT_URL)
 

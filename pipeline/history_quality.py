@@ -14,24 +14,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    select,
-)
+from sqlalchemy import Column, Connection, Float, Index, MetaData, String, Table, Text, select
 from sqlalchemy.exc import IntegrityError
+
+from pipeline.history_base import id_column, text
 
 KEPT: Final = timedelta(days=400)
 _LONGEST: Final = timedelta(days=2)  # after a longer pause the difference is no hour's any more
-_id = BigInteger().with_variant(Integer, "sqlite")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +37,7 @@ def tables(metadata: MetaData) -> tuple[Table, Table]:
     hours = Table(
         "quality_hours",
         metadata,
-        Column("id", _id, primary_key=True),
+        id_column(),
         Column("pipeline", String(200), nullable=False),
         Column("hour", String(32), nullable=False),
         Column("counts", Text, nullable=False),
@@ -84,7 +73,7 @@ class QualityHours:
         look = self._looks.c
         query = select(self._looks).where(look.pipeline == pipeline).with_for_update()
         last = connection.execute(query).mappings().one_or_none()
-        row = {"at": _text(at), "jobs": json.dumps(sorted(jobs)), "totals": json.dumps(dict(totals))}
+        row = {"at": text(at), "jobs": json.dumps(sorted(jobs)), "totals": json.dumps(dict(totals))}
         if last is None:
             # Two that look for the first time at once: one of them begins the history.
             with suppress(IntegrityError), connection.begin_nested():
@@ -107,7 +96,7 @@ class QualityHours:
         """The kept hours of a pipeline that began at or after ``at``, oldest first."""
         hour = self._hours.c
         query = (
-            select(self._hours).where(hour.pipeline == pipeline, hour.hour >= _text(at)).order_by(hour.hour)
+            select(self._hours).where(hour.pipeline == pipeline, hour.hour >= text(at)).order_by(hour.hour)
         )
         return [
             Hour(
@@ -127,12 +116,12 @@ class QualityHours:
         seconds: float,
     ) -> None:
         hour = self._hours.c
-        where = (hour.pipeline == pipeline) & (hour.hour == _text(begin))
+        where = (hour.pipeline == pipeline) & (hour.hour == text(begin))
         found = connection.execute(select(self._hours).where(where)).mappings().one_or_none()
         if found is None:
-            values: dict[str, Any] = {"pipeline": pipeline, "hour": _text(begin), "measured_s": seconds}
+            values: dict[str, Any] = {"pipeline": pipeline, "hour": text(begin), "measured_s": seconds}
             connection.execute(self._hours.insert(), values | {"counts": json.dumps(dict(grown))})
-            old = (hour.pipeline == pipeline) & (hour.hour < _text(begin - KEPT))
+            old = (hour.pipeline == pipeline) & (hour.hour < text(begin - KEPT))
             connection.execute(self._hours.delete().where(old))
             return
         counts: dict[str, float] = json.loads(found["counts"])
@@ -157,7 +146,3 @@ def _hours(since: datetime, until: datetime) -> Iterator[tuple[datetime, float]]
         end = begin + timedelta(hours=1)
         yield begin, (min(end, until) - max(begin, since)).total_seconds()
         begin = end
-
-
-def _text(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

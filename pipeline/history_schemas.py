@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, MetaData, String, Table, Text, select
+from sqlalchemy import Column, Connection, Index, MetaData, String, Table, Text, select
 
+from pipeline.history_base import id_column, text
 from pipeline.schema_changes import Columns
-
-_id = BigInteger().with_variant(Integer, "sqlite")
 
 
 class SchemaRows:
@@ -20,7 +19,7 @@ class SchemaRows:
         self._rows = Table(
             "table_schemas",
             metadata,
-            Column("id", _id, primary_key=True),
+            id_column(),
             Column("pipeline", String(200), nullable=False),
             Column("name", String(300), nullable=False),
             Column("at", String(32), nullable=False),
@@ -32,7 +31,7 @@ class SchemaRows:
         """One look at ``at``: kept where a table's columns are others than at the look before."""
         last = self.standing(connection, pipeline, at)
         new = [
-            {"pipeline": pipeline, "name": name, "at": _text(at), "columns": json.dumps(dict(columns))}
+            {"pipeline": pipeline, "name": name, "at": text(at), "columns": json.dumps(dict(columns))}
             for name, columns in seen.items()
             if last.get(name) != dict(columns)
         ]
@@ -48,10 +47,6 @@ class SchemaRows:
         for one in connection.execute(query).mappings():
             if one["name"] not in known:
                 found[one["name"]] = json.loads(one["columns"])
-                if one["at"] <= _text(at):
+                if one["at"] <= text(at):
                     known.add(one["name"])
         return found
-
-
-def _text(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, MetaData, String, Table, Text, select
+from sqlalchemy import Column, Connection, Index, MetaData, String, Table, Text, select
 from sqlalchemy.exc import IntegrityError
 
+from pipeline.history_base import id_column, text
 from pipeline.history_quality import KEPT
-
-_id = BigInteger().with_variant(Integer, "sqlite")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +44,7 @@ class SpeedHours:
         self._rows = Table(
             "speed_hours",
             metadata,
-            Column("id", _id, primary_key=True),
+            id_column(),
             Column("pipeline", String(200), nullable=False),
             Column("hour", String(32), nullable=False),
             Column("gauges", Text, nullable=False),
@@ -61,7 +60,7 @@ class SpeedHours:
             return
         begin = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         row = self._rows.c
-        where = (row.pipeline == pipeline) & (row.hour == _text(begin))
+        where = (row.pipeline == pipeline) & (row.hour == text(begin))
         query = select(self._rows.c.gauges).where(where).with_for_update()
         found = connection.execute(query).scalar_one_or_none()
         gauges = merged(_gauges(found), {name: Gauge(looks=1, total=v, most=v) for name, v in known.items()})
@@ -69,17 +68,17 @@ class SpeedHours:
         if found is not None:
             connection.execute(self._rows.update().where(where), {"gauges": kept})
             return
-        values: dict[str, Any] = {"pipeline": pipeline, "hour": _text(begin), "gauges": kept}
+        values: dict[str, Any] = {"pipeline": pipeline, "hour": text(begin), "gauges": kept}
         # Two that look for the first time in an hour at once: of one of them this look is not kept.
         with suppress(IntegrityError), connection.begin_nested():
             connection.execute(self._rows.insert(), values)
-        old = (row.pipeline == pipeline) & (row.hour < _text(begin - KEPT))
+        old = (row.pipeline == pipeline) & (row.hour < text(begin - KEPT))
         connection.execute(self._rows.delete().where(old))
 
     def since(self, connection: Connection, pipeline: str, at: datetime) -> list[SpeedHour]:
         """The kept hours of a pipeline that began at or after ``at``, oldest first."""
         row = self._rows.c
-        query = select(self._rows).where(row.pipeline == pipeline, row.hour >= _text(at)).order_by(row.hour)
+        query = select(self._rows).where(row.pipeline == pipeline, row.hour >= text(at)).order_by(row.hour)
         return [
             SpeedHour(begin=datetime.fromisoformat(one["hour"]), gauges=_gauges(one["gauges"]))
             for one in connection.execute(query).mappings()
@@ -103,10 +102,6 @@ def merged(one: Mapping[str, Gauge], other: Mapping[str, Gauge]) -> dict[str, Ga
     return out
 
 
-def _gauges(text: str | None) -> dict[str, Gauge]:
-    raw = json.loads(text) if text else {}
+def _gauges(kept: str | None) -> dict[str, Gauge]:
+    raw = json.loads(kept) if kept else {}
     return {name: Gauge(looks=looks, total=total, most=most) for name, (looks, total, most) in raw.items()}
-
-
-def _text(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -7,35 +7,21 @@ bot's.  One table of its own; times are stored as ISO texts in UTC, as everywher
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Engine,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    func,
-    select,
-)
+from sqlalchemy import Column, Index, Integer, String, Table, Text, func, select
 
 from pipeline.errors import Refused
+from pipeline.history_base import Store, id_column, metadata, text
 
 _SETTING: Final = 727271  # any number of ours, for PostgreSQL's advisory lock
 
-metadata = MetaData()
 _kept = Table(
     "maintenances",
     metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    id_column(),
     Column("plan", String(64), nullable=False, unique=True),
     Column("pipeline", String(200), nullable=False),
     Column("reason", Text, nullable=False),
@@ -67,16 +53,8 @@ class Maintenance:
         return self.begin <= now < self.until
 
 
-class Maintenances:
+class Maintenances(Store):
     """The history's part that knows of maintenances."""
-
-    _engine: Engine
-
-    def _read(self) -> AbstractContextManager[Connection]:
-        raise AssertionError("the history says how it reads")
-
-    def _write(self) -> AbstractContextManager[Connection]:
-        raise AssertionError("the history says how it writes")
 
     def begin_maintenance(
         self, *, plan: str, pipeline: str, reason: str, by: str, begin: datetime, until: datetime
@@ -132,11 +110,6 @@ class Maintenances:
     def _maintenances(self, query: Any) -> list[Maintenance]:
         with self._read() as connection:
             return [_maintenance(row) for row in connection.execute(query).mappings()]
-
-
-def text(at: datetime) -> str:
-    """An instant as the history stores it: of fixed length, so that texts are ordered as times are."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _maintenance(row: Mapping[Any, Any]) -> Maintenance:

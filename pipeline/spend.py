@@ -18,7 +18,7 @@ from pipeline.report import number
 from pipeline.thresholds import SHIPPED, Thresholds
 
 if TYPE_CHECKING:
-    from pipeline.history import BudgetReport
+    from pipeline.history_budgets import BudgetReport
 
 LAG_DAYS: Final = 2  # costs arrive late: the day before yesterday is the newest complete one
 _MONTH_DAYS: Final = 31

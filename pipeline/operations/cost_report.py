@@ -29,7 +29,7 @@ from pipeline.report import (
 )
 
 if TYPE_CHECKING:
-    from pipeline.history import BudgetReport
+    from pipeline.history_budgets import BudgetReport
 
 LEAKS = frozenset(get_args(Kind))
 
@@ -84,7 +84,7 @@ def _against(exported: Exported, limit: float | None) -> list[BudgetReport]:
     """The month of the export beside an amount that the asker named, where no budget was reported."""
     if limit is None or len(exported.outlooks) != 1 or exported.today is None:
         return []
-    from pipeline.history import BudgetReport
+    from pipeline.history_budgets import BudgetReport
 
     (one,) = exported.outlooks
     spent = BudgetReport(

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pipeline.history import BudgetReport
+from pipeline.history_budgets import BudgetReport
 from pipeline.spend import Outlook, billing_day, day_ends, exported_outlook, outlook
 
 BEGIN = "2026-11-01T07:00:00Z"
