@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.core import lifecycle, matching
+from bot.core import lifecycle, matching, signals
 from bot.core.alert_model import Kind, Severity
 from bot.core.correlation import correlation_key, family
 from bot.core.facts import Measured, from_measurements
@@ -59,7 +59,7 @@ def learn(tx: Tx, house: House, pipeline: Pipeline, report: Report) -> None:
     if standing is not None:
         if any(hold.why is Why.MAINTENANCE for hold in held):
             facts = measured_meanwhile(facts, [fact.id for fact in standing.holding])
-        events = lifecycle.probed(
+        events = signals.probed(
             standing,
             healthy=healthy,
             verdict=report.verdict,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.core import lifecycle
+from bot.core import lifecycle, signals
 from bot.core.alert_model import Kind, Severity
 from bot.core.correlation import correlation_key
 from bot.core.facts import Measured
@@ -79,7 +79,7 @@ def _measured(report: Report) -> tuple[Measured, float]:
 
 
 def _probed(tx: Tx, house: House, standing: Incident, report: Report, found: Measured) -> None:
-    events = lifecycle.probed(
+    events = signals.probed(
         standing,
         healthy=None if found.on is None else not found.on,
         verdict=found.text,

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from bot.core import lifecycle
+from bot.core import lifecycle, signals
 from bot.core.alert_model import Alert, Kind, Severity, TestNotification, Unusable
 from bot.core.alerts import begins_at, parse_monitoring
 from bot.core.budget import BudgetNotification, parse_budget, reopens, step, to_alert
@@ -126,7 +126,7 @@ def _close(tx: Tx, house: House, alert: Alert, stored: StoredAlert | None) -> No
     tx.put_alert(closed, incident=stored.incident)
     incident = tx.incident(stored.incident) if stored.incident is not None else None
     if incident is not None and incident.active:
-        events = lifecycle.alert_closes(incident, alert, tx.now())
+        events = signals.alert_closes(incident, alert, tx.now())
         if events:
             change(tx, house, incident, incident.id, events)
 
@@ -149,7 +149,7 @@ def _repeat(tx: Tx, house: House, alert: Alert, stored: StoredAlert, received_at
 
 def _joins(tx: Tx, house: House, incident: Incident, alert: Alert, received_at: datetime) -> list[Event]:
     began_at, note = begins_at(alert, received_at)
-    return lifecycle.alert_opens(
+    return signals.alert_opens(
         incident, alert, began_at=began_at, note=note, now=tx.now(), runbooks=house.runbook_names(),
         named=_named(house, alert),
     )  # fmt: skip
@@ -165,7 +165,7 @@ def _open(tx: Tx, house: House, alert: Alert, received_at: datetime) -> None:
         return
     last = None if alert.kind is Kind.SECURITY else tx.last_incident(where.key)
     if last is not None and lifecycle.may_reopen_by_alert(last, tx.now()):
-        flaps = lifecycle.damped(last, alert, tx.now())
+        flaps = signals.damped(last, alert, tx.now())
         events = lifecycle.reopen(last, tx.now(), alert.source, alert.title, flaps=flaps)
         opened = lifecycle.apply(last, events)
         events += _joins(tx, house, opened, alert, received_at)
@@ -221,7 +221,7 @@ def _opens_and_closes(
     keeps = incident.status == "recovering" and done.proves_recovery
     opened = [e for e in joins if e.type != "relapsed"] if keeps else joins
     state = lifecycle.apply(incident, opened)
-    events = opened + lifecycle.alert_closes(state, done, tx.now())
+    events = opened + signals.alert_closes(state, done, tx.now())
     if events:
         change(tx, house, incident, incident.id, events)
 
@@ -264,12 +264,12 @@ def open_incident(
     )
     now = tx.now()
     limits = house.policy.thresholds
-    data = lifecycle.alert_line(alert, began_at, note, limits, runbook=named)
+    data = signals.alert_line(alert, began_at, note, limits, runbook=named)
     events = [first, Event(type="alert_opened", at=received_at, actor=alert.source, data=data)]
     events += began_by_alert([], alert, began_at, now, alert.source, limits)
     if closed is not None:
         state = lifecycle.apply(begin(number, first), events[1:])
-        events += lifecycle.alert_closes(state, closed, now)
+        events += signals.alert_closes(state, closed, now)
     change(tx, house, None, number, events)
     return number
 
@@ -329,11 +329,11 @@ def _budget(tx: Tx, house: House, new: BudgetNotification, row: InboxRow) -> Non
 
 def _budget_grows(tx: Tx, house: House, incident: Incident, alert: Alert, why: str) -> None:
     now = tx.now()
-    known = lifecycle.known_alert(incident, alert)
+    known = signals.known_alert(incident, alert)
     events: list[Event] = []
     if known is None or alert.severity > known.severity:
         forgotten = replace_alert(incident, alert)
-        events = lifecycle.alert_opens(
+        events = signals.alert_opens(
             forgotten, alert, began_at=now, note=why, now=now, runbooks=house.runbook_names()
         )
     if not events:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from bot.core import lifecycle
+from bot.core import lifecycle, signals
 from bot.core.alert_model import Alert, Kind, Severity
 from bot.core.auditor import audit, owed
 from bot.core.correlation import family
@@ -167,16 +167,16 @@ class Case:
 
     def alert(self, new: Alert) -> None:
         if new.is_open:
-            more = lifecycle.alert_opens(
+            more = signals.alert_opens(
                 self.incident, new, began_at=self.now, note=None, now=self.now, runbooks={}
             )
         else:
-            more = lifecycle.alert_closes(self.incident, new, self.now)
+            more = signals.alert_closes(self.incident, new, self.now)
         self.do(more)
 
     def probe(self, healthy: bool | None, *, deletion: float | None = None, **facts: bool | None) -> None:
         self.do(
-            lifecycle.probed(
+            signals.probed(
                 self.incident,
                 healthy=healthy,
                 verdict="measured",

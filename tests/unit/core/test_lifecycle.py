@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from bot.core import lifecycle
+from bot.core import lifecycle, signals
 from bot.core.alert_model import Kind
 from bot.core.policy import Policy
 from bot.core.refusal import Refused
@@ -293,7 +293,7 @@ def test_raised_to_critical_and_unacknowledged_l2_is_paged_after_fifteen_minutes
 
 def test_the_kind_is_that_of_the_most_severe_alert_and_the_runbook_follows() -> None:
     case = opened("warning")
-    more = lifecycle.alert_opens(
+    more = signals.alert_opens(
         case.incident,
         alert("a2", severity="critical", kind="quality"),
         began_at=case.now,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core import lifecycle, matching
+from bot.core import lifecycle, matching, signals
 from bot.core.alert_model import Alert, Kind
 from bot.core.incident import Incident
 from bot.core.sentences import sentence
@@ -87,7 +87,7 @@ def joined(first: Incident, alerts: tuple[tuple[Alert, str], ...]) -> tuple[Kind
     for one, named in alerts:
         state = lifecycle.apply(
             state,
-            lifecycle.alert_opens(
+            signals.alert_opens(
                 state, one, began_at=first.opened_at, note=None, now=first.opened_at, named=named,
                 runbooks={"health": "pipeline-health", "quality": "data-quality"},
             ),
@@ -109,7 +109,7 @@ def test_the_order_of_alerts_does_not_decide_the_runbook(desk: Desk) -> None:
 def test_a_declared_incident_keeps_its_runbook_and_is_offered_one_of_another_kind(desk: Desk) -> None:
     declared = replace(desk.incident, declared=True, walk=None)
     quality = alert("q", kind="quality")
-    opened = lifecycle.event("alert_opened", declared.opened_at, "x", **lifecycle.alert_line(
+    opened = lifecycle.event("alert_opened", declared.opened_at, "x", **signals.alert_line(
         quality, declared.opened_at, None, runbook="data-quality"
     ))  # fmt: skip
     after = lifecycle.apply(declared, [opened])
