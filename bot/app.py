@@ -22,16 +22,16 @@ from bot.core.delivery import POSTED, SLACK
 from bot.core.errors import ConfigError
 from bot.core.holding import Hold, Why
 from bot.core.roster import Reach, Roster
-from bot.desk import chores, errands, gates, holds, oncall, round_notes, rounds, storms
+from bot.desk import chores, errands, gates, holds, oncall, rounds, storms
 from bot.desk.answered import LinkDesk
 from bot.desk.auditing import Auditor
 from bot.desk.deliver import Deliverer
 from bot.desk.front import FrontDesk
 from bot.desk.house import House, claims_of
 from bot.desk.kit import Kit
-from bot.desk.live import live, on_call
+from bot.desk.live import live
 from bot.desk.operator import Operator
-from bot.desk.ports import InboxRow, Tx
+from bot.desk.ports import InboxRow
 from bot.desk.posting import Poster
 from bot.desk.processor import Processor
 from bot.desk.receive import let_go
@@ -42,6 +42,7 @@ from bot.known import known_operations
 from bot.loops import Loop
 from bot.posts import PostRoom
 from bot.probe import Probe, nowhere
+from bot.reading import Reading
 from bot.settings import Settings
 from bot.slack.app import SlackSettings, build_app, make_client, start_socket_mode
 from bot.slack.sender import Sender
@@ -51,7 +52,6 @@ from bot.web import ack, health
 from bot.web.intake import Intake, IntakeSettings
 from bot.web.openapi import openapi
 from bot.web.pages import routes as page_routes
-from bot.web.pages_operations import Operations
 from bot.web.pull import Puller
 from pipeline import catalogue
 from pipeline.errors import ConfigError as PipelineConfigError
@@ -63,7 +63,6 @@ from pipeline.thresholds import SHIPPED
 
 log = structlog.get_logger()
 GRACE_S = 6.0  # with the time that the server gives to open requests less than ten seconds
-BOOK_SHOWN = 500
 OWN_PACE = frozenset({"pull", "holds", "oncall", "audit", "heartbeat", "errands", "calendar"})
 
 
@@ -281,7 +280,9 @@ class Bot:
             Route("/", lambda _: RedirectResponse("/incidents")),
             Route("/openapi.json", openapi),
             *ack.routes(self.links),
-            *page_routes(_Pages(self), self.settings.web_token or None),
+            *page_routes(
+                Reading(self.database, lambda: self.house, self.clock), self.settings.web_token or None
+            ),
             Route("/slack/events", self.slack.asgi),
         ]
         return Starlette(routes=routes, lifespan=self._lifespan)
@@ -374,37 +375,3 @@ def _intake_settings(settings: Settings) -> IntakeSettings:
         push_email=settings.pubsub_push_email,
         certs_url=settings.oidc_certs_url,
     )
-
-
-class _Pages:
-    """What the pages read."""
-
-    def __init__(self, bot: Bot) -> None:
-        self._bot = bot
-
-    async def incidents(self) -> Any:
-        return await self._bot.database.aread(lambda tx: tx.incidents(limit=200))
-
-    async def incident(self, number: int) -> Any:
-        def both(tx: Tx) -> Any:
-            found = tx.incident(number, lock=False)
-            return None if found is None else (found, tx.events(number))
-
-        return await self._bot.database.aread(both)
-
-    async def oncall(self) -> Any:
-        return await self._bot.database.aread(lambda tx: on_call(tx, self._bot.house))
-
-    async def book(self) -> Any:
-        return await self._bot.database.aread(lambda tx: tx.book(limit=BOOK_SHOWN))
-
-    async def operations(self) -> Any:
-        def read(tx: Tx) -> Operations:
-            found = round_notes.patterns(tx, self._bot.house, 30)
-            public = [todo for todo in round_notes.open_actions(tx, self._bot.house) if not todo.private]
-            return Operations(found=found, rounds=tx.rounds(limit=40), todos=public)
-
-        return await self._bot.database.aread(read)
-
-    def now(self) -> Any:
-        return self._bot.clock.now()

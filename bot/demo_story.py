@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from bot.demo_alerts import budget, monitoring
 from bot.demo_replicas import Apps, Replicas
+from bot.demo_telling import Hints, confirmed, late_s, transcript, verified
 from bot.demo_world import Processes, Sandbox, Trouble, get
 
 __all__ = ["Story", "Trouble"]
@@ -116,7 +116,7 @@ class Story:
         if self._replicas.count > 1:
             print(f"{self._replicas.count} bots are on duty; one is killed every {REAP_PERSON_S:g} s.\n")
             self._replicas.reap(REAP_PERSON_S)
-        hints = _Hints(channel)
+        hints = Hints(channel)
         closed = False
         shown = ""
         while True:
@@ -127,7 +127,7 @@ class Story:
                 shown = hint
                 print(f"Try next: {hint}", flush=True)
                 self._sandbox.post("/sim/config", {"hint": hint})
-            if not closed and _verified(incident, "pipeline.restart"):
+            if not closed and verified(incident, "pipeline.restart"):
                 self._notify("/sim/alert", self._alert("closed"))
                 closed = True
             time.sleep(1.0)
@@ -238,7 +238,7 @@ class Story:
     def _change(self, user: str, channel: str, text: str, operation: str) -> None:
         deadline = time.monotonic() + 60
         while True:
-            before = {m["ts"] for m in self._messages(channel) if _is_plan(m, operation)}
+            before = self._plans(channel, operation)
             self._type(user, channel, text)
             self._until(lambda b=before: self._plans(channel, operation) - b, 30, f"no plan for {text} came")
             ts = max(self._plans(channel, operation) - before)
@@ -249,9 +249,9 @@ class Story:
                 raise Trouble(f"{text} was refused: {message['text']}")
             time.sleep(1.0)
         click = {"user": user, "channel": channel, "ts": ts, "action_id": "plan_confirm"}
-        confirmed = f"{text} could not be confirmed"
-        self._insist("/sim/click", click, lambda: _confirmed(self._incident(), operation), 15, confirmed)
-        self._until(lambda: _verified(self._incident(), operation), 60, f"{text} was not verified")
+        vain = f"{text} could not be confirmed"
+        self._insist("/sim/click", click, lambda: confirmed(self._incident(), operation), 15, vain)
+        self._until(lambda: verified(self._incident(), operation), 60, f"{text} was not verified")
 
     def _type(self, user: str, channel: str, text: str) -> None:
         """Type a command; whoever is told that the app did not answer types it again."""
@@ -318,9 +318,9 @@ class Story:
         incident = self._incident()
         pages = incident["pages"]
         limit = LATE_KILLED_S if self._replicas.told else LATE_REAL_S
-        late = [p for p in pages if p.get("sent_at") and _late(p) / self._speed > limit]
+        late = [p for p in pages if p.get("sent_at") and late_s(p) / self._speed > limit]
         if late:
-            raise Trouble(f"pages were late: {[(p['id'], _late(p)) for p in late]}")
+            raise Trouble(f"pages were late: {[(p['id'], late_s(p)) for p in late]}")
         unsent = [p["id"] for p in pages if not p.get("sent_at")]
         if unsent:
             raise Trouble(f"pages were never sent: {unsent}")
@@ -340,81 +340,8 @@ class Story:
         self._finding("dlq.replay", channel)
 
     def _transcript(self, review: str, ending: str = ALL_RIGHT) -> str:
-        incident = self._incident()
-        out = ["", f"=== Transcript of {incident['id']}: {incident['title']} ===", "", "Pages"]
-        repeats = 0
-        for page in sorted(incident["pages"], key=lambda p: p["due_at"]):
-            if ":again:" in page["step"]:
-                repeats += 1
-                continue
-            late = _late(page)
-            out.append(
-                f"  {page['level']} {page['person']:<6} due {_clock(page['due_at'])}  sent {_clock(page['sent_at'])}"
-                f"  ({late:.0f} s on the fast clock, {late / self._speed:.2f} s real)"
-                f"  {_cut('; '.join(page['reasons']), 100)}"
-            )
-        out.append(
-            f"  and {repeats} repeats to L1, every 15 minutes until somebody acknowledged, each sent "
-            + ("once." if self._replicas.told else "in time.")
-        )
-        if self._replicas.told:
-            out += ["", "Meanwhile", *(f"  {line}" for line in self._replicas.told)]
-        out += ["", "Timeline"]
-        for event in incident["events"]:
-            quiet = event["type"] in _QUIET or ":again:" in str(event["data"].get("step", ""))
-            if not quiet:
-                out.append(f"  {_clock(event['at'])}  {_cut(event.get('text') or event['type'], 180)}")
-        out += ["", f"Review: {len(review.splitlines())} lines, the first of them:"]
-        out += [f"  {line}" for line in review.splitlines()[:14]]
-        out += ["", ending]
-        return "\n".join(out)
-
-
-_QUIET = frozenset(
-    {"timer_fired", "probed", "page_delivered", "page_acknowledged", "fact_known", "fact_false", "reported"}
-)
-
-
-def _cut(text: str, limit: int) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
-
-
-class _Hints:
-    """The next thing to try, from what has happened."""
-
-    def __init__(self, channel: str) -> None:
-        self._channel = channel
-
-    def next(self, incident: Mapping[str, Any], _: Mapping[str, Any]) -> str:
-        """One line."""
-        done = {e["type"] for e in incident["events"]}
-        if incident["status"] in ("resolved", "reviewed"):
-            return "read the review that was drafted in the channel, then type /review actions"
-        if "acknowledged" not in done:
-            return f"you are alice, and you are paged: open #{self._channel} and press Acknowledge"
-        if _confirmed(incident, "pipeline.restart") and not _verified(incident, "pipeline.restart"):
-            return "the restart is verified after two minutes of running; meanwhile type /dlq peek or /incident timers"
-        if not any(e["type"] == "reported" and e["actor"] == "alice" for e in incident["events"]):
-            return "type /pipeline health in the channel"
-        if not _verified(incident, "pipeline.restart"):
-            return "type /pipeline restart, read the plan, press the button that runs it"
-        if not _verified(incident, "dlq.replay"):
-            return "type /dlq peek, then /dlq replay (once the pipeline has caught up)"
-        return "type /incident timers, or /incident resolve (it resolves by itself after ten good minutes)"
-
-
-def _confirmed(incident: Mapping[str, Any], operation: str) -> bool:
-    return any(
-        e["type"] == "plan_confirmed" and e["data"].get("operation") == operation for e in incident["events"]
-    )
-
-
-def _verified(incident: Mapping[str, Any], operation: str) -> bool:
-    return any(
-        e["type"] == "operation_verified" and e["data"].get("operation") == operation
-        for e in incident["events"]
-    )
+        told = self._replicas.told
+        return transcript(self._incident(), review, speed=self._speed, killed=told, ending=ending)
 
 
 def _meta(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -426,15 +353,6 @@ def _is_plan(message: Mapping[str, Any], operation: str) -> bool:
     return (
         meta.get("event_type") == "streamwatch_plan" and meta["event_payload"].get("operation") == operation
     )
-
-
-def _late(page: Mapping[str, Any]) -> float:
-    due, sent = datetime.fromisoformat(page["due_at"]), datetime.fromisoformat(page["sent_at"])
-    return max(0.0, (sent - due).total_seconds())
-
-
-def _clock(text: str) -> str:
-    return f"{datetime.fromisoformat(text):%H:%M:%S}"
 
 
 def _short(text: str) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.core.auditor_world import Call, Duty, World
+from bot.core.auditor_reading import Call
+from bot.core.auditor_world import Duty, World
 from bot.core.incident import Event, instant
 from bot.core.policy import Level, format_duration
 

@@ -1,0 +1,59 @@
+"""What the pages of the web read, each in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from bot.clock import Clock
+from bot.desk import round_notes
+from bot.desk.house import House
+from bot.desk.live import on_call
+from bot.desk.ports import Tx
+from bot.store.database import Database
+from bot.web.pages_operations import Operations
+
+BOOK_SHOWN = 500
+
+
+class Reading:
+    """The reader that ``bot.web.pages`` asks."""
+
+    def __init__(self, database: Database, house: Callable[[], House], clock: Clock) -> None:
+        self._database, self._house, self._clock = database, house, clock
+
+    async def incidents(self) -> Any:
+        """The newest incidents."""
+        return await self._database.aread(lambda tx: tx.incidents(limit=200))
+
+    async def incident(self, number: int) -> Any:
+        """An incident and its events; None where there is none of this number."""
+
+        def both(tx: Tx) -> Any:
+            found = tx.incident(number, lock=False)
+            return None if found is None else (found, tx.events(number))
+
+        return await self._database.aread(both)
+
+    async def oncall(self) -> Any:
+        """Who holds which level."""
+        return await self._database.aread(lambda tx: on_call(tx, self._house()))
+
+    async def book(self) -> Any:
+        """The newest lines of the audit book."""
+        return await self._database.aread(lambda tx: tx.book(limit=BOOK_SHOWN))
+
+    async def operations(self) -> Any:
+        """The calendar's last rounds, a month's statistics and the public action items."""
+
+        def read(tx: Tx) -> Operations:
+            found = round_notes.patterns(tx, self._house(), 30)
+            public = [todo for todo in round_notes.open_actions(tx, self._house()) if not todo.private]
+            return Operations(found=found, rounds=tx.rounds(limit=40), todos=public)
+
+        return await self._database.aread(read)
+
+    def now(self) -> datetime:
+        """The domain's clock."""
+        return self._clock.now()
