@@ -11,6 +11,8 @@ RESOURCE: Mapping[str, Any] = {
     "labels": {"job_name": "ecommerce-streaming", "project_id": "demo-project", "region": "europe-west1"},
 }
 
+OVERRUN = 262.4  # of a budget of 200 USD
+
 # scenario -> (policy name, metric, value, threshold, severity, runbook)
 _ALERTS: Mapping[str, tuple[str, str, str, str, str, str]] = {
     "job_failed": ("Orders pipeline stopped", "job/is_failed", "1.000", "0", "critical", "pipeline-health"),
@@ -66,16 +68,16 @@ def budget() -> dict[str, Any]:
     return {
         "data": {
             "budgetDisplayName": "orders-monthly",
-            "costAmount": 262.4,
+            "costAmount": OVERRUN,
             "costIntervalStart": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "budgetAmount": 200.0,
             "budgetAmountType": "SPECIFIED_AMOUNT",
             "alertThresholdExceeded": 1.2,
-            "currencyCode": "EUR",
+            "currencyCode": "USD",
         },
         "attributes": {
             "billingAccountId": "01A2B3-C4D5E6-F7A8B9",
-            "budgetId": "orders-monthly",
+            "budgetId": "d327eacf-4fde-3651-8c57-f6d63f5f4fba",  # the sandbox's, which notifies of it too
             "schemaVersion": "1.0",
         },
     }

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from bot.demo_alerts import RESOURCE, budget
+from bot.demo_alerts import OVERRUN, RESOURCE, budget
 from bot.demo_procedures import Move, Procedure
 from bot.demo_world import Trouble
 
@@ -76,25 +76,26 @@ class Player:
         self._break()
         self._tell()
         self._find()
-        self._say(
-            f"You are {ENGINEER}: open #{self.channel}, press Acknowledge, and follow the steps that come."
-        )
+        first = f"you are {ENGINEER}, and you are paged: open #{self.channel}, press Acknowledge, then "
         for ref, step in self._steps(WEEK_S):
             step_id, move = self._move(step)
-            label = f"“{move.answer.replace('_', ' ').capitalize()}”" if move.answer else "its button"
-            approve = f"; then be {move.approve} and approve" if move.approve else ""
-            also = f" first the button of the report that plans {move.also}, then" if move.also else ""
-            self._say(
-                f"Try next, step {step['place']} of {step['of']}, {step['title']}:{also} {label}{approve}."
-            )
+            self._hint(f"{first}step {step['place']} of {step['of']}: {_press(step, move)}")
+            first = ""
             self._ground.until(partial(self._is_done, ref), WEEK_S, f"nobody did {step_id}")
             if move.meanwhile:
                 self._ground.post("/sim/world", move.meanwhile)
+        by_itself = ""
         if self._story.alert:
             self._alert("closed")
-        self._say(
-            "The runbook is through. Press Resolve on the headline, or wait: after ten good minutes it does so."
-        )
+            by_itself = ", or wait: after ten good minutes it is resolved by itself"
+        self._hint(f"the runbook is through: press Resolve on the pinned headline{by_itself}")
+        self._ground.until(self._over, WEEK_S, "nobody resolved it")
+        self._hint("read the review that was drafted in the channel, then type /review actions")
+
+    def _hint(self, text: str) -> None:
+        """What to try next, where the person looks: in the terminal and on the sandbox's page."""
+        self._say(f"Try next: {text}")
+        self._ground.post("/sim/config", {"hint": text})
 
     # --- the story ----------------------------------------------------------------------------------------
 
@@ -116,7 +117,9 @@ class Player:
     def _break(self) -> None:
         since = self._ground.now() - timedelta(minutes=self._story.since_min)
         at = {"at": since.isoformat()}
-        self._ground.post("/sim/world", {**self._story.world, **at})
+        world = self._ground.post("/sim/world", {**self._story.world, **at})
+        if not self._story.alert:
+            self._ground.post("/sim/world", {"spend": [_missing(world["spend"])]})
 
     def _find(self) -> None:
         def opened() -> Json | None:
@@ -138,19 +141,21 @@ class Player:
 
     def _alert(self, state: str) -> None:
         policy, metric, value, threshold, severity = self._story.alert or ("", "", "", "", "")
-        words = f"is above the threshold of {threshold}" if state == "open" else "returned to normal"
+        side = "below" if self._story.below else "above"
+        words = f"is {side} the threshold of {threshold}" if state == "open" else "returned to normal"
+        resource, name = self._story.resource or RESOURCE, self._story.named or RESOURCE["labels"]["job_name"]
         incident = {
             "incident_id": self._alert_id,
             "state": state,
             "policy_name": policy,
             "condition_name": policy,
-            "summary": f"{policy}: {RESOURCE['labels']['job_name']} {words} with a value of {value}.",
+            "summary": f"{policy}: {name} {words} with a value of {value}.",
             "observed_value": value,
             "threshold_value": threshold,
             "severity": severity.capitalize(),
             "policy_user_labels": {"severity": severity, "runbook": self._story.runbook},
-            "metric": {"type": f"dataflow.googleapis.com/{metric}", "displayName": policy, "labels": {}},
-            "resource": dict(RESOURCE),
+            "metric": {"type": metric, "displayName": policy, "labels": {}},
+            "resource": dict(resource),
         }
         self._accepted("/sim/alert", incident)
 
@@ -171,8 +176,7 @@ class Player:
         self._say(f"{ENGINEER} acknowledges.")
 
     def _resolve(self) -> None:
-        def over() -> bool:
-            return str(self._incident()["status"]) in ("resolved", "reviewed")
+        over = self._over
 
         def asked() -> Json | None:
             mine = [m for m in self._messages(private=True) if "incident_resolve" in _actions(m)]
@@ -188,6 +192,9 @@ class Player:
             self._click(sure, "incident_resolve")
         self._ground.until(over, WAIT_S, f"{self.name} is not resolved")
         self._say(f"{ENGINEER} resolves {self.name}.")
+
+    def _over(self) -> bool:
+        return str(self._incident()["status"]) in ("resolved", "reviewed")
 
     # --- steps --------------------------------------------------------------------------------------------
 
@@ -324,6 +331,17 @@ class Player:
         self._ground.post("/sim/click", {**body, "value": value} if value else body)
 
 
+def _missing(spend: Mapping[str, Any]) -> Json:
+    """What was spent besides, so that the month comes to what the budget tells; yesterday's, unless that was another
+    month's."""
+    days = {one["day"]: one["services"] for one in spend["days"]}
+    today, yesterday = max(days), sorted(days)[-2]
+    day = yesterday if yesterday[:7] == today[:7] else today
+    service = "Cloud Dataflow"
+    more = OVERRUN - float(spend["month_to_date"])
+    return {"day": day, "service": service, "amount": round(days[day][service] + more, 2)}
+
+
 def _without_waits(steps: Iterable[str]) -> tuple[str, ...]:
     """The way without the turns of looking again, of which there are as many as the pipeline needs."""
     path: list[str] = []
@@ -331,6 +349,19 @@ def _without_waits(steps: Iterable[str]) -> tuple[str, ...]:
         if step != LOOK_AGAIN and path[-1:] != [step]:
             path.append(step)
     return tuple(path)
+
+
+def _press(step: Mapping[str, Any], move: Move) -> str:
+    """The buttons of one step, in their order."""
+    also = f"first the report's button that plans {move.also}, and run it; then " if move.also else ""
+    approve = f"; then be {move.approve} and approve" if move.approve else ""
+    if not step["operation"]:
+        label = move.answer.replace("_", " ").capitalize() if move.answer else f"Done: {step['title']}"
+        return f"{also}press “{label}”{approve}"
+    again = ""
+    if step["operation"] == "dlq.replay":
+        again = ". It is refused until few events of the last 5 min were bad; then press it once more"
+    return f"press “Plan: {step['title']}”, read the plan, press “Run {step['operation']}”{approve}{again}"
 
 
 def _elements(message: Mapping[str, Any]) -> list[Json]:

@@ -1,4 +1,7 @@
-"""The eight procedures of the operations document as stories: what breaks, what the bot must find, who presses what."""
+"""The procedures of the operations document as stories: what breaks, what the bot must find, who presses what.
+
+Beside its eight there is a source that falls silent: a data quality incident in which nothing is refused.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+TOPIC_METRIC = "pubsub.googleapis.com/topic/send_message_operation_count"
+DATAFLOW = "dataflow.googleapis.com/"
 HEALTHY: Mapping[str, Any] = {"scenario": "healthy"}
 
 
@@ -29,7 +34,8 @@ class Move:
 class Procedure:
     """One story. `world` broke `since_min` minutes before the alert; `path` is the way through the runbook, by its
     steps; `finds` is what the step that chooses the branch must name. `alert` is (policy, metric, value, threshold,
-    severity); empty: a budget tells of it."""
+    severity), `below` which side of the threshold is bad, `resource` what it is of, called `named` (else the job); no
+    alert: a budget tells of it."""
 
     name: str
     runbook: str
@@ -39,6 +45,9 @@ class Procedure:
     finds: str
     moves: Mapping[str, Move]
     alert: tuple[str, str, str, str, str] | tuple[()] = ()
+    below: bool = False
+    named: str = ""
+    resource: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _all(*procedures: Procedure) -> Mapping[str, Procedure]:
@@ -51,8 +60,8 @@ PROCEDURES = _all(
         runbook="pipeline-health",
         world={"scenario": "job_failed"},
         since_min=4,
-        alert=("Orders pipeline stopped", "job/is_failed", "1.000", "0", "critical"),
-        finds="FAILED",
+        alert=("Orders pipeline stopped", DATAFLOW + "job/is_failed", "1.000", "0", "critical"),
+        finds="failed",
         path=(
             "check-pipeline-status", "read-the-recent-logs", "identify-the-issue-type", "restart-the-pipeline",
             "confirm-the-recovery", "bring-the-dead-letters-back", "close-the-incident",
@@ -68,7 +77,7 @@ PROCEDURES = _all(
         runbook="data-quality",
         world={"scenario": "new_required_field"},
         since_min=8,
-        alert=("Orders error rate is high", "job/user_counter", "0.310", "0.1", "warning"),
+        alert=("Orders error rate is high", DATAFLOW + "job/user_counter", "0.310", "0.1", "warning"),
         finds="required field",
         path=(
             "assess-the-impact", "count-the-dead-letters", "identify-the-root-cause", "handle-a-missing-field",
@@ -77,8 +86,10 @@ PROCEDURES = _all(
             "confirm-the-quality", "close-the-incident",
         ),
         moves={
-            "handle-a-missing-field": Move(says="compares the examples: the source stopped to send the field"),
-            "turn-on-detailed-logging": Move(says="sees the cause in the examples; no more logs are needed"),
+            "handle-a-missing-field": Move(says="compares the examples: the source stopped sending the field"),
+            "turn-on-detailed-logging": Move(
+                says="sees the cause in the examples; no more logs are needed", answer="not_needed"
+            ),
             "notify-the-data-source-owners": Move(says="sends the owners of the source the draft"),
             "tell-the-business-stakeholders": Move(
                 says="tells the business; the source sends the field again",
@@ -86,7 +97,27 @@ PROCEDURES = _all(
                 meanwhile=HEALTHY,
             ),
             "reprocess-valid-events": Move(says="reprocesses what is valid"),
-            "turn-detailed-logging-off": Move(says="ticks off the logging, which was never raised"),
+            "turn-detailed-logging-off": Move(says="says that it was never on", answer="it_was_never_on"),
+            "close-the-incident": Move(says="closes the matter"),
+        },
+    ),
+    Procedure(
+        name="silent-source",
+        runbook="data-quality",
+        world={"scenario": "silent_source"},
+        since_min=14,
+        alert=("Clicks are not published", TOPIC_METRIC, "0", "1", "warning"),
+        below=True,
+        named="clicks",
+        resource={"type": "pubsub_topic", "labels": {"topic_id": "clicks", "project_id": "demo-project"}},
+        finds="source of clicks is silent",
+        path=("assess-the-impact", "ask-the-silent-source", "confirm-the-quality", "close-the-incident"),
+        moves={
+            "ask-the-silent-source": Move(
+                says="sends the owners the draft; they start their publisher again",
+                answer="it_sends_again",
+                meanwhile=HEALTHY,
+            ),
             "close-the-incident": Move(says="closes the matter"),
         },
     ),
@@ -114,7 +145,7 @@ PROCEDURES = _all(
         runbook="performance",
         world={"scenario": "hot_key"},
         since_min=20,
-        alert=("Orders is slow", "job/system_lag", "380.0", "120", "warning"),
+        alert=("Orders is slow", DATAFLOW + "job/system_lag", "380.0", "120", "warning"),
         finds="hot key",
         path=(
             "look-at-the-pipeline", "look-at-the-jobs", "find-the-bottleneck", "spread-the-hot-key",
@@ -131,7 +162,7 @@ PROCEDURES = _all(
         runbook="wont-start",
         world={"scenario": "job_failed", "cause": "quota"},
         since_min=4,
-        alert=("Orders pipeline does not start", "job/is_failed", "1.000", "0", "critical"),
+        alert=("Orders pipeline does not start", DATAFLOW + "job/is_failed", "1.000", "0", "critical"),
         finds="quota",
         path=(
             "read-what-the-launch-said", "validate-the-configuration", "mend-the-first-thing-that-fails",
@@ -150,7 +181,7 @@ PROCEDURES = _all(
         runbook="high-error-rate",
         world={"scenario": "invalid_format"},
         since_min=8,
-        alert=("Orders dead letters pile up", "job/user_counter", "0.310", "0.1", "warning"),
+        alert=("Orders dead letters pile up", DATAFLOW + "job/user_counter", "0.310", "0.1", "warning"),
         finds="invalid format",
         path=(
             "measure-the-error-rate", "examine-the-dead-letter-queue", "check-the-data-formats",
@@ -172,7 +203,7 @@ PROCEDURES = _all(
         runbook="high-latency",
         world={"scenario": "slow_sink"},
         since_min=14,
-        alert=("Orders arrive late", "job/data_watermark_age", "410.0", "300", "warning"),
+        alert=("Orders arrive late", DATAFLOW + "job/data_watermark_age", "410.0", "300", "warning"),
         finds="slow sink: WriteToBigQuery",
         path=(
             "look-at-the-backlog", "check-the-use-of-resources", "name-the-sink", "write-in-batches",
@@ -189,7 +220,7 @@ PROCEDURES = _all(
         runbook="cost-overruns",
         world={"scenario": "doubled_job"},
         since_min=30,
-        alert=("Orders costs more than planned", "job/active_worker_instances", "4.000", "2", "warning"),
+        alert=("Orders costs more than planned", DATAFLOW + "job/active_worker_instances", "4.000", "2", "warning"),
         finds="2 living jobs of one pipeline",
         path=(
             "analyse-the-pattern", "identify-the-drivers", "look-for-leaks", "stop-what-nobody-needs",
@@ -197,7 +228,7 @@ PROCEDURES = _all(
             "close-the-matter",
         ),
         moves={
-            "stop-what-nobody-needs": Move(says="drains the second job in the console", meanwhile=HEALTHY),
+            "stop-what-nobody-needs": Move(says="drains the second job", also="pipeline.drain"),
             "name-the-driver": Move(says="names what drives the costs", answer="resources"),
             "set-autoscaling": Move(says="keeps the bounds"),
             "use-committed-use-discounts": Move(says="sends the business the draft"),

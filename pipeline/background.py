@@ -57,10 +57,10 @@ def silent_issue(found: Sequence[Finding]) -> Issue | None:
     return None if silent is None else Issue("data", silent.text, silent.evidence)
 
 
-def silent_topics(background: Background) -> list[str]:
+def silent_topics(published: Mapping[str, Compared]) -> list[str]:
     """Topics to which nothing came in ten minutes, though much did at this time of each other day."""
     out = []
-    for topic, compared in sorted(background.published.items()):
+    for topic, compared in sorted(published.items()):
         days = [day for day in compared.days if day is not None]
         if compared.now == 0 and len(days) >= 2 and min(days) >= _LEAST:
             out.append(topic)
@@ -68,15 +68,22 @@ def silent_topics(background: Background) -> list[str]:
 
 
 def _silent(m: Measurements, background: Background) -> list[Finding]:
-    topics = silent_topics(background)
+    return silence(background.published, m.now)
+
+
+def silence(published: Mapping[str, Compared], now: datetime) -> list[Finding]:
+    """The sources that say nothing, by the topics they publish to; nothing where all speak."""
+    topics = silent_topics(published)
     if not topics:
         return []
-    usual = sum(background.published[topic].usual or 0.0 for topic in topics)
+    usual = sum(published[topic].usual or 0.0 for topic in topics)
+    names = " and ".join(topics)
     text = (
-        f"Nothing was published to {', '.join(topics)} for {duration(SPAN_S)}; at this time of other days it is "
-        f"{number(usual)}. Ask the owners of the source."
+        f"{'The source of' if len(topics) == 1 else 'The sources of'} {names} "
+        f"{'is' if len(topics) == 1 else 'are'} silent: nothing was published for {duration(SPAN_S)}, at this time of "
+        f"other days it is {number(usual)}. Ask the owners."
     )
-    evidence = tuple(Evidence(f"published to {topic} in 10 min", 0, "messages", m.now) for topic in topics)
+    evidence = tuple(Evidence(f"published to {topic} in 10 min", 0, "messages", now) for topic in topics)
     return [Finding("source_silent", "warning", text, evidence)]
 
 

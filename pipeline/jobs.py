@@ -11,9 +11,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from pipeline.report import age, clock
+
 STARTING: Final = frozenset({"QUEUED", "PENDING", "STOPPED"})
 TERMINAL: Final = frozenset({"DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED"})
 ENDING: Final = frozenset({"DRAINING", "CANCELLING", "RESOURCE_CLEANING_UP"})
+
+
+# A state that is an end is told as what happened, and not as something that goes on.
+_ENDS: Final = {
+    "DONE": "ended",
+    "FAILED": "failed",
+    "CANCELLED": "was cancelled",
+    "UPDATED": "was replaced by an update",
+    "DRAINED": "was drained",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +58,22 @@ class Job:
     @property
     def ended(self) -> bool:
         return self.state in TERMINAL
+
+
+def lasts(job: Job, now: datetime) -> str:
+    """How the job stands, for one who reads it at once: "failed 4 min ago", "has been RUNNING for 9 d"."""
+    if job.since is None:
+        return _ENDS.get(job.state, f"is {job.state}")
+    long = age(job.since, now)
+    return f"{_ENDS[job.state]} {long} ago" if job.ended else f"has been {job.state} for {long}"
+
+
+def stands(job: Job, now: datetime) -> str:
+    """The same with its instant, for words that may stand for hours: "failed at 06:03 UTC"."""
+    if job.since is None:
+        return _ENDS.get(job.state, f"is {job.state}")
+    at = clock(job.since, now)
+    return f"{_ENDS[job.state]} at {at}" if job.ended else f"has been {job.state} since {at}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,8 +33,11 @@ _EMAIL: Final = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 # Digits may be grouped, as card numbers are; dates and times are not runs of digits.
 _DIGITS: Final = re.compile(r"\d(?:[ -]?\d){8,}")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d)?")
+# "session_id: required" names a rule that was broken, and no session.
+_RULE: Final = r"""["']?(?:required|type|empty|format|choice)\b(?![-\w@.])"""
 _PAIR: Final = re.compile(
     r"""(["']?\b(?:user_?id|session_?id|payment_?\w*|\w*card\w*|iban|e?mail|cvv|cvc|pan)["']?\s*[:=]\s*)"""
+    rf"""(?!{_RULE})"""
     r"""("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,;}\]]+)""",
     re.IGNORECASE,
 )

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from pipeline.jobs import Job, doubles
+from pipeline.jobs import Job, doubles, stands
 from pipeline.measurements import Measurements
 from pipeline.report import Fact, Severity, clock, duration, number, percent, plural
 from pipeline.thresholds import Thresholds
+
+_CANCELLED = timedelta(hours=1)
 
 
 def facts(m: Measurements) -> tuple[Fact, ...]:
@@ -34,8 +36,7 @@ def down(m: Measurements) -> Fact:
         return _running(m, job)
     if job.starting:
         return Fact("down", None, f"job {job.name} is starting ({job.state})", since=job.since)
-    since_ = f" since {clock(job.since, m.now)}" if job.since else ""
-    return Fact("down", True, f"job {job.name} is {job.state}{since_}", since=_stopped_since(m.jobs, job))
+    return Fact("down", True, f"job {job.name} {stands(job, m.now)}", since=_stopped_since(m.jobs, job))
 
 
 def _running(m: Measurements, job: Job) -> Fact:
@@ -47,7 +48,7 @@ def _running(m: Measurements, job: Job) -> Fact:
         return Fact("down", True, text, value=still, unit="s", since=m.now - timedelta(seconds=still))
     for_ = (m.now - job.since).total_seconds() if job.since else None
     if for_ is not None and for_ < m.limits.settled_s:
-        return Fact("down", None, f"job {job.name} is RUNNING for {duration(for_)} only")
+        return Fact("down", None, f"job {job.name} has been RUNNING for {duration(for_)} only")
     moves = moving(m)
     if moves is None:
         return Fact("down", None, f"job {job.name} is RUNNING; whether it moves cannot be told")
@@ -126,7 +127,14 @@ def degraded(m: Measurements) -> Fact:
 
 
 def data_loss(m: Measurements) -> Fact:
-    """The oldest message reached the retention, or the books of ten minutes do not balance."""
+    """A job was cancelled, the oldest message reached the retention, or the books of ten minutes do not balance.
+
+    What a cancelled job held cannot be measured any more: for an hour the cancel itself is the fact.
+    """
+    for job in m.jobs or ():
+        if job.state == "CANCELLED" and job.since is not None and m.now - job.since <= _CANCELLED:
+            text = f"job {job.name} was cancelled at {clock(job.since, m.now)} without a drain: what it held is lost"
+            return Fact("data_loss", True, text, since=job.since)
     for queue in m.queues:
         if (
             queue.oldest_s is not None
@@ -204,7 +212,7 @@ def deletion_at(m: Measurements) -> tuple[datetime, str] | None:
 def deletion_words(at: datetime, name: str, now: datetime) -> str:
     """The data-loss clock in words."""
     if at <= now:
-        return f"data of {name} is being deleted since {clock(at, now)}"
+        return f"data of {name} has been deleted since {clock(at, now)}"
     return f"data will start to be deleted at {clock(at, now)} ({name}, in {duration((at - now).total_seconds())})"
 
 

@@ -15,7 +15,7 @@ from bot.core.delivery import Outbound
 from bot.core.effects import line
 from bot.core.escalation import TimerKind, timers
 from bot.core.incident import Event, Incident, Status
-from bot.core.policy import Level, format_duration
+from bot.core.policy import Level, fact_words, format_duration
 from bot.core.text import clean, counted, cut, redact
 from bot.core.walk import progress
 
@@ -225,7 +225,7 @@ def clock(at: datetime | None, now: datetime) -> str:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return fact_words(name)
 
 
 def _said(text: object) -> str:

@@ -18,6 +18,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _SCHEME = re.compile(r":(?=//|[^\W\d_])")
 _HOST_DOT = re.compile(r"(?<=www)\.", re.IGNORECASE)
 _BLOCK_START = re.compile(r"^(?:([-+=#])|(\d{1,9})([.)]))")
+_NUMBERED = re.compile(r"(?<![\w\\])(\d{1,9})\\([.)])")
 # A word joiner after the sign: the name stays readable and nobody is notified where the text is pasted.
 _MENTION = "@\u2060"
 
@@ -39,5 +40,7 @@ def quote(text: str, limit: int = 3000) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells that are Markdown already; an empty cell is shown as a dash."""
-    lines = [head, ["---"] * len(head), *rows]
+    # No list begins inside a cell: a figure is shown as it is, also where the review is read as plain text.
+    plain = ([_NUMBERED.sub(r"\1\2", cell) for cell in row] for row in rows)
+    lines = [head, ["---"] * len(head), *plain]
     return "\n".join(f"| {' | '.join(cell or '–' for cell in line)} |" for line in lines)

@@ -50,6 +50,11 @@ FACTS: tuple[str, ...] = (
 """Every fact that a rule can be about ("Rules: Facts")."""
 
 
+def fact_words(fact: str) -> str:
+    """A fact's id for people: "budget overrun"."""
+    return "persistent minor issue" if fact == "persistent_minor" else fact.replace("_", " ")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """Escalate to a level once a fact has held for `for_`, at the latest `within` after that."""

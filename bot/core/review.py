@@ -15,6 +15,7 @@ from itertools import zip_longest
 from bot.core.incident import Event, Incident, Status
 from bot.core.markdown import inline, quote, table
 from bot.core.policy import format_duration
+from bot.core.review_lead import chart, in_short, open_questions
 from bot.core.review_tables import LATE, actions, cite, impact, paged, time_of
 from bot.core.sentences import sentence
 from bot.core.text import channel_name
@@ -61,6 +62,9 @@ def draft(incident: Incident, events: Sequence[Event], *, head: str = "") -> str
     (default: what that event carries)."""
     blocks = [
         f"# Review of {incident.name}: {inline(incident.title, 200)}",
+        "## In short",
+        in_short(incident, events),
+        chart(incident, events),
         table(("What", "Value"), _summary(incident, events)),
         "## Incident Summary",
         "### Timeline of events",
@@ -72,6 +76,8 @@ def draft(incident: Incident, events: Sequence[Event], *, head: str = "") -> str
         *impact(incident, events),
         "## Who was paged",
         paged(incident, events),
+        "## Open questions",
+        open_questions(incident, events),
         "## Lessons Learned",
         "### What went well",
         _said(incident, events, "went_well"),
@@ -86,7 +92,7 @@ def draft(incident: Incident, events: Sequence[Event], *, head: str = "") -> str
         "## Evidence",
         "\n".join(_evidence(incident, events, head or (events[-1].hash if events else ""))),
     ]
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def _first(events: Iterable[Event], *types: str) -> Event | None:

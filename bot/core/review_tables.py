@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from bot.core.incident import Action, Event, Incident, Page, instant
 from bot.core.markdown import inline, table
-from bot.core.policy import format_duration
+from bot.core.policy import fact_words, format_duration
 from bot.core.sentences import sentence
 
 LATE = timedelta(seconds=2)
@@ -40,7 +40,7 @@ def impact(i: Incident, events: Sequence[Event]) -> list[str]:
     ]
     blocks = [f"Affected interval: {_interval(spans)}", "#### Measured facts"]
     rows = [
-        (inline(began.data["fact"].replace("_", " ")), time_of(start), *_ended(start, end),
+        (inline(fact_words(began.data["fact"])), time_of(start), *_ended(start, end),
          inline(began.data.get("text", "")), cite(began, end))
         for began, start, end in spans
     ]  # fmt: skip

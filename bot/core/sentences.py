@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.core.incident import Event, Incident, instant
-from bot.core.policy import format_duration
+from bot.core.policy import fact_words, format_duration
 from bot.core.text import counted, without
 from bot.core.timer_words import timer_words
 
@@ -49,7 +49,7 @@ def _pages(d: Mapping[str, Any]) -> str:
 
 
 def _fact(d: Mapping[str, Any]) -> str:
-    return str(d.get("fact", "")).replace("_", " ")
+    return fact_words(str(d.get("fact", "")))
 
 
 def _facts_with(d: Mapping[str, Any]) -> str:

@@ -192,17 +192,18 @@ def reminder(walk: Walk | None, now: datetime) -> dict[str, Any] | None:
 # --- in words ---------------------------------------------------------------------------------------------
 
 
-def progress(walk: Walk | None, now: datetime, holder: str = "") -> str:
+def progress(walk: Walk | None, now: datetime, holder: str = "", since: str = "") -> str:
     """ "step 3 of 7, waiting for alice since 12 min: Restart the pipeline"; "" where nothing is being carried out.
 
-    `holder` has the run now; without one, whoever had it when the step was taken.
+    `holder` has the run now; without one, whoever had it when the step was taken. `since` stands for the time waited
+    where the words are not written anew each minute: the instant.
     """
     visit = walk.current if walk is not None else None
     if visit is None:
         return ""
     # The bot begins a step of its own within the second; what it says of the wait would only be old.
     person = holder or visit.waits_for or "somebody"
-    long = format_duration(max(now - visit.since, timedelta(0)))
+    long = since or format_duration(max(now - visit.since, timedelta(0)))
     if visit.state == UNKNOWN:
         what = f"outcome unknown since {long}, waiting for {person}"
     elif visit.state == RUNNING or visit.how == "read":

@@ -50,6 +50,9 @@ def learn(tx: Tx, house: House, pipeline: Pipeline, report: Report) -> None:
     """What one probe means: for the incident that is open, or for the one that it opens."""
     healthy_fact = report.fact("healthy")
     healthy = healthy_fact.on if healthy_fact is not None else None
+    # The pipeline does well with what comes; but something does not come that always did.
+    if healthy and any(finding.id == "source_silent" for finding in report.findings):
+        healthy = False
     deletion_at = _instant(report.data.get("deletion_at"))
     facts = measured(report)
     tx.put_value(f"facts:{pipeline.name}", {f.id: f.on for f in facts})
@@ -111,10 +114,13 @@ def _maybe_open(
 ) -> None:
     """Trouble that lasted for two probes and two minutes, while no alert came: an incident of the watch's own.
 
-    "Down" opens at once: its fact already carries its own proof.
+    "Down" opens at once: its fact already carries its own proof. So does a loss whose instant is known (a job that was
+    cancelled), even where the next job runs well already; but not again, where it was resolved with it.
     """
     mark = f"trouble:{pipeline.name}"
-    if healthy is not False or report.severity not in ("warning", "critical"):
+    last = tx.last_incident(correlation_key(pipeline.project, pipeline.name, "stream"))
+    lost = any(f.id == ALWAYS and f.on and f.since and not _was_over(last, f.since) for f in facts)
+    if not lost and (healthy is not False or report.severity not in ("warning", "critical")):
         if tx.get_value(mark):
             tx.put_value(mark, None)
         return
@@ -123,14 +129,18 @@ def _maybe_open(
     down = any(f.id == "down" and f.on for f in facts)
     if since is None:
         tx.put_value(mark, now.isoformat())
-    if not down and (since is None or now - since < BEFORE_OPENING):
+    if not down and not lost and (since is None or now - since < BEFORE_OPENING):
         return
     tx.put_value(mark, None)
-    last = tx.last_incident(correlation_key(pipeline.project, pipeline.name, "stream"))
     if last is not None and lifecycle.may_reopen_by_alert(last, now):
         reopen_from_probe(tx, house, last, report.verdict, facts)
     else:
         _open_stream(tx, house, pipeline, report, facts, last)
+
+
+def _was_over(last: Incident | None, since: datetime) -> bool:
+    """Whether the last incident was resolved after it."""
+    return last is not None and last.resolved_at is not None and since <= last.resolved_at
 
 
 def title_of(verdict: str) -> str:
@@ -164,12 +174,13 @@ def _open_stream(
 
 
 def _kind(report: Report, facts: Sequence[Measured]) -> Kind:
-    """Quality where events are refused and it runs, performance where it is only slow, else health."""
+    """Quality where events are refused or a source is silent and it runs, performance where it is only slow, else
+    health."""
     found = {f.id for f in report.findings if f.severity in ("warning", "critical")}
     down = any(f.id == "down" and f.on for f in facts)
     if down or not found:
         return Kind.HEALTH
-    if any(name.startswith("error_rate") for name in found):
+    if any(name.startswith(("error_rate", "source_silent")) for name in found):
         return Kind.QUALITY
     return Kind.PERFORMANCE if found <= _SLOW else Kind.HEALTH
 

@@ -14,6 +14,7 @@ from bot.core.book import Barred, Entry
 from bot.core.incident import Incident
 from bot.core.paging import next_level, page_by_hand
 from bot.core.refusal import Refused
+from bot.core.text import cut
 from bot.desk import gates
 from bot.desk.answers import to
 from bot.desk.change import change
@@ -140,7 +141,9 @@ def _plan_text(run: Run, state: str) -> str:
 
 
 def _plan_buttons(house: House, run: Run) -> list[dict[str, Any]]:
-    what = f"{run.operation} on {run.pipeline} ({gates.environment(house, run)})"
+    # Slack's dialog holds 300 characters; the button's own words are its title.
+    summary = str(run.plan.get("summary", "")).rstrip(".")
+    what = f"{cut(summary, 200)}. {run.operation} on {run.pipeline} ({gates.environment(house, run)})"
     if run.state == "approval":
         confirm = {"title": "Approve as the second person", "text": what, "ok": "Approve", "deny": "Back"}
         first = {
@@ -152,7 +155,7 @@ def _plan_buttons(house: House, run: Run) -> list[dict[str, Any]]:
     else:
         confirm = {
             "title": f"Run {run.operation}?",
-            "text": f"This will run {what}.",
+            "text": f"{what}.",
             "ok": "Run it",
             "deny": "Back",
         }
@@ -164,7 +167,7 @@ def _plan_buttons(house: House, run: Run) -> list[dict[str, Any]]:
         }
         if run.risk == "destructive":
             first["style"] = "danger"
-    cancel = {"action": "plan_cancel", "label": f"Cancel {run.operation}", "value": run.id}
+    cancel = {"action": "plan_cancel", "label": "Drop this plan", "value": run.id}
     return [{**first, "value": run.id}, cancel]
 
 

@@ -16,6 +16,17 @@ from pipeline.operations import Operation, complete_word, parse, usage
 
 FAMILIES = {"/pipeline": "pipeline", "/dlq": "dlq", "/cost": "cost"}
 
+# What others call it; a word that merely looks alike would lead elsewhere.
+ELSEWHERE = {
+    "update": "restart",
+    "start": "restart",
+    "launch": "restart",
+    "run": "restart",
+    "stop": "drain",
+    "kill": "cancel",
+    "workers": "scale",
+}
+
 
 def words_of(family: str, registry: Mapping[str, Operation]) -> list[str]:
     """The words that this command knows."""
@@ -26,31 +37,39 @@ def command(asked: Asked, name: str, registry: Mapping[str, Operation]) -> list[
     """One of the three commands. Raises Refused with a suggestion for a word that is not known."""
     family = FAMILIES[name]
     known = words_of(family, registry)
-    if not asked.words or asked.words[0].lower() in ("help", "--help", "-h"):
+    words = [word.lower() for word in asked.words]
+    if words[:1] in (["help"], ["--help"], ["-h"]) and words[1:2] and words[1] in known:
+        return _flags_of(asked, name, registry[f"{family}.{words[1]}"])
+    if not words or words[0] in ("help", "--help", "-h"):
         return [
             private(
                 asked.asker, asked.key, f"{name} can do this", form="list", lines=_help(asked, name, registry)
             )
         ]
-    word, rest = asked.words[0].lower(), list(asked.words[1:])
+    word, rest = words[0], list(asked.words[1:])
     if word not in known:
-        guess = complete_word(word, known)
+        guess = ELSEWHERE.get(word) if name == "/pipeline" else None
+        guess = guess or complete_word(word, known)
         hint = f"Did you mean `{name} {guess}`?" if guess else f"There are: {', '.join(known)}."
         raise Refused(f"I don't know `{name} {word}`.", f"{hint} `{name} help` explains them.")
     operation = registry[f"{family}.{word}"]
     if any(token in ("help", "--help", "-h") for token in rest):
-        lines = [f"{p.flag}: {p.help}" for p in operation.params]
-        flags = usage(operation).removeprefix(" ".join(operation.words))
-        head = f"{operation.summary}.\nUsage: `{name} {word}{flags}`"
-        return [
-            private(asked.asker, asked.key, head, form="list", lines=lines or ["It has no flags of its own."])
-        ]
+        return _flags_of(asked, name, operation)
     try:
         params = parse(operation, rest)
     except UsageError as error:
         raise Refused(str(error), f"`{name} {word} help` shows its flags.") from error
     other = operation.instead(params)
     return start(asked, registry[other] if other else operation, params)
+
+
+def _flags_of(asked: Asked, name: str, operation: Operation) -> list[Outbound]:
+    lines = [f"{p.flag}: {p.help}" for p in operation.params]
+    flags = usage(operation).removeprefix(" ".join(operation.words))
+    head = f"{operation.summary}.\nUsage: `{name} {operation.words[-1]}{flags}`"
+    return [
+        private(asked.asker, asked.key, head, form="list", lines=lines or ["It has no flags of its own."])
+    ]
 
 
 def _help(asked: Asked, name: str, registry: Mapping[str, Operation]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.core.escalation import Timer, TimerKind, timers
 from bot.core.incident import FactState, Incident, Status
+from bot.core.policy import fact_words
 from bot.core.text import cut, inline, link
 from bot.core.walk import progress
 from bot.slack.blocks import HEADER_MAX, Body, Button, Confirm, Message, context, header
@@ -25,6 +26,7 @@ from bot.slack.words import (
 )
 
 TOPIC_MAX = 250
+_SINCE = "%since%"
 ALERTS_SHOWN = 5
 _PAGING = frozenset(
     {
@@ -107,7 +109,7 @@ def _facts(body: Body, incident: Incident) -> None:
     if not incident.active:
         return
     for fact in sorted(incident.holding, key=lambda f: (f.begin, f.id))[:10]:
-        name = inline(fact.id.replace("_", " "), 40)
+        name = inline(fact_words(fact.id), 40)
         told = f": {inline(fact.text, 300)}" if fact.text else ""
         body.say(
             f"Fact: {name}{told}, since {moment(fact.begin)}{_unknown(fact, moment(fact.last_true))}",
@@ -137,17 +139,16 @@ def _alerts(body: Body, incident: Incident) -> None:
 
 
 def _runbook(body: Body, incident: Incident) -> None:
-    """How far the runbook is; as of the last event, which while a pipeline is probed is a minute old at most."""
-    if not incident.active or incident.walk is None:
+    """How far the runbook is, and since which instant: a message does not grow old by itself."""
+    if not incident.active or incident.walk is None or incident.walk.current is None:
         return
-    holder = incident.assignee or incident.acked_by
-    where = progress(
-        incident.walk, incident.updated_at or incident.opened_at, person(holder) if holder else ""
-    )
+    holder, since = incident.assignee or incident.acked_by, incident.walk.current.since
+    where = progress(incident.walk, since, person(holder) if holder else "", since=_SINCE)
     if where:
         title = inline(incident.walk.title, 100)
         safe = inline(where, 300)
-        body.say(f"Runbook {title}: {safe}", f"*Runbook:* {title}, {safe}")
+        plain, marked = (safe.replace(_SINCE, said) for said in (moment(since), date_mark(since)))
+        body.say(f"Runbook {title}: {plain}", f"*Runbook:* {title}, {marked}")
 
 
 def _flaps(body: Body, incident: Incident) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -127,18 +128,29 @@ def paragraphs(body: Body, text: str) -> None:
 
 
 TABLE_WIDTH = 74
+UNDER_MAX = (230, 110, CELL_MAX)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], limit: int = SECTION_MAX) -> str:
     """An aligned table in a code fence of at most ``limit`` characters; what does not fit is counted.
 
     A table that is wider than a message's window, where lines would wrap and columns fall apart, has its last
-    columns under each row instead, named.
+    columns under each row instead, named, and told at greater length where that leaves no row out.
     """
-    cells = [[_cell(c) for c in row] for row in [columns, *rows]]
-    if not cells[0]:
+    if not columns:
         return ""
-    cells, under = _narrowed(cells)
+    for most in UNDER_MAX:
+        shown, left = _drawn(columns, rows, limit, most)
+        if not left:
+            break
+    return "```\n" + "\n".join(shown) + "\n```"
+
+
+def _drawn(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], limit: int, most: int
+) -> tuple[list[str], int]:
+    """The lines that fit, and how many rows did not; a cell under its row has at most ``most`` characters."""
+    cells, under = _narrowed([list(map(str, row)) for row in [columns, *rows]], most)
     widths = [max(len(row[i]) if i < len(row) else 0 for row in cells) for i in range(len(cells[0]))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=False)).rstrip() for row in cells]
     lines = [line + rest for line, rest in zip(lines, under, strict=True)]
@@ -154,26 +166,29 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], limit: int = SE
     left = len(lines) - len(kept)
     if left:
         kept.append(f"... and {left} more")
-    return "```\n" + "\n".join(kept) + "\n```"
+    return kept, left
 
 
-def _narrowed(cells: list[list[str]]) -> tuple[list[list[str]], list[str]]:
+def _narrowed(raw: list[list[str]], most: int) -> tuple[list[list[str]], list[str]]:
     """The columns that fit beside each other, and what stands under each row (nothing for most tables)."""
+    cells = [[_cell(cell, CELL_MAX) for cell in row] for row in raw]
     fit = len(cells[0])
     widths = [max(len(row[i]) if i < len(row) else 0 for row in cells) for i in range(fit)]
     while fit > 2 and sum(widths[:fit]) + 2 * (fit - 1) > TABLE_WIDTH:
         fit -= 1
     names = cells[0][fit:]
     under = [""]
-    for row in cells[1:]:
-        rest = [f"{name}: {cell}" for name, cell in zip(names, row[fit:], strict=False) if cell]
-        under.append("".join(f"\n    {part}" for part in rest))
+    for row in raw[1:]:
+        rest = [
+            f"{name}: {said}" for name, c in zip(names, row[fit:], strict=False) if (said := _cell(c, most))
+        ]
+        under.append("".join(f"\n    {line}" for part in rest for line in wrap(part, TABLE_WIDTH - 4)))
     return [row[:fit] for row in cells], under
 
 
-def _cell(text: str) -> str:
+def _cell(text: str, most: int) -> str:
     # Cells stand beside each other: a backtick of one and two of the next would make a fence.
-    return cut(" ".join(clean(str(text)).split()).replace("`", "'"), CELL_MAX)
+    return cut(" ".join(clean(str(text)).split()).replace("`", "'"), most)
 
 
 def button_of(raw: Mapping[str, Any]) -> Button:

@@ -129,10 +129,12 @@ def workers_of(clients: Clients, pipeline: Pipeline, job_id: str, deadline_s: fl
 
 
 def worker_account(clients: Clients, pipeline: Pipeline, deadline_s: float = 20.0) -> str:
-    """The account that the workers of the living job run as; empty when none lives or Dataflow does not tell."""
+    """The account that the workers of the living job run as, or of the last one that did; empty when there is none
+    or Dataflow does not tell."""
     from google.cloud import dataflow_v1beta3 as dataflow
 
     living = active_jobs(clients, pipeline, named=True, deadline_s=deadline_s)
+    living = living or jobs_of(clients, pipeline, deadline_s)
     if not living:
         return ""
     request = dataflow.GetJobRequest(

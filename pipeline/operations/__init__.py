@@ -63,6 +63,7 @@ _WHERE: Final[dict[str, tuple[str, str]]] = {
     "pipeline.validate": ("validate", "Validate"),
     "pipeline.restart": ("restart", "Restart"),
     "pipeline.scale": ("scale", "Scale"),
+    "pipeline.drain": ("drain", "Drain"),
     "pipeline.cancel": ("cancel", "Cancel"),
     "pipeline.maintenance": ("maintenance", "Maintenance"),
     "pipeline.windows": ("windows", "Windows"),

@@ -1,7 +1,7 @@
 """pipeline.cancel: stop a job at once, without a drain.  What it holds is lost; the plan says what that is.
 
 For a drain that does not finish and for a job that must not write another row; everything else is
-``pipeline.restart --mode drain``.
+``pipeline.drain``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Cancel(ChangeOperation):
         living = dataflow.active_jobs(ctx.clients, pipeline, named=False, deadline_s=ctx.deadline_s)
         ours = doubles(living, pipeline.job_name) or tuple(j for j in living if j.name == pipeline.job_name)
         wanted = str(params.get("job") or "")
-        job, refusal = _choose(ours, wanted, pipeline.job_name)
+        job, refusal = choose(ours, wanted, pipeline.job_name)
         measured = measure(ctx.clients, pipeline, now, ctx.deadline_s, with_logs=False)
         what = f"job {job.id} ({job.name}, {job.state})" if job else "nothing"
         return Plan(
@@ -95,11 +95,13 @@ class Cancel(ChangeOperation):
         return _verified(plan, job, measured)
 
 
-def _choose(ours: Sequence[Job], wanted: str, name: str) -> tuple[Job | None, str | None]:
-    """The job that is meant, or why there is none."""
+def choose(
+    ours: Sequence[Job], wanted: str, name: str, verb: str = "cancel"
+) -> tuple[Job | None, str | None]:
+    """The job that is meant, and why it must not be touched; None for the job where none is meant."""
     listed = ", ".join(f"{job.id} ({job.name}, {job.state})" for job in ours)
     if not ours:
-        return None, f"No job named {name} lives; there is nothing to cancel."
+        return None, f"No job named {name} lives; there is nothing to {verb}."
     if wanted:
         job = next((one for one in ours if one.id == wanted), None)
         if job is None:
@@ -143,7 +145,7 @@ def _warnings(m: Measurements, job: Job | None) -> tuple[str, ...]:
     still = stands_still(m)
     if job is not None and job.running and (still is None or still < m.limits.still_s):
         out.append(
-            "The job was not seen to stand still: a drain (`restart --mode drain`) would lose nothing."
+            "The job was not seen to stand still: a drain (`drain`, `restart --mode drain`) would lose nothing."
         )
     elif job is not None and job.running:
         out.append(
@@ -194,7 +196,9 @@ def _verified(plan: Plan, job: Job, m: Measurements) -> Report:
     evidence = (Evidence("state of the job", job.state, "", job.since),)
     if job.state == "CANCELLED":
         text = f"Verified: job {job.id} is CANCELLED"
-        text += "; another job of the pipeline runs." if down.on is False else f"; {down.text}."
+        text += (
+            "; another job of the pipeline runs." if down.on is False else "; no job of the pipeline runs."
+        )
         finding = Finding("verified", "ok", text, evidence)
     else:
         finding = Finding("verified", "critical", f"Not verified: job {job.id} is {job.state}.", evidence)

@@ -35,7 +35,7 @@ class CostLeaks(ReadOperation):
             as_of=ctx.now(),
             findings=tuple(findings),
             tables=(_table(ctx, paid),) if paid else (),
-            next=_next(leaks),
+            next=_next(leaks, ctx.pipeline.job_name),
             data={"leaks": [leak.kind for leak in leaks], "jobs": len(paid)},
         )
 
@@ -76,12 +76,16 @@ def _table(ctx: Context, paid: tuple[Paid, ...]) -> Table:
     )
 
 
-def _next(leaks: tuple[Leak, ...]) -> tuple[NextStep, ...]:
+def _next(leaks: tuple[Leak, ...], name: str) -> tuple[NextStep, ...]:
     kinds = {leak.kind for leak in leaks}
     steps = []
     before = max((leak.paid[0].workers_before or 0 for leak in leaks if leak.kind == "scaled_up"), default=0)
     if before:
         steps.append(NextStep(f"Back to {plural(before, 'worker')}", "pipeline.scale", {"max": before}))
+    doubled = [paid.job for leak in leaks if leak.kind == "doubled_job" for paid in leak.paid]
+    second = next((job for job in doubled if job.name != name), None)
+    if second is not None:
+        steps.append(NextStep("Drain the second job", "pipeline.drain", {"job": second.id}))
     if "stuck_job" in kinds:
         steps.append(NextStep("Restart it", "pipeline.restart"))
     if kinds - {"scaled_up"}:

@@ -225,7 +225,8 @@ def _verdict(
         return stands
     first = "; ".join(trouble)
     rest = "" if over or spike else f" {stands}"
-    return f"{first[:1].upper()}{first[1:]}.{rest}"
+    # A budget is named as it is written; a leak begins a sentence of its own.
+    return f"{first if over or spike else first[:1].upper() + first[1:]}.{rest}"
 
 
 def _stands(ctx: Context, budgets: list[BudgetReport], limit: float | None, exported: Exported) -> str:

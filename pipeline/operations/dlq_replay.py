@@ -19,7 +19,7 @@ from pipeline.operations.dlq import sample, size_of_queue, subscription_of
 from pipeline.operations.dlq_job import advice, as_job, run_job, verify_job
 from pipeline.operations.dlq_run import replay
 from pipeline.operations.dlq_words import effects, pace_words, report_of_run, warnings
-from pipeline.report import Evidence, Finding, NextStep, Report, plural
+from pipeline.report import Evidence, Finding, NextStep, Report, duration, percent, plural
 from pipeline.rules import facts
 
 _LOOKS = 3
@@ -71,14 +71,14 @@ class DlqReplay(ChangeOperation):
             arriving = recent_groups(held, now)
             seen = len(held)
         going = preview.going
-        reason, error_rate = _standing(ctx, selected & arriving)
+        reason, remedy, error_rate = _standing(ctx, selected & arriving)
         refusal = None
         if not seen:
             refusal = f"There is nothing to replay: {name} gave no message."
         elif not going:
             refusal = f"None of {plural(seen, 'dead letter')} would pass; {_why_not(preview)}."
         elif reason and not force:
-            refusal = f"{reason} Restart first, have it verified, then replay; or --force."
+            refusal = f"{reason} {remedy}; or --force."
         hint = advice(ctx, name) if seen >= limit and not params.get("as_job") else ()
         plan = Plan(
             id=plan_id(),
@@ -136,8 +136,8 @@ class DlqReplay(ChangeOperation):
         return _verified(ctx, plan, name, back, seen)
 
 
-def _standing(ctx: Context, still_arriving: set[str]) -> tuple[str, float | None]:
-    """Why a replay would only feed the queue again, or nothing; and the error rate.
+def _standing(ctx: Context, still_arriving: set[str]) -> tuple[str, str, float | None]:
+    """Why a replay would only feed the queue again, or nothing; what to do then; and the error rate.
 
     RULES "Operations at 03:10", Replay.
     """
@@ -148,13 +148,19 @@ def _standing(ctx: Context, still_arriving: set[str]) -> tuple[str, float | None
     # What the caller knows is older than a look of our own; it counts where there is none.
     unsure = down is None and (measured.jobs is not None or ctx.facts.get("down") is not False)
     if down:
-        return f"The pipeline is down: {text}.", rate
+        return f"The pipeline is down: {text}.", "Restart first, have it verified, then replay", rate
     if unsure:
-        return f"It is not sure that the pipeline runs: {text}.", rate
-    if (rate or 0.0) > ctx.pipeline.limits.error_warning and still_arriving:
+        return f"It is not sure yet that the pipeline runs: {text}.", "Plan again when it is", rate
+    most = ctx.pipeline.limits.error_warning
+    if rate is not None and rate > most and still_arriving:
         kinds = ", ".join(sorted(still_arriving))
-        return f"The pipeline still refuses events for the same rule ({kinds}).", rate
-    return "", rate
+        span = duration(ctx.pipeline.limits.rate_s)
+        reason = (
+            f"{percent(rate)} of the events of the last {span} were refused, some by the same rule ({kinds})."
+        )
+        remedy = f"If the cause is gone, plan again in {span}: it may go below {percent(most)}; if not, mend it first"
+        return reason, remedy, rate
+    return "", "", rate
 
 
 def _number(params: Mapping[str, Any], name: str) -> int:
@@ -189,7 +195,8 @@ def _verified(ctx: Context, plan: Plan, name: str, back: Counter[str], seen: int
     else:
         findings = [Finding("came_back", "ok", "None of the replayed messages came back.", evidence)]
         verdict = (
-            f"The replay holds: none of its messages came back; {plural(seen, 'dead letter')} seen in {name}."
+            f"The replay holds: none of its {plural(plan.data['going'], 'message')} came back; "
+            f"{plural(seen, 'dead letter')} left in {name}."
         )
     text = f"Cloud Monitoring counts {count} in {name}." if count is not None else f"Count unknown: {reason}."
     findings.append(Finding("left", "info", text))

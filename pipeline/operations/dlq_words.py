@@ -23,13 +23,17 @@ def effects(preview: Preview, name: str) -> tuple[str, ...]:
     ]
     for fate, words in FATES.items():
         if fate not in ("replay", "rewrite") and preview.fates[fate]:
-            lines.append(f"{number(preview.fates[fate])}: {words}")
-    lines += [
-        f"would fail again by {rule}: {number(count)}" for rule, count in preview.failing_rules.most_common(8)
-    ]
+            lines.append(
+                f"{number(preview.fates[fate])}: {words}{_rules(preview) if fate == 'invalid' else ''}"
+            )
     if preview.going:
         lines.append(f"Each is acknowledged in {name} only after its topic or sink has stored it.")
     return tuple(lines)
+
+
+def _rules(preview: Preview) -> str:
+    rules = ", ".join(f"{rule} {number(count)}" for rule, count in preview.failing_rules.most_common(8))
+    return f" ({rules})" if rules else ""
 
 
 def sink_words(sink: str) -> str:

@@ -45,7 +45,7 @@ FINDINGS: Final[Mapping[str, frozenset[str]]] = {
             "changed",
             "healthy",
         },
-        "pipeline.quality": _RATES | _CAUSES | {"empty", "sample"},
+        "pipeline.quality": _RATES | _CAUSES | {"empty", "sample", "source_silent"},
         "pipeline.jobs": frozenset({"job", "doubled_job"}),
         "pipeline.logs": frozenset({"group_*"}),
         "pipeline.perf": _BOTTLENECKS | {"stopped", "stages", "keeps_up", "workers", "backlog", "advice"},

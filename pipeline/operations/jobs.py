@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.jobs import current, doubles
+from pipeline.jobs import current, doubles, lasts
 from pipeline.operations.base import Context, Param, ReadOperation
 from pipeline.report import Evidence, Finding, NextStep, Report, Table, age, clock, plural, worst
 
@@ -31,10 +31,9 @@ class Jobs(ReadOperation):
             text = f"There is no job named {pipeline.job_name} in {pipeline.region}."
             findings.append(Finding("job", "critical", text))
         else:
-            since = f" for {age(ours.since, now)}" if ours.since else ""
             evidence = (Evidence("state", ours.state, "", ours.since or now),)
             level = worst(("ok" if ours.running else "info" if ours.starting else "critical",))
-            findings.append(Finding("job", level, f"Job {ours.name} is {ours.state}{since}.", evidence))
+            findings.append(Finding("job", level, f"Job {ours.name} {lasts(ours, now)}.", evidence))
         double = doubles(living, pipeline.job_name)
         if double:
             text = f"{len(double)} living jobs read the same subscriptions and split the stream."

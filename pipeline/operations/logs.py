@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from pipeline.causes import classify
+from pipeline.causes import classify, in_short, stop_reason
 from pipeline.errors import UsageError
 from pipeline.gather import error_groups
 from pipeline.operations.base import Context, Param, ReadOperation
 from pipeline.report import Evidence, Finding, Report, Table, clock, duration, number, plural
 
+_FAILED = re.compile("Workflow failed", re.IGNORECASE)
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -50,7 +51,7 @@ class Logs(ReadOperation):
                 f"group_{index}",
                 "info",
                 f"{plural(group.count, 'time')} ({classify(group.example) or 'unclassified'}): {group.example}",
-                (Evidence("lines", group.count, "lines", group.last),),
+                (Evidence("lines", group.count, "", group.last),),
             )
             for index, group in enumerate(groups[:10])
         ]
@@ -60,6 +61,9 @@ class Logs(ReadOperation):
         what = "error line" if severity == "ERROR" else f"line of at least {severity}"
         many = "error lines" if severity == "ERROR" else f"lines of at least {severity}"
         most = f", most often “{groups[0].shape}”" if groups else ""
+        # Why a job ended is worth more than what its workers said most often.
+        if any(_FAILED.match(group.example) for group in groups) and (why := stop_reason(groups)):
+            most = f"; the job failed, probably by “{in_short(why.example, 300)}”"
         verdict = f"{plural(len(lines), what, many)}{cut} of {ctx.pipeline.name} in the last {period}{most}."
         return Report(
             operation=self.name,

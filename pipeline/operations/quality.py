@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline import trends
+from pipeline.background import Compared, silence
 from pipeline.causes import root_cause
 from pipeline.deadletters import Held, causes, groups
 from pipeline.envelope import revalidate
 from pipeline.errors import PipelineError
 from pipeline.events import Invalid
 from pipeline.gather import measure
+from pipeline.gather_background import published
 from pipeline.measurements import Measurements
 from pipeline.operations.base import Context, Param, ReadOperation
 from pipeline.operations.dlq import sample
@@ -49,11 +51,13 @@ class Quality(ReadOperation):
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
         now = ctx.now()
         measured = measure(ctx.clients, ctx.pipeline, now, ctx.deadline_s, with_logs=False)
-        findings = [_rate(measured)]
+        sources = published(ctx.clients, ctx.pipeline, now, ctx.deadline_s)
+        silent = silence(sources, now)
+        findings = [_rate(measured), *silent]
         now_cause = root_cause(measured.counters) if measured.counters else ""
         findings += _now(measured, now_cause)
         by_cause: Counter[str] = Counter()
-        tables: list[Table] = _types(measured)
+        tables: list[Table] = [*_types(measured), *_sources(sources)]
         try:
             with sample(ctx, int(params.get("limit") or 200)) as held:
                 by_cause = causes(held)
@@ -70,7 +74,7 @@ class Quality(ReadOperation):
             operation=self.name,
             pipeline=ctx.pipeline.name,
             title=f"Data quality of {ctx.pipeline.name}",
-            verdict=_verdict(ctx.pipeline.name, findings[0], by_cause, now_cause),
+            verdict=_verdict(ctx.pipeline.name, findings[0], silent, by_cause, now_cause),
             severity=worst(finding.severity for finding in findings),
             as_of=now,
             findings=tuple(findings),
@@ -92,6 +96,8 @@ def _past(ctx: Context, now: datetime, days: int) -> tuple[Finding, list[Table]]
         ), []
     at = now.astimezone(UTC)
     hours = ctx.history.quality_since(ctx.pipeline.name, at - timedelta(days=max(days, 7) + 1))
+    if not hours:
+        return trends.finding(hours, at), []
     return trends.finding(hours, at), [trends.compared(hours, at), trends.by_day(hours, at, days)]
 
 
@@ -154,6 +160,23 @@ def _types(m: Measurements) -> list[Table]:
     ]
 
 
+def _sources(published: Mapping[str, Compared]) -> list[Table]:
+    """What each source sent, beside what it usually sends: a source that is silent breaks no rule."""
+    rows = tuple(
+        (
+            topic,
+            "unknown" if one.now is None else number(one.now),
+            "unknown" if one.usual is None else number(one.usual),
+        )
+        for topic, one in published.items()
+    )
+    return (
+        [Table("Published in 10 min, by topic", ("topic", "now", "usually at this time"), rows)]
+        if rows
+        else []
+    )
+
+
 def _rules(held: list[Held]) -> Table:
     """Broken rules with the root cause each points to, by validating the originals again."""
     count: Counter[tuple[str, str]] = Counter()
@@ -171,8 +194,14 @@ def _open(by_cause: Counter[str]) -> dict[str, int]:
     return {cause: count for cause, count in by_cause.items() if cause != VALID_TODAY}
 
 
-def _verdict(pipeline: str, rate: Finding, by_cause: Counter[str], now_cause: str) -> str:
+def _verdict(
+    pipeline: str, rate: Finding, silent: list[Finding], by_cause: Counter[str], now_cause: str
+) -> str:
     cause = main_cause(_open(by_cause))
+    if silent:
+        said = silent[0].text.partition(". ")[0]
+        high = rate.severity in ("warning", "critical")
+        return f"{pipeline}: {said[:1].lower()}{said[1:]}{f'; {rate.text[:-1]}' if high else ''}."
     if rate.severity in ("warning", "critical"):
         why = f"; the dead letters point to: {cause}" if cause else ""
         why = f"; root cause: {CAUSE_WORDS[now_cause]}" if now_cause else why

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from pipeline.errors import PipelineError
 from pipeline.gather import error_groups, measure
-from pipeline.jobs import Job, current, doubles
+from pipeline.jobs import Job, current, doubles, lasts
 from pipeline.operations.base import ChangeOperation, Context, Param, Plan, ProgressSink, Risk, plan_id
 from pipeline.operations.restart_run import restart, watch
-from pipeline.report import Report, age, duration, plural
+from pipeline.report import Report, duration, plural
 from pipeline.rules import stands_still
 
 _EFFECTS: Final[dict[str, tuple[str, ...]]] = {
@@ -75,9 +75,7 @@ class Restart(ChangeOperation):
             "id": job.id if job else "",
             "state": job.state if job else "absent",
         }
-        stands = "There is no job of that name" if job is None else f"Job {job.id} is {job.state}"
-        if job and job.since:
-            stands += f" for {age(job.since, now)}"
+        stands = "There is no job of that name" if job is None else f"Job {job.id} {lasts(job, now)}"
         backlog = measured.backlog
         waiting = f"; {plural(backlog, 'message waits', 'messages wait')}" if backlog is not None else ""
         return Plan(
@@ -152,9 +150,9 @@ def _warnings(ctx: Context, mode: str, job: Job | None, still_s: float | None) -
         and (still_s is None or still_s < ctx.pipeline.limits.still_s)
     ):
         out.append("The job is RUNNING and was not seen to stand still; a restart may not be what it needs.")
-    if mode in ("launch", "await"):
-        reason = _reason(ctx, job)
-        out.append(reason)
+    # Who cancels or drains a job knows why; its logs do not.
+    if mode in ("launch", "await") and not (job and job.state in ("CANCELLED", "DRAINED")):
+        out.append(_reason(ctx, job))
     return out
 
 

@@ -95,7 +95,9 @@ def _wait_end(ctx: Context, plan: Plan, job: Job, progress: ProgressSink, *, dra
         job = dataflow.get_job(ctx.clients, ctx.pipeline, job.id)
         if job.ended:
             return None
-        progress(Progress(f"Job {job.id} is {job.state} for {duration((ctx.now() - begun).total_seconds())}"))
+        progress(
+            Progress(f"Job {job.id} has been {job.state} for {duration((ctx.now() - begun).total_seconds())}")
+        )
     text = (
         f"Job {job.id} is still {job.state} after {duration((ctx.now() - begun).total_seconds())}; nothing was "
         "launched. A person decides: wait longer, mend the sink that holds it, or cancel it and lose what it holds."
@@ -111,7 +113,9 @@ def _wait_running(ctx: Context, plan: Plan, job: Job, progress: ProgressSink, *,
         job = dataflow.get_job(ctx.clients, ctx.pipeline, job.id)
         if job.running or job.ended:
             break
-        progress(Progress(f"Job {job.id} is {job.state} for {duration((ctx.now() - begun).total_seconds())}"))
+        progress(
+            Progress(f"Job {job.id} has been {job.state} for {duration((ctx.now() - begun).total_seconds())}")
+        )
     took = duration((ctx.now() - begun).total_seconds())
     if job.running:
         how = "Launched" if launched else "Found"

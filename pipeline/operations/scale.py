@@ -90,8 +90,10 @@ class Scale(ChangeOperation):
             return _report(ctx, plan, run_nodes(ctx, plan, progress), "Bigtable's nodes changed")
         job = dataflow.get_job(ctx.clients, ctx.pipeline, str(plan.data["job_id"]))
         if not job.running:
-            raise Refused(f"Job {job.id} is {job.state} since the plan was made; nothing was changed.")
-        progress(Progress(f"Changing the worker range of job {job.id}"))
+            raise Refused(
+                f"Job {job.id} has become {job.state} since the plan was made; nothing was changed."
+            )
+        progress(Progress(f"Changing the worker range of job {job.name}"))
         try:
             dataflow.set_workers(ctx.clients, ctx.pipeline, job.id, plan.params["min"], plan.params["max"])
         except Refused as error:
@@ -99,7 +101,7 @@ class Scale(ChangeOperation):
                 f"{error.reason}. The worker range of a running job can be changed with Streaming Engine alone; "
                 "without it launch the job again with another range (`restart`)."
             ) from error
-        text = f"Dataflow took the worker range {_wanted(plan)} for job {job.id}."
+        text = f"Dataflow took the worker range {_wanted(plan)} for job {job.name}."
         return _report(ctx, plan, Finding("taken", "ok", text), "Worker range changed")
 
     def verify(self, ctx: Context, plan: Plan) -> Report:
@@ -107,16 +109,16 @@ class Scale(ChangeOperation):
 
         if plan.params.get("nodes") is not None:
             return _report(ctx, plan, verify_nodes(ctx, plan), "Bigtable's nodes looked at")
-        id_ = str(plan.data["job_id"])
+        id_, name = str(plan.data["job_id"]), ctx.pipeline.job_name
         for _ in looks(ctx.now, ctx.sleep, _TAKEN_S, least=3, most=20):
             found = dataflow.workers_of(ctx.clients, ctx.pipeline, id_, ctx.deadline_s)
             if _holds(plan, found):
                 break
         evidence = (Evidence("workers at work", _at_work(ctx, id_), "workers", ctx.now()),)
         if _holds(plan, found):
-            text = f"Verified: job {id_} may have {found.words()}; the autoscaler needs minutes to follow."
+            text = f"Verified: job {name} may have {found.words()}; the autoscaler needs minutes to follow."
             return _report(ctx, plan, Finding("verified", "ok", text, evidence), "Worker range verified")
-        text = f"Not verified: job {id_} has {found.words()}, wanted is {_wanted(plan)}."
+        text = f"Not verified: job {name} has {found.words()}, wanted is {_wanted(plan)}."
         return _report(ctx, plan, Finding("verified", "warning", text, evidence), "Worker range not verified")
 
 
@@ -150,8 +152,9 @@ def _summary(
     working = _at_work(ctx, job.id)
     at_work = f", {plural(working, 'is', 'are')} at work" if working is not None else ""
     wanted = Workers(least=least or now_at.least, most=most or now_at.most, machine="").words()
-    change = f" Wanted: {wanted}." if least is not None or most is not None else ""
-    return f"Job {job.id} may have {now_at.words()}{at_work}.{change}"
+    if least is None and most is None:
+        return f"Job {job.name} may have {now_at.words()}{at_work}."
+    return f"Give job {job.name} {wanted}; it may have {now_at.words()}{at_work}."
 
 
 def _words(

@@ -50,7 +50,9 @@ def report(ctx: Context, checks: list[Check]) -> Report:
     findings = [_finding(check) for check in (*failed, *(c for c in checks if c.result == "unknown"))]
     passed = count(checks, "pass")
     findings.append(Finding("passed", "ok", f"{plural(passed, 'check passes', 'checks pass')}."))
-    rows = tuple((check.name, check.result, check.text, check.command) for check in checks)
+    # What is wrong stands first: of a long table Slack shows the top.
+    ordered = sorted(checks, key=lambda check: ("fail", "unknown", "pass").index(check.result))
+    rows = tuple((check.name, check.result, check.text, check.command) for check in ordered)
     return Report(
         operation="pipeline.validate",
         pipeline=ctx.pipeline.name,
@@ -73,7 +75,7 @@ def _finding(check: Check) -> Finding:
         severity = "unknown"
     what = "fails" if check.result == "fail" else "is unknown"
     command = f" `{check.command}`" if check.command else ""
-    verb = " mends it:" if check.result == "fail" else " shows it:"
+    verb = " This mends it:" if check.result == "fail" else " This shows it:"
     text = f"{check.name} {what}: {check.text.rstrip('.')}."
     return Finding(
         f"{check.result}_{check.name}".replace(" ", "_"), severity, text + (verb + command if command else "")

@@ -79,7 +79,8 @@ def usage(operation: Operation) -> str:
 def _placeholder(param: Param) -> str:
     if param.choices:
         return "|".join(param.choices)
-    return "N" if param.type in (int, float) else param.name.split("_")[-1].upper()
+    named = {"break_glass": "REASON", "confirm": "NAME", "pipeline": "NAME"}
+    return "N" if param.type in (int, float) else named.get(param.name, param.name.split("_")[-1].upper())
 
 
 def _dashed(token: str) -> str:

@@ -13,7 +13,7 @@ from sandbox.google.timeline import instant, rfc3339
 ACCOUNT = "billingAccounts/01A2B3-C4D5E6-F7A8B9"
 CURRENCY = "USD"
 BUDGET_AMOUNT = 200.0
-THRESHOLDS = (0.5, 0.9, 1.0)
+THRESHOLDS = (0.9, 1.0, 1.2)  # a healthy month stays below all of them
 SPIKE_FACTOR = 9.0
 DAILY = {
     "Cloud Dataflow": 2.9,

@@ -17,7 +17,9 @@ from sandbox.google.timeline import parse_instant
 
 DATA_FAULTS = ("schema_change", "new_required_field", "invalid_format", "rule_violation")
 SLOW = ("hot_key", "slow_sink")
-SCENARIOS = ("healthy", "job_failed", "job_stuck", *DATA_FAULTS, "cost_spike", "doubled_job", *SLOW)
+SCENARIOS = (
+    "healthy", "job_failed", "job_stuck", *DATA_FAULTS, "silent_source", "cost_spike", "doubled_job", *SLOW
+)  # fmt: skip
 CAUSES = ("exception", "quota", "permission")
 PAST_S = 8 * 86_400.0
 FIELDS = (

@@ -97,11 +97,15 @@ def play(flow: Flow, scenario: str, at: float, start_s: float) -> None:
         flow.data_fault = scenario
     elif scenario in SLOW:
         flow.slow = flow.slow | {scenario}
+    elif scenario == "silent_source" and flow.lanes:
+        flow.lanes[0].traffic = flow.lanes[0].traffic.silent_from(at)
 
 
 def _heal(flow: Flow, running: list[Job], at: float) -> None:
     flow.data_fault, flow.slow = "", frozenset()
     flow.restart_works, flow.cause = True, "exception"
+    for lane in flow.lanes:
+        lane.traffic = lane.traffic.speaking_from(at)
     for job in running:
         job.stuck_since, job.workers = None, NORMAL_WORKERS
         if job.name != flow.spec.job_name:

@@ -14,6 +14,7 @@ const SCENARIOS = [
   ["cost_spike", "Spending jumps"],
   ["doubled_job", "Two jobs read one subscription"],
   ["hot_key", "One key gets most of the events"],
+  ["silent_source", "One event type stops coming"],
   ["slow_sink", "Writing to the sink is slow"],
 ];
 

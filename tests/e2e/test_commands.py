@@ -104,7 +104,7 @@ def test_runbooks_can_be_listed_read_and_rehearsed(people: People) -> None:
     [
         ("/pipeline health", "orders is running"),
         ("/pipeline status", "Status of all pipelines"),
-        ("/pipeline jobs", "ecommerce-streaming is RUNNING"),
+        ("/pipeline jobs", "ecommerce-streaming has been RUNNING"),
         ("/pipeline logs", "No error lines of orders"),
         ("/pipeline quality", "orders keeps its quality"),
         ("/dlq stats", "dead-letter-sub is empty"),

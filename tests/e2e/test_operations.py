@@ -79,7 +79,7 @@ def test_the_watch_opens_an_incident_without_any_alert(people: People) -> None:
     assert "should have fired" in reason
     page = people.page("alice", "L1")
     assert "orders is down" in page["text"]
-    assert "is FAILED since" in page["text"], "an instant, and no age that ages"
+    assert "failed at " in page["text"], "an instant, and no age that ages"
     offered = people.saw("for you: Restart the pipeline", channel=room)
     assert "step_run" in buttons(offered)
 

@@ -35,7 +35,9 @@ WORLDS = [
     ("hot_key", 20, "health", "held back by a hot key: one key gets so many events that step ViewsByProduct"),
     ("slow_sink", 14, "perf", "held back by a slow sink: WriteToBigQuery"),
     ("slow_sink", 14, "health", "held back by a slow sink: WriteToBigQuery"),
-    ("job_failed", 5, "health", "job ecommerce-streaming is FAILED"),
+    ("silent_source", 12, "health", "the source of clicks is silent: nothing was published for 10 min"),
+    ("silent_source", 12, "quality", "the source of clicks is silent: nothing was published for 10 min"),
+    ("job_failed", 5, "health", "job ecommerce-streaming failed at"),
     ("job_stuck", 16, "health", "RUNNING but has moved nothing"),
 ]
 NAMES = {

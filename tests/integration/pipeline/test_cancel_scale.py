@@ -91,12 +91,33 @@ def test_a_job_that_ended_since_the_plan_is_left_alone(stand: Stand) -> None:
         stand.run(plan)
 
 
+def test_a_drain_loses_nothing_and_launches_nothing(stand: Stand) -> None:
+    stand.happen({}, minutes=12)
+    (first,) = living(stand)
+    stand.happen({"scenario": "doubled_job"}, minutes=2)
+    assert "--job ID" in (stand.plan("pipeline.drain").refusal or "")
+    (step,) = [s for s in stand.read("cost.leaks").next if s.operation == "pipeline.drain"]
+    plan = stand.plan("pipeline.drain", **step.params)
+    assert plan.risk is Risk.CHANGE
+    assert "Lost: nothing" in " ".join(plan.effects)
+    assert stand.run(plan).severity == "ok"
+    verified = stand.verify(plan)
+    assert "is DRAINED; job ecommerce-streaming goes on" in verified.verdict
+    assert living(stand) == [first]
+    assert stand.run(Plan.from_json(plan.to_json())).severity == "ok", "it may be run again after a kill"
+    last = stand.plan("pipeline.drain")
+    assert "the pipeline's only job" in " ".join(last.warnings)
+    stand.run(last)
+    assert [step.operation for step in stand.verify(last).next] == ["pipeline.restart"]
+    assert "nothing to drain" in (stand.plan("pipeline.drain").refusal or "")
+
+
 def test_scale_prices_the_change_and_sets_the_range(stand: Stand) -> None:
     stand.happen({}, minutes=3)
     plan = stand.plan("pipeline.scale", min=2, max=10)
     assert plan.refusal is None
     assert plan.risk is Risk.CHANGE
-    assert "may have 1 to 6 workers of n1-standard-2, 2 are at work" in plan.summary
+    assert "it may have 1 to 6 workers of n1-standard-2, 2 are at work" in plan.summary
     # four more workers of 2 vCPU and 7.5 GB at the sandbox's list price
     hour = 2 * 0.069 + 7.5 * 0.003557
     assert f"at most {4 * hour:.2f} USD an hour" in " ".join(plan.effects)

@@ -38,7 +38,7 @@ def test_a_failed_job_is_down_with_its_reason_and_what_waits(stand: Stand) -> No
     report = stand.read("pipeline.health")
     assert report.severity == "critical"
     assert "orders is down" in report.verdict
-    assert "FAILED" in report.verdict
+    assert "failed at" in report.verdict
     assert "messages wait" in report.verdict
     assert on(report, "down") is True
     assert on(report, "healthy") is False

@@ -15,7 +15,7 @@ def test_the_pipelines_budget_is_listed_with_its_amount_and_thresholds(http: Htt
     (budget,) = http.call("GET", PATH)["budgets"]
     assert budget["displayName"] == "orders-monthly"
     assert budget["amount"]["specifiedAmount"] == {"currencyCode": "USD", "units": "200"}
-    assert [rule["thresholdPercent"] for rule in budget["thresholdRules"]] == [0.5, 0.9, 1.0]
+    assert [rule["thresholdPercent"] for rule in budget["thresholdRules"]] == [0.9, 1.0, 1.2]
     assert http.call("GET", f"/v1/{budget['name']}") == budget
     assert http.call("GET", f"{PATH}?scope=projects/{PROJECT}")["budgets"] == [budget]
     assert http.call("GET", f"{PATH}?scope=projects/other")["budgets"] == []

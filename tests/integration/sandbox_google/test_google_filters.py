@@ -122,3 +122,15 @@ def test_traffic_adds_up_over_any_cut(start: float, first: float, second: float)
     parts = traffic.between(base, base + first) + traffic.between(base + first, base + first + second)
     assert whole == pytest.approx(parts, abs=1e-3)
     assert whole >= 0
+
+
+def test_a_silent_source_publishes_nothing_until_it_speaks_again() -> None:
+    loud = Traffic(2.4)
+    silent = loud.silent_from(1000.0)
+    assert silent.between(400, 1000) == loud.between(400, 1000)
+    assert silent.between(1000, 4000) == 0
+    assert silent.rate(2000.0) == 0
+    again = silent.speaking_from(3000.0)
+    assert again.between(1000, 4000) == pytest.approx(loud.between(3000, 4000))
+    assert again.between(500, 4000) == pytest.approx(loud.between(500, 1000) + loud.between(3000, 4000))
+    assert silent.speaking_from(900.0) == loud, "a past that is lived again"

@@ -89,9 +89,10 @@ def test_every_heading_of_the_document_is_there_in_its_order() -> None:
     text = review.draft(*story(OUTAGE))
     headings = re.findall(r"^#{2,3} (.*)$", text, re.M)
     wanted = [
+        "In short",
         "Incident Summary", "Timeline of events", "Root cause analysis", "Impact assessment", "Who was paged",
-        "Lessons Learned", "What went well", "What could be improved", "Preventive measures", "Action Items",
-        "Immediate fixes", "Long-term improvements", "Process changes", "Follow-up", "Evidence",
+        "Open questions", "Lessons Learned", "What went well", "What could be improved", "Preventive measures",
+        "Action Items", "Immediate fixes", "Long-term improvements", "Process changes", "Follow-up", "Evidence",
     ]  # fmt: skip
     assert headings == wanted
 
@@ -260,7 +261,7 @@ def test_outside_text_brings_no_markup_into_the_review() -> None:
     html = MarkdownIt("commonmark", {"linkify": False}).enable("table").render(review.draft(incident, events))
     tags = set(re.findall(r"<(\w+)", html))
     assert tags <= {"h1", "h2", "h3", "h4", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td",
-                    "blockquote", "em", "code"}  # fmt: skip
+                    "blockquote", "em", "code", "pre"}  # fmt: skip
     assert "heading" in html
     assert re.findall(r"<code>(.*?)</code>", html) == [
         "immediate:",
@@ -285,3 +286,43 @@ def test_a_hostile_cell_keeps_its_row_whole() -> None:
 def test_an_incident_without_any_event_still_has_a_review() -> None:
     text = review.draft(story([])[0], [])
     assert section(text, "Timeline of events") == "No events."
+
+
+def test_a_lead_reads_first_what_held_who_came_what_was_done_and_how_it_ended() -> None:
+    short = section(review.draft(*story(OUTAGE)), "In short")
+    assert short.splitlines()[:4] == [
+        "- What: down since 2026-03-02 03:08 UTC (no job is running) [e3].",
+        "- Who: carol acknowledged after 20 min [e10]; paged were L1 alice, L2 carol [e4] [e7].",
+        "- Done: dlq.replay: Replayed 12 dead letters [e11].",
+        "- End: resolved by carol (restarted) 50 min after it was opened [e14].",
+    ]
+
+
+def test_the_chart_shows_what_held_until_when_and_who_was_paged() -> None:
+    drawn = section(review.draft(*story(OUTAGE)), "In short").partition("```text\n")[2].splitlines()
+    rows = {line[:24].strip(): line[24:] for line in drawn}
+    assert rows["UTC"].split() == ["2026-03-02", "03:08", "2026-03-02", "04:00"]
+    assert set(rows["down"]) == {"█"}
+    assert 36 <= len(rows["down"]) <= 40, "42 of 52 min"
+    assert rows["L1 alice"].strip() == "P"
+    assert rows["L2 carol"].split() == ["P", "A"]
+    assert rows["INC-7"].strip().rstrip("R").endswith("·")
+    assert rows["INC-7"].index("A") == rows["L2 carol"].index("A")
+
+
+def test_what_the_timeline_leaves_unexplained_is_asked_with_its_evidence() -> None:
+    lines: list[Line] = [
+        *OUTAGE[:5],
+        (3, "operation_finished", "streamwatch",
+         {"operation": "pipeline.restart", "verdict": "it went to FAILED", "failed": "x", "run": "r1"}),
+        (9, "fact_ended", "bob", {"fact": "down", "text": "resolved: fine now"}),
+        (9, "resolved", "bob", {"reason": "fine now"}),
+        (9, "action_added", "bob", {"id": 1, "text": "test it", "owner": "", "due": ""}),
+    ]  # fmt: skip
+    assert section(review.draft(*story(lines)), "Open questions").splitlines() == [
+        "- Is it over? No measurement ended “down”, but the resolve did. [e8]",
+        "- Why is the alert “Job failed” still open? [e2]",
+        "- Why did L1 alice not acknowledge the page? [e4]",
+        "- Why did pipeline.restart not come out well? [e7]",
+        "- Action 1 has no owner and no due date: test it",
+    ]

@@ -25,7 +25,7 @@ def test_silence_where_other_days_are_loud_is_a_data_issue() -> None:
     found = findings(look(), published(0, 1400, 1500, 1450))
     assert found[0].id == "source_silent"
     assert found[0].severity == "warning"
-    assert "Nothing was published to clicks for 10 min" in found[0].text
+    assert "The source of clicks is silent: nothing was published for 10 min" in found[0].text
     assert "1,450" in found[0].text
     issue = silent_issue(found)
     assert issue is not None
@@ -40,7 +40,7 @@ def test_silence_says_nothing_where_other_days_are_quiet_or_unknown() -> None:
         published(3, 1500, 1500, 1500),
         Background(),
     ):
-        assert silent_topics(quiet) == []
+        assert silent_topics(quiet.published) == []
         assert silent_issue(findings(look(), quiet)) is None
 
 

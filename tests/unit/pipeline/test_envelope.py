@@ -181,3 +181,17 @@ def test_the_four_root_causes_are_told_apart() -> None:
     assert (metrics.total_events, metrics.valid_events, metrics.invalid_events) == (7, 1, 6)
     assert metrics.error_rate == pytest.approx(6 / 7)
     assert metrics.by_rule["session_id:required"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("session_id: required", "session_id: required"),
+        ("session_id:required, user_id:empty", "session_id:required, user_id:empty"),
+        ("session_id: required-7f3a", "session_id: •••"),
+        ("user_id=required@example.com", "user_id=•••"),
+        ("session_id: s-881", "session_id: •••"),
+    ],
+)
+def test_the_name_of_a_broken_rule_is_no_secret_but_a_value_is(text: str, shown: str) -> None:
+    assert mask_text(text) == shown

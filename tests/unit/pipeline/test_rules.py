@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.causes import classify, in_short, issue_type, stop_reason
 from pipeline.gaps import Gap
-from pipeline.jobs import Job
+from pipeline.jobs import Job, lasts, stands
 from pipeline.measurements import Counters, LogError, Measurements, Queue
 from pipeline.operations.health import report
 from pipeline.report import Fact
@@ -169,6 +169,34 @@ def test_data_loss_when_the_books_do_not_balance_for_ten_minutes() -> None:
     assert fact(replace(WELL, counters=counters(accounted_before=7003)), "data_loss").value == 3
     in_flight = replace(lost, watermark_still_s=700, queues=backlog())
     assert fact(in_flight, "data_loss").on is False
+
+
+def test_a_job_that_was_cancelled_is_a_loss_for_an_hour_though_the_next_one_runs_well() -> None:
+    gone = job("CANCELLED", minutes=20, id="j-0")
+    lost = fact(replace(WELL, jobs=(job(), gone)), "data_loss")
+    assert lost.on is True
+    assert lost.since == gone.since
+    assert "job orders-job was cancelled at 02:50 UTC without a drain" in lost.text
+    for ended in (job("CANCELLED", minutes=61, id="j-0"), job("DRAINED", minutes=20, id="j-0")):
+        assert fact(replace(WELL, jobs=(job(), ended)), "data_loss").on is False
+
+
+@pytest.mark.parametrize(
+    ("state", "now", "later"),
+    [
+        ("RUNNING", "has been RUNNING for 4 min", "has been RUNNING since 03:06 UTC"),
+        ("QUEUED", "has been QUEUED for 4 min", "has been QUEUED since 03:06 UTC"),
+        ("FAILED", "failed 4 min ago", "failed at 03:06 UTC"),
+        ("CANCELLED", "was cancelled 4 min ago", "was cancelled at 03:06 UTC"),
+        ("DRAINED", "was drained 4 min ago", "was drained at 03:06 UTC"),
+        ("UPDATED", "was replaced by an update 4 min ago", "was replaced by an update at 03:06 UTC"),
+        ("DONE", "ended 4 min ago", "ended at 03:06 UTC"),
+    ],
+)
+def test_an_end_is_told_as_what_happened_and_a_state_as_what_lasts(state: str, now: str, later: str) -> None:
+    assert lasts(job(state, minutes=4), NOW) == now
+    assert stands(job(state, minutes=4), NOW) == later
+    assert " is " not in lasts(replace(job("FAILED"), since=None), NOW)
 
 
 def test_the_data_loss_clock_says_when_deletion_begins() -> None:
