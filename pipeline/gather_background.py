@@ -50,7 +50,7 @@ def background(clients: Clients, pipeline: Pipeline, now: datetime, deadline_s: 
 def published(clients: Clients, pipeline: Pipeline, now: datetime, deadline_s: float) -> dict[str, Compared]:
     """What came in by topic in ten minutes, now and on other days; empty topics where Monitoring does not answer."""
     moments = [now, *(now - day * _DAY for day in DAYS)]
-    with ThreadPoolExecutor(max_workers=4, thread_name_prefix="published") as pool:
+    with Together(max_workers=4, thread_name_prefix="published") as pool:
         found = list(
             pool.map(
                 lambda at: _quiet(lambda t: _published(clients, pipeline, t, deadline_s), at, []), moments
