@@ -55,11 +55,20 @@ def demo(
     scenario: Annotated[str, typer.Option(help="which outage")] = "job_failed",
     port: Annotated[int, typer.Option(help="the sandbox's port; another is taken when it is in use")] = 8400,
     replicas: Annotated[int, typer.Option(help="so many bots on PostgreSQL, which are killed in turn")] = 1,
+    speed: Annotated[
+        float, typer.Option(help="how fast the clock of --exit runs, where not as the scenario has it", min=0)
+    ] = 0.0,
+    continue_: Annotated[
+        bool, typer.Option("--continue", help="go on with a demo that was killed, whatever it was asked for")
+    ] = False,
 ) -> None:
     """Sandbox, bot and an outage on this machine; no Slack workspace and no cloud account."""
     from bot.demo import demo as run
+    from bot.demo import take_up
 
-    raise SystemExit(run(exit_=exit_, scenario=scenario, port=port, replicas=replicas))
+    if continue_:
+        raise SystemExit(take_up())
+    raise SystemExit(run(exit_=exit_, scenario=scenario, port=port, replicas=replicas, speed=speed))
 
 
 @app.command()

@@ -7,19 +7,21 @@ the story looks at what a person would see in Slack or on the bot's pages.
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bot.demo_alerts import SCENARIOS
+from bot.demo_kept import PREFIX, Kept, directing, end_survivor, interrupted
 from bot.demo_player import Player, clock_now
-from bot.demo_postgres import Postgres, find_postgres
+from bot.demo_postgres import NotStarted, Postgres, find_postgres
 from bot.demo_procedures import PROCEDURES
 from bot.demo_replicas import Apps, Replicas
 from bot.demo_story import Story, Trouble
@@ -34,11 +36,16 @@ NO_POSTGRES = (
     "Replicas need PostgreSQL, and none is installed here (initdb and postgres were looked for in "
     "/usr/lib/postgresql, on the path and in STREAMWATCH_POSTGRES_BIN). Without --replicas the demo runs on SQLite."
 )
+TAKE_UP = "`make demo ARGS=--continue` goes on with it."
+SANDBOX_GONE = (
+    "the sandbox was killed, too. It is the Slack and the Google Cloud of the story, and what stood there is gone: "
+    "begin anew with `make demo`"
+)
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def demo(*, exit_: bool, scenario: str, port: int, replicas: int = 1) -> int:
+def demo(*, exit_: bool, scenario: str, port: int, replicas: int = 1, speed: float = 0.0) -> int:
     """Run it; 0 when the whole story came out right (or when a person ended it), 2 for what cannot be done here."""
     if scenario not in (*SCENARIOS, *PROCEDURES):
         known = f"{', '.join(SCENARIOS)}; and the procedures {', '.join(PROCEDURES)}"
@@ -53,18 +60,48 @@ def demo(*, exit_: bool, scenario: str, port: int, replicas: int = 1) -> int:
     if replicas > 1 and find_postgres() is None:
         print(NO_POSTGRES, file=sys.stderr)
         return 2
-    with (
-        tempfile.TemporaryDirectory(prefix="streamwatch-demo-") as folder,
-        _database(replicas) as postgres,
-        Processes(ROOT, Path(folder)) as running,
-    ):
+    if left := interrupted():
+        print(f"A demo was killed in the middle of its story ({left[0].folder}). {TAKE_UP}\n")
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    usual = SPEED_PROCEDURE if scenario in PROCEDURES else SPEED if replicas == 1 else SPEED_KILLED
+    speed = speed or usual
+    clock: dict[str, str] = {}
+    if exit_:
+        now = time.time()
+        clock = {"STREAMWATCH_CLOCK": f"{now:.3f},{now:.3f},{speed:g}", "CALENDAR_DAYS": "off"}
+    kept = Kept(
+        folder=folder, exit_=exit_, scenario=scenario, clock=clock, speed=speed if exit_ else 1.0,
+        ports=_ports(replicas), sandbox_port=free_port(port),
+    )  # fmt: skip
+    return _direct(kept)
+
+
+def take_up() -> int:
+    """Go on with the newest demo of which every process was killed; exit codes as for ``demo``."""
+    left = interrupted()
+    if not left:
+        print("There is no demo to go on with: none was killed in the middle of its story.", file=sys.stderr)
+        return 2
+    return _direct(left[0], again=True)
+
+
+def _direct(kept: Kept, *, again: bool = False) -> int:
+    """Everything of it ends with this, unless this is killed: then the folder stays, and says how to go on."""
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, kept.folder, ignore_errors=True)
+        stack.enter_context(directing(kept.folder))
         signal.signal(signal.SIGTERM, _stop)
+        for mark in kept.folder.glob("bot*.pid"):
+            end_survivor(mark)
+        running = Processes(ROOT, kept.folder)
         try:
-            return _tell(running, postgres, exit_=exit_, scenario=scenario, port=port, count=replicas)
+            postgres = _database(stack, kept)
+            stack.enter_context(running)
+            return _tell(running, postgres, kept, again=again)
         except KeyboardInterrupt:
             print("\nStopped.")
-            return 1 if exit_ else 0
-        except Trouble as trouble:
+            return 1 if kept.exit_ else 0
+        except (Trouble, NotStarted) as trouble:
             print(f"\nThe story did not come out right: {trouble}", file=sys.stderr)
             print(running.last_lines(), file=sys.stderr)
             return 1
@@ -74,38 +111,31 @@ def _stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-@contextmanager
-def _database(replicas: int) -> Iterator[Postgres | None]:
+def _database(stack: ExitStack, kept: Kept) -> Postgres | None:
     """PostgreSQL for several bots; one has its own SQLite file."""
-    binaries = find_postgres() if replicas > 1 else None
+    binaries = find_postgres() if len(kept.ports) > 1 else None
     if binaries is None:
-        yield None
-        return
-    with Postgres(binaries) as postgres:
-        yield postgres
+        return None
+    found = kept.postgres
+    home = Path(found["home"]) if found else None
+    return stack.enter_context(Postgres(binaries, home=home, port=found.get("port", 0)))
 
 
-def _tell(
-    running: Processes, postgres: Postgres | None, *, exit_: bool, scenario: str, port: int, count: int
-) -> int:
+def _tell(running: Processes, postgres: Postgres | None, kept: Kept, *, again: bool) -> int:
     began = time.monotonic()
-    speed = SPEED_PROCEDURE if scenario in PROCEDURES else SPEED if count == 1 else SPEED_KILLED
-    clock: Mapping[str, str] = {}
-    if exit_:
-        now = time.time()
-        clock = {"STREAMWATCH_CLOCK": f"{now:.3f},{now:.3f},{speed:g}", "CALENDAR_DAYS": "off"}
-    ports = _ports(count)
-    urls = [f"http://127.0.0.1:{each}" for each in ports]
-    port = free_port(port)
-    running.start("sandbox", ["sandbox", "--port", str(port), "--app-url", ",".join(urls)], clock)
+    port, urls = kept.sandbox_port, [f"http://127.0.0.1:{each}" for each in kept.ports]
     sandbox = Sandbox(f"http://127.0.0.1:{port}")
+    if not again:
+        running.start("sandbox", ["sandbox", "--port", str(port), "--app-url", ",".join(urls)], kept.clock)
+    elif not running.adopt("sandbox"):
+        raise Trouble(SANDBOX_GONE)
     sandbox.wait_until_up(30, running)
     env = {
         **running.settings(port),
         **sandbox.phone(),
-        **clock,
-        "DATABASE_URL": postgres.url if postgres else f"sqlite:///{running.folder / 'streamwatch.db'}",
-        "DLQ_EXPORT_DIR": str(running.folder / "exports"),
+        **kept.clock,
+        "DATABASE_URL": postgres.url if postgres else f"sqlite:///{kept.folder / 'streamwatch.db'}",
+        "DLQ_EXPORT_DIR": str(kept.folder / "exports"),
         "HOST": "127.0.0.1",
         "PUBLIC_URL": urls[0],
         "PULL_SUBSCRIPTIONS": "streamwatch-alerts,streamwatch-budgets",
@@ -113,24 +143,39 @@ def _tell(
     }
     if postgres is not None:
         running.finish(["bot", "migrate"], env)
+        kept.postgres = postgres.place
     apps = Apps(urls, patience_s=60.0)
-    envs = [{**env, "PORT": str(each)} for each in ports]
-    bots = Replicas(running, envs, apps, postgres=postgres, say=lambda text: print(text, flush=True))
+    envs = [{**env, "PORT": str(each)} for each in kept.ports]
+    bots = Replicas(
+        running, envs, apps, postgres=postgres, say=lambda text: print(text, flush=True), kept=kept
+    )
+    seen = kept.last_seen() if again else time.time()
     try:
         bots.start()
+        if again:
+            _told_of_fall(kept, bots, seen)
+        if kept.scenario not in PROCEDURES:
+            kept.save()
         print(f"Slack on this machine:  http://127.0.0.1:{port}/")
         print(f"The on-call phone:      http://127.0.0.1:{port}/phone")
         for place, url in enumerate(urls):
             label = "" if place else "The bot's pages:"
             print(f"{label:<24}{url}/incidents")
         print(f"Ready after {time.monotonic() - began:.1f} s.\n", flush=True)
-        if scenario in PROCEDURES:
-            ground = _Ground(sandbox, apps, running, clock.get("STREAMWATCH_CLOCK", ""))
-            return _procedure(ground, scenario, by_itself=exit_)
-        story = Story(sandbox, apps, scenario, speed if exit_ else 1.0, running, bots)
-        return story.by_itself() if exit_ else story.with_a_person()
+        if kept.scenario in PROCEDURES:
+            ground = _Ground(sandbox, apps, running, kept.clock.get("STREAMWATCH_CLOCK", ""))
+            return _procedure(ground, kept.scenario, by_itself=kept.exit_)
+        story = Story(sandbox, apps, kept, running, bots)
+        return story.by_itself() if kept.exit_ else story.with_a_person()
     finally:
         bots.close()
+
+
+def _told_of_fall(kept: Kept, bots: Replicas, seen: float) -> None:
+    now = time.time()
+    kept.falls.append((seen, now))
+    dead = f"nothing lived from {datetime.fromtimestamp(kept.domain(seen), UTC):%H:%M:%S}"
+    bots.tell(f"{dead} to {datetime.fromtimestamp(kept.domain(now), UTC):%H:%M:%S}, {now - seen:.1f} s real")
 
 
 class _Ground:
@@ -190,8 +235,8 @@ def _procedure(ground: _Ground, name: str, *, by_itself: bool) -> int:
     return 0
 
 
-def _ports(count: int) -> list[int]:
+def _ports(count: int) -> tuple[int, ...]:
     ports: list[int] = []
     for _ in range(count):
         ports.append(free_port(ports[-1] + 10 if ports else 8080))
-    return ports
+    return tuple(ports)

@@ -12,6 +12,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from bot.demo_kept import end_survivor, mark, write_pid
 
 UP_S = 40.0
 
@@ -40,22 +43,34 @@ def unprivileged() -> str | None:
 
 
 class Postgres:
-    """One server and its data, both gone after ``close``. Raises NotStarted when it does not come up."""
+    """One server and its data, both gone after ``close``. Raises NotStarted when it does not come up.
 
-    def __init__(self, binaries: Path) -> None:
+    home, port: of one whose director was killed; whatever lives of it is ended, and its data are there.
+    """
+
+    def __init__(self, binaries: Path, *, home: Path | None = None, port: int = 0) -> None:
         self._binaries = binaries
         self._user = unprivileged()
-        self._home = Path(tempfile.mkdtemp(prefix="streamwatch-pg-"))
+        self._home = home or Path(tempfile.mkdtemp(prefix="streamwatch-pg-"))
+        self._data = self._home / "data"
+        self._mark = self._home / "server.pid"
+        self._port = port or _free_port()
+        self._server: subprocess.Popen[bytes] | None = None
+        if home is not None:
+            end_survivor(self._mark)
+            return
         if self._user is not None:
             shutil.chown(self._home, user=self._user)
-        self._data = self._home / "data"
-        self._port = _free_port()
-        self._server: subprocess.Popen[bytes] | None = None
         words = ["-D", str(self._data), "-U", "streamwatch", "-A", "trust", "-N", "-E", "UTF8"]
         done = self._run([str(binaries / "initdb"), *words])
         if done.returncode:
             self.close()
             raise NotStarted(f"initdb: {done.stderr[-1000:]}")
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """What another process needs to take it over: home and port."""
+        return {"home": str(self._home), "port": self._port}
 
     @property
     def url(self) -> str:
@@ -116,7 +131,7 @@ class Postgres:
     def _up(self, end: float) -> bool:
         command = [str(self._binaries / "postgres"), "-D", str(self._data), "-h", "127.0.0.1"]
         command += ["-p", str(self._port), "-k", str(self._home), "-c", "max_connections=100"]
-        with self.log.open("ab") as out:
+        with self.log.open("ab") as out, mark(self._mark) as held:
             self._server = subprocess.Popen(
                 command,
                 user=self._user,
@@ -124,7 +139,9 @@ class Postgres:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=(held,),
             )
+            write_pid(held, self._server.pid)
         ready = [str(self._binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
         while self._server.poll() is None and time.monotonic() < end:
             if self._run(ready).returncode == 0:

@@ -12,6 +12,7 @@ import urllib.error
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bot.demo_kept import Kept
 from bot.demo_postgres import NotStarted, Postgres
 from bot.demo_world import Processes, Trouble, get
 
@@ -62,6 +63,7 @@ class Replicas:
         *,
         postgres: Postgres | None,
         say: Callable[[str], None],
+        kept: Kept | None = None,
     ) -> None:
         self._running = running
         self._envs = dict(zip(_names(len(envs)), envs, strict=True))
@@ -75,8 +77,9 @@ class Replicas:
         self._killed: set[str] = set()  # by us, and not yet started again
         self._thread = threading.Thread(target=self._keep, name="replicas", daemon=True)
         self._reaper: threading.Thread | None = None
+        self._kept = kept
         self.trouble = ""
-        self.told: list[str] = []
+        self.told: list[str] = list(kept.told) if kept is not None else []
 
     @property
     def count(self) -> int:
@@ -131,10 +134,13 @@ class Replicas:
         while not all(self._apps.ready(self._urls[name]) for name in names):
             if self._over.wait(0.1) or time.monotonic() - began > READY_S:
                 return
-        self._tell(f"kill -9 of {what}; back after {time.monotonic() - began:.1f} s")
+        self.tell(f"kill -9 of {what}; back after {time.monotonic() - began:.1f} s")
 
-    def _tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
+        """A line about what befell them, for now and for the transcript."""
         self.told.append(text)
+        if self._kept is not None:
+            self._kept.tell(text)
         self._say(f"  ({text})")
 
     def _keep(self) -> None:
@@ -165,7 +171,7 @@ class Replicas:
 
     def _noticed(self, name: str) -> None:
         if name not in self._killed:
-            self._tell(f"{name} was ended by somebody and is started again")
+            self.tell(f"{name} was ended by somebody and is started again")
         self._killed.discard(name)
 
     def _start(self, name: str) -> None:

@@ -8,13 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bot.demo_alerts import budget, monitoring
+from bot.demo_kept import Kept
 from bot.demo_replicas import Apps, Replicas
-from bot.demo_telling import Hints, confirmed, late_s, transcript, verified
+from bot.demo_telling import LEVELS, Hints, check, confirmed, meta, once, transcript, verified
 from bot.demo_world import Processes, Sandbox, Trouble, get
 
 __all__ = ["Story", "Trouble"]
 
-LEVELS = ("L1", "L2", "L3", "L4")
+LOOKS_A_SECOND = 10
+BUSY = 3.0  # so many times slower than usual a machine may be
+TRIES = 60
 LATE_REAL_S = 3.0
 # What a killed bot was about to send is sent by the next one when its lease of 20 s ends.
 LATE_KILLED_S = 30.0
@@ -25,32 +28,31 @@ ALL_RIGHT = (
 
 
 class Story:
-    """One outage. ``speed`` is how fast the incident's clock runs."""
+    """One outage. What of it was told before everything was killed stands in ``kept``, and is not told again."""
 
     def __init__(
         self,
         sandbox: Sandbox,
         apps: Apps,
-        scenario: str,
-        speed: float,
+        kept: Kept,
         running: Processes,
         replicas: Replicas,
     ) -> None:
         self._sandbox = sandbox
         self._apps = apps
-        self._scenario = scenario
-        self._speed = speed
+        self._kept = kept
+        self._scenario = kept.scenario
+        self._speed = kept.speed
         self._running = running
         self._replicas = replicas
-        self._alert_id = f"0.demo{int(time.time()) % 100000}"
-        self._told: list[str] = []
+        kept.alert = kept.alert or f"0.demo{int(time.time()) % 100000}"
         self._name = "INC-1"
 
     # --- by itself ----------------------------------------------------------------------------------------
 
     def by_itself(self) -> int:
         """Nobody reacts until the director is paged; then the engineer works. Raises Trouble."""
-        self._break()
+        self._once("broken", self._break)
         channel = self._channel()
         self._step(f"The alert opened {self._name} and #{channel}.")
         if self._replicas.count > 1:
@@ -62,19 +64,21 @@ class Story:
         self._step(f"The bot looked by itself: {_short(finding)}")
         self._step("Nobody reacts. Waiting for the pages of every level (eight hours on the fast clock) …")
         self._wait_for_levels()
-        self._type("alice", channel, "/pipeline health")
-        self._finding("pipeline.health", channel, more_than=self._count("pipeline.health", channel))
-        self._click_page("alice")
+        if not self._acknowledged("alice"):
+            self._type("alice", channel, "/pipeline health")
+            self._finding("pipeline.health", channel, more_than=self._count("pipeline.health", channel))
+            self._click_page("alice")
         self._step("alice acknowledged, and looked again with /pipeline health.")
         self._change("alice", channel, "/pipeline restart", "pipeline.restart")
         self._step("alice restarted the pipeline; the bot verified it.")
         self._healthy()
         self._change("alice", channel, "/dlq replay", "dlq.replay")
         self._step("alice replayed the dead letters; the bot verified it.")
-        self._notify("/sim/alert", self._alert("closed"))
+        self._once("closed", lambda: self._notify("/sim/alert", self._alert("closed")))
         self._until(lambda: self._incident()["status"] == "resolved", 60, "the incident was not resolved")
         self._step("The alert closed, the probes were good for ten minutes: resolved.")
-        self._type("alice", channel, "/review actions add Alert on the backlog before it is an hour old")
+        action = "/review actions add Alert on the backlog before it is an hour old"
+        self._once("action", lambda: self._type("alice", channel, action))
         self._until(lambda: self._files(channel), 20, "the review was not uploaded")
         review = self._apps.get(f"/incidents/{self._name}/review", accept="text/markdown")
         self._check(review, channel)
@@ -82,18 +86,21 @@ class Story:
         return 0
 
     def _short_story(self, channel: str) -> int:
-        """The other scenarios: alert, channel, page, findings, acknowledge, resolve, review."""
+        """The other scenarios: alert, channel, page, acknowledge, findings, resolve, review."""
         first = {"cost_spike": "cost.report", "doubled_job": "cost.report"}.get(self._scenario, "pipeline.")
+        self._until(lambda: self._incident()["pages"], 20, "nobody was paged")
+        if not self._acknowledged("alice"):
+            self._click_page("alice")
+        self._step("alice is paged and acknowledged.")
         self._until(lambda: self._any_report(first, channel), 40, f"no report of {first} came")
         self._step(f"The bot looked by itself: {_short(self._any_report(first, channel))}")
-        self._until(lambda: self._incident()["pages"], 20, "nobody was paged")
-        self._click_page("alice")
-        self._step("alice is paged and acknowledged.")
-        self._type("alice", channel, "/incident resolve --yes the demo ends here")
+        if self._incident()["status"] != "resolved":
+            self._type("alice", channel, "/incident resolve --yes the demo ends here")
         self._until(lambda: self._incident()["status"] == "resolved", 20, "the incident was not resolved")
         self._type("alice", channel, "/review show")
         self._until(lambda: self._files(channel), 20, "the review was not uploaded")
         review = self._apps.get(f"/incidents/{self._name}/review", accept="text/markdown")
+        once(self._sandbox.state())
         print(
             self._transcript(review, "Alert, channel, page, findings, review: all came out right."),
             flush=True,
@@ -104,13 +111,13 @@ class Story:
         found = [
             m["text"]
             for m in self._messages(channel)
-            if str(_meta(m).get("event_payload", {}).get("operation", "")).startswith(prefix)
+            if str(meta(m).get("event_payload", {}).get("operation", "")).startswith(prefix)
         ]
         return str(found[0]) if found else ""
 
     def with_a_person(self) -> int:
         """The outage, and the next thing to try, until somebody ends it."""
-        self._break()
+        self._once("broken", self._break)
         channel = self._channel()
         print(f"An outage has begun: #{channel}. Ctrl-C ends everything.\n", flush=True)
         if self._replicas.count > 1:
@@ -134,6 +141,11 @@ class Story:
 
     # --- the outage ---------------------------------------------------------------------------------------
 
+    def _once(self, what: str, do: Callable[[], None]) -> None:
+        if what not in self._kept.done:
+            do()
+            self._kept.did(what)
+
     def _break(self) -> None:
         self._sandbox.post("/sim/world", {"scenario": self._scenario})
         if self._scenario == "cost_spike":
@@ -150,7 +162,7 @@ class Story:
         self._until(accepted, 30, "the notification was not accepted")
 
     def _alert(self, state: str) -> dict[str, Any]:
-        return monitoring(self._scenario, self._alert_id, state)
+        return monitoring(self._scenario, self._kept.alert, state)
 
     def _channel(self) -> str:
         name = ""
@@ -179,8 +191,8 @@ class Story:
         return [
             m
             for m in self._messages(channel)
-            if _meta(m).get("event_type") == "streamwatch_report"
-            and _meta(m).get("event_payload", {}).get("operation") == operation
+            if meta(m).get("event_type") == "streamwatch_report"
+            and meta(m).get("event_payload", {}).get("operation") == operation
         ]
 
     def _count(self, operation: str, channel: str) -> int:
@@ -215,43 +227,57 @@ class Story:
     # --- acting -------------------------------------------------------------------------------------------
 
     def _click_page(self, user: str) -> None:
+        self._until(lambda: self._page_of(user), 20, f"{user} has no page to acknowledge")
+        what = "the acknowledgement did not arrive"
+        self._insist("/sim/click", self._page_of(user), lambda: self._acknowledged(user), 15, what)
+
+    def _page_of(self, user: str) -> dict[str, Any]:
+        """The click on a person's newest page; {} while there is none."""
         for channel in self._sandbox.state()["channels"]:
-            if not channel.get("is_im"):
-                continue
-            for message in reversed(channel["messages"]):
-                payload = _meta(message).get("event_payload", {})
-                if _meta(message).get("event_type") == "streamwatch_page" and payload.get("person") == user:
-                    click = {
-                        "user": user,
-                        "channel": channel["id"],
-                        "ts": message["ts"],
-                        "action_id": "page_ack",
-                    }
-                    what = "the acknowledgement did not arrive"
-                    self._insist("/sim/click", click, lambda: self._acknowledged(user), 15, what)
-                    return
-        raise Trouble(f"{user} has no page to acknowledge")
+            for message in reversed(channel["messages"]) if channel.get("is_im") else ():
+                found = meta(message)
+                if found.get("event_type") == "streamwatch_page" and found["event_payload"]["person"] == user:
+                    place = {"channel": channel["id"], "ts": message["ts"]}
+                    return {"user": user, **place, "action_id": "page_ack"}
+        return {}
 
     def _acknowledged(self, user: str) -> bool:
         return any(e["type"] == "acknowledged" and e["actor"] == user for e in self._incident()["events"])
 
     def _change(self, user: str, channel: str, text: str, operation: str) -> None:
-        deadline = time.monotonic() + 60
-        while True:
-            before = self._plans(channel, operation)
-            self._type(user, channel, text)
-            self._until(lambda b=before: self._plans(channel, operation) - b, 30, f"no plan for {text} came")
-            ts = max(self._plans(channel, operation) - before)
-            message = next(m for m in self._messages(channel) if m["ts"] == ts)
-            if "plan_confirm" in str(message.get("blocks")):
-                break
-            if time.monotonic() > deadline:
+        """Plan, read, confirm. A plan lives for 15 minutes of the fast clock, a second or two: one that was too old
+        when the button was pressed is made again."""
+        tries = 0
+        while not confirmed(self._incident(), operation):
+            tries += 1
+            message = self._planned(user, channel, text, operation)
+            ready = "plan_confirm" in str(message.get("blocks"))
+            if ready:
+                self._press(user, channel, str(message["ts"]), text, operation)
+            elif tries > TRIES:
                 raise Trouble(f"{text} was refused: {message['text']}")
-            time.sleep(1.0)
-        click = {"user": user, "channel": channel, "ts": ts, "action_id": "plan_confirm"}
-        vain = f"{text} could not be confirmed"
-        self._insist("/sim/click", click, lambda: confirmed(self._incident(), operation), 15, vain)
+            else:
+                time.sleep(1.0)
         self._until(lambda: verified(self._incident(), operation), 60, f"{text} was not verified")
+
+    def _planned(self, user: str, channel: str, text: str, operation: str) -> dict[str, Any]:
+        before = self._plans(channel, operation)
+        self._type(user, channel, text)
+        self._until(lambda: self._plans(channel, operation) - before, 30, f"no plan for {text} came")
+        return self._message(channel, max(self._plans(channel, operation) - before))
+
+    def _press(self, user: str, channel: str, ts: str, text: str, operation: str) -> None:
+        """Until it is confirmed, or its button is gone."""
+
+        def heard() -> bool:
+            gone = "plan_confirm" not in str(self._message(channel, ts).get("blocks"))
+            return gone or confirmed(self._incident(), operation)
+
+        click = {"user": user, "channel": channel, "ts": ts, "action_id": "plan_confirm"}
+        self._insist("/sim/click", click, heard, 15, f"{text} could not be confirmed")
+
+    def _message(self, channel: str, ts: str) -> dict[str, Any]:
+        return next(m for m in self._messages(channel) if m["ts"] == ts)
 
     def _type(self, user: str, channel: str, text: str) -> None:
         """Type a command; whoever is told that the app did not answer types it again."""
@@ -291,14 +317,18 @@ class Story:
 
     # --- telling ------------------------------------------------------------------------------------------
 
-    def _until(self, good: Any, seconds: float, trouble: str) -> None:
-        began = time.monotonic()
-        while time.monotonic() - began < seconds * self._patience:
+    def _until(self, good: Callable[[], Any], seconds: float, trouble: str) -> None:
+        """Looks as often as fits into so many seconds on a machine with nothing else to do. On a busy one a look takes
+        longer, and so does what is waited for; but not for ever."""
+        began, usual = time.monotonic(), seconds * self._patience
+        for _ in range(int(usual * LOOKS_A_SECOND)):
             self._look_after()
             if good():
                 return
-            time.sleep(0.1)
-        raise Trouble(f"{trouble} (waited {seconds:.0f} s)")
+            if time.monotonic() - began > BUSY * usual:
+                break
+            time.sleep(1 / LOOKS_A_SECOND)
+        raise Trouble(f"{trouble} (waited {time.monotonic() - began:.0f} s)")
 
     @property
     def _patience(self) -> float:
@@ -307,51 +337,26 @@ class Story:
 
     def _look_after(self) -> None:
         self._running.check()
+        self._kept.seen()
         if self._replicas.trouble:
             raise Trouble(self._replicas.trouble)
 
     def _step(self, text: str) -> None:
-        self._told.append(text)
         print(f"- {text}", flush=True)
 
     def _check(self, review: str, channel: str) -> None:
-        incident = self._incident()
-        pages = incident["pages"]
         limit = LATE_KILLED_S if self._replicas.told else LATE_REAL_S
-        late = [p for p in pages if p.get("sent_at") and late_s(p) / self._speed > limit]
-        if late:
-            raise Trouble(f"pages were late: {[(p['id'], late_s(p)) for p in late]}")
-        unsent = [p["id"] for p in pages if not p.get("sent_at")]
-        if unsent:
-            raise Trouble(f"pages were never sent: {unsent}")
-        if not {p["level"] for p in pages} >= set(LEVELS):
-            raise Trouble("not every level was paged")
-        keys = [
-            _meta(m)["event_payload"]["outbox_id"]
-            for c in self._sandbox.state()["channels"]
-            for m in c["messages"]
-            if _meta(m).get("event_type") == "streamwatch_page"
-        ]
-        if len(keys) != len(set(keys)):
-            raise Trouble("a page was sent twice to one place")
-        for heading in ("Timeline", "Root cause", "Action Items"):
-            if heading.lower() not in review.lower():
-                raise Trouble(f"the review lacks {heading}")
+        check(self._incident(), self._sandbox.state(), review, self._kept, limit)
         self._finding("dlq.replay", channel)
 
     def _transcript(self, review: str, ending: str = ALL_RIGHT) -> str:
-        told = self._replicas.told
-        return transcript(self._incident(), review, speed=self._speed, killed=told, ending=ending)
-
-
-def _meta(message: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(message.get("metadata") or {})
+        return transcript(self._incident(), review, self._replicas.told, self._kept.speed, ending)
 
 
 def _is_plan(message: Mapping[str, Any], operation: str) -> bool:
-    meta = _meta(message)
+    found = meta(message)
     return (
-        meta.get("event_type") == "streamwatch_plan" and meta["event_payload"].get("operation") == operation
+        found.get("event_type") == "streamwatch_plan" and found["event_payload"].get("operation") == operation
     )
 
 

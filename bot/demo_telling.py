@@ -1,4 +1,4 @@
-"""What the demo prints: the next thing to try, and the transcript at its end."""
+"""What the demo's story ends with: whether every page was right, and the transcript; and what to try next."""
 
 from __future__ import annotations
 
@@ -6,33 +6,86 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from bot.demo_kept import Kept
+from bot.demo_world import Trouble
+
+LEVELS = ("L1", "L2", "L3", "L4")
+
 _QUIET = frozenset(
     {"timer_fired", "probed", "page_delivered", "page_acknowledged", "fact_known", "fact_false", "reported"}
 )
 
 
+def check(
+    incident: Mapping[str, Any], state: Mapping[str, Any], review: str, kept: Kept, limit_s: float
+) -> None:
+    """Every level paged, in time, once; a review with its headings. Raises Trouble.
+
+    limit_s: how late, in real seconds, a page may be; while everything was dead nothing could be sent.
+    """
+    pages = incident["pages"]
+    late = [(p["id"], _late(p)) for p in pages if p.get("sent_at") and _blamed(p, kept, limit_s) > limit_s]
+    if late:
+        raise Trouble(f"pages were late: {late}")
+    unsent = [p["id"] for p in pages if not p.get("sent_at")]
+    if unsent:
+        raise Trouble(f"pages were never sent: {unsent}")
+    if not {p["level"] for p in pages} >= set(LEVELS):
+        raise Trouble("not every level was paged")
+    once(state)
+    for heading in ("Timeline", "Root cause", "Action Items"):
+        if heading.lower() not in review.lower():
+            raise Trouble(f"the review lacks {heading}")
+
+
+def once(state: Mapping[str, Any]) -> None:
+    """No page stands twice in one place. Raises Trouble."""
+    keys = [
+        meta(m)["event_payload"]["outbox_id"]
+        for c in state["channels"]
+        for m in c["messages"]
+        if meta(m).get("event_type") == "streamwatch_page"
+    ]
+    if len(keys) != len(set(keys)):
+        raise Trouble("a page was sent twice to one place")
+
+
+def _blamed(page: Mapping[str, Any], kept: Kept, limit_s: float) -> float:
+    """Real seconds that a page was late, since everything was back where it fell due while nothing lived."""
+    due, sent = (datetime.fromisoformat(page[name]).timestamp() for name in ("due_at", "sent_at"))
+    since = due
+    for seen, back in kept.falls:
+        if kept.domain(seen - limit_s) <= due <= kept.domain(back):
+            since = max(since, kept.domain(back))
+    return (sent - since) / kept.speed
+
+
 def transcript(
-    incident: Mapping[str, Any], review: str, *, speed: float, killed: Sequence[str], ending: str
+    incident: Mapping[str, Any], review: str, told: Sequence[str], speed: float, ending: str
 ) -> str:
-    """The pages with their due and sent times, what was ``killed`` meanwhile, the timeline, the review's begin."""
+    """Each page with how late it was, what befell the bots (``told``), the timeline, and how the review begins."""
     out = ["", f"=== Transcript of {incident['id']}: {incident['title']} ===", "", "Pages"]
     repeats = 0
     for page in sorted(incident["pages"], key=lambda p: p["due_at"]):
         if ":again:" in page["step"]:
             repeats += 1
             continue
-        late = late_s(page)
+        sent = "called off before it was sent"
+        if page["sent_at"]:
+            late = _late(page)
+            sent = (
+                f"sent {_clock(page['sent_at'])}  ({late:.0f} s on the fast clock, {late / speed:.2f} s real)"
+            )
         out.append(
-            f"  {page['level']} {page['person']:<6} due {_clock(page['due_at'])}  sent {_clock(page['sent_at'])}"
-            f"  ({late:.0f} s on the fast clock, {late / speed:.2f} s real)"
+            f"  {page['level']} {page['person']:<6} due {_clock(page['due_at'])}  {sent}"
             f"  {_cut('; '.join(page['reasons']), 100)}"
         )
     out.append(
         f"  and {repeats} repeats to L1, every 15 minutes until somebody acknowledged, each sent "
-        + ("once." if killed else "in time.")
+        + ("once." if told else "in time.")
     )
-    if killed:
-        out += ["", "Meanwhile", *(f"  {line}" for line in killed)]
+    if told:
+        out += ["", "Meanwhile", *(f"  {line}" for line in told)]
     out += ["", "Timeline"]
     for event in incident["events"]:
         quiet = event["type"] in _QUIET or ":again:" in str(event["data"].get("step", ""))
@@ -42,6 +95,11 @@ def transcript(
     out += [f"  {line}" for line in review.splitlines()[:14]]
     out += ["", ending]
     return "\n".join(out)
+
+
+def _cut(text: str, limit: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
 class Hints:
@@ -68,12 +126,6 @@ class Hints:
         return "type /incident timers, or /incident resolve (it resolves by itself after ten good minutes)"
 
 
-def late_s(page: Mapping[str, Any]) -> float:
-    """How many seconds a page was sent after it was due, on the incident's clock."""
-    due, sent = datetime.fromisoformat(page["due_at"]), datetime.fromisoformat(page["sent_at"])
-    return max(0.0, (sent - due).total_seconds())
-
-
 def confirmed(incident: Mapping[str, Any], operation: str) -> bool:
     """Whether somebody confirmed a plan of the operation."""
     return any(
@@ -82,16 +134,21 @@ def confirmed(incident: Mapping[str, Any], operation: str) -> bool:
 
 
 def verified(incident: Mapping[str, Any], operation: str) -> bool:
-    """Whether an operation was carried out and found to have had its effect."""
+    """Whether a change of the operation was verified."""
     return any(
         e["type"] == "operation_verified" and e["data"].get("operation") == operation
         for e in incident["events"]
     )
 
 
-def _cut(text: str, limit: int) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+def meta(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message's metadata, {} without."""
+    return dict(message.get("metadata") or {})
+
+
+def _late(page: Mapping[str, Any]) -> float:
+    due, sent = datetime.fromisoformat(page["due_at"]), datetime.fromisoformat(page["sent_at"])
+    return max(0.0, (sent - due).total_seconds())
 
 
 def _clock(text: str) -> str:

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from bot.demo_kept import Survivor, holder, mark, write_pid
+
 
 class Trouble(Exception):
     """The demo cannot go on, and why."""
@@ -47,7 +49,7 @@ class Processes:
     def __init__(self, root: Path, folder: Path) -> None:
         self.root = root
         self.folder = folder
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, subprocess.Popen[bytes] | Survivor] = {}
         self._kept: set[str] = set()
 
     def __enter__(self) -> Processes:
@@ -69,15 +71,28 @@ class Processes:
         if kept:
             self._kept.add(name)
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "GOOGLE_", "PUBSUB_"))}
-        with (self.folder / f"{name}.log").open("ab") as out:
-            self._children[name] = subprocess.Popen(
+        with (self.folder / f"{name}.log").open("ab") as out, mark(self._mark(name)) as held:
+            child = subprocess.Popen(
                 [sys.executable, "-m", *module],
                 cwd=self.root,
                 env={**clean, **env, "PYTHONUNBUFFERED": "1"},
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=(held,),
             )
+            write_pid(held, child.pid)
+        self._children[name] = child
+
+    def adopt(self, name: str) -> bool:
+        """Take over what another director started in this folder; False when it does not live any more."""
+        pid = holder(self._mark(name))
+        if pid is not None:
+            self._children[name] = Survivor(self._mark(name), pid)
+        return pid is not None
+
+    def _mark(self, name: str) -> Path:
+        return self.folder / f"{name}.pid"
 
     def finish(self, module: Sequence[str], env: Mapping[str, str]) -> None:
         """``python -m module`` to its end. Raises Trouble with what it said when it fails."""

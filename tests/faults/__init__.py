@@ -3,7 +3,8 @@
 | fault | where |
 |---|---|
 | 1 kill -9 at every named point (`bot/probe.py`) | test_replicas (killed_at_every_named_point), \
-test_killed_in_a_storm (random moments, the whole bot), tests/integration/intake/test_killed; in a migration: \
+test_killed_in_a_storm (random moments, the whole bot), \
+test_demo_killed (bots, database and demo), tests/integration/intake/test_killed; in a migration: \
 tests/integration/store/test_migrations |
 | 2 two replicas race | test_replicas_disturbed (race), tests/integration/store (racing_*) |
 | 3 frozen replica | test_replicas_disturbed (frozen), chaos |
