@@ -241,9 +241,25 @@ class Player:
         if step["operation"]:
             self._change(offered, str(step["operation"]), ref, move)
         else:
+            self._write(offered)
             self._click(offered, "step_done", value=_value(offered, ref, move.answer))
         self._ground.until(lambda: self._is_done(ref), 3 * WAIT_S, f"the step {step_id} was not done")
         self._say(f"Step {step['place']} of {step['of']}, {step['title']}: {ENGINEER} {move.says}.")
+
+    def _write(self, offered: Mapping[str, Any]) -> None:
+        """Where the step is to write to somebody: open the draft, read it, send it."""
+        for value in _values(offered, "contact_draft"):
+            subject = value.partition(":")[2]
+            self._click(offered, "contact_draft", value=value)
+            self._ground.until(lambda: self._ground.state()["views"], WAIT_S, f"no draft to {subject} opened")
+            self._ground.post("/sim/submit", {"user": ENGINEER, "values": {}})
+            self._ground.until(
+                partial(self._wrote, subject), WAIT_S, f"the message to {subject} is not on the timeline"
+            )
+
+    def _wrote(self, subject: str) -> bool:
+        told = [e["data"] for e in self._incident()["events"] if e["type"] == "contact_written"]
+        return any(data["subject"] == subject for data in told)
 
     def _move(self, step: Mapping[str, Any]) -> tuple[str, Move]:
         step_id = str(step["step"]).partition("/")[2]

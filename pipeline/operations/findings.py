@@ -48,7 +48,8 @@ FINDINGS: Final[Mapping[str, frozenset[str]]] = {
         "pipeline.quality": _RATES | _CAUSES | {"empty", "sample", "source_silent"},
         "pipeline.jobs": frozenset({"job", "doubled_job"}),
         "pipeline.logs": frozenset({"group_*"}),
-        "pipeline.perf": _BOTTLENECKS | {"stopped", "stages", "keeps_up", "workers", "backlog", "advice"},
+        "pipeline.perf": _BOTTLENECKS
+        | {"stopped", "stages", "keeps_up", "worker_count", "backlog", "advice"},
         "dlq.stats": frozenset({"dead_letters", "empty", "deletion_clock", "sample", "ledger"}),
         "dlq.peek": _CAUSES | {"empty", "left"},
         "cost.leaks": _LEAKS | {"none"},

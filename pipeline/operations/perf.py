@@ -113,13 +113,13 @@ def _first(down: Fact, speed: Speed, found: Bottleneck | None, stores: Sinks) ->
 
 def _workers(speed: Speed) -> list[Finding]:
     if speed.workers is None:
-        return [Finding("workers", "info", "How many workers are at work is unknown: no data.")]
+        return [Finding("worker_count", "info", "How many workers are at work is unknown: no data.")]
     most = f" of at most {speed.most_workers}" if speed.most_workers else ""
     busy = f", {percent(speed.utilisation)} busy" if speed.utilisation is not None else ""
     text = f"{plural(speed.workers, 'worker')}{most} at work{busy}."
     evidence = (Evidence("workers", speed.workers, "", speed.now),)
     full = speed.most_workers is not None and speed.workers >= speed.most_workers
-    return [Finding("workers", "info" if full else "ok", text, evidence)]
+    return [Finding("worker_count", "info" if full else "ok", text, evidence)]
 
 
 def _backlog(m: Measurements) -> list[Finding]:

@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.alerts import alert
 from tests.e2e.people import People
 from tests.e2e.running import Json, Stage, headlines, metadata, staged, texts
+from tests.e2e.test_drafts import offered, press
 from tests.e2e.test_kill_pulled import SHIPPED, TOPIC, google, publish
 
 # kind -> (metric, value, threshold, labels of the policy, the severity and the runbook that follow)
@@ -278,3 +279,40 @@ def test_a_cost_episode_is_one_incident_that_folds_alerts_in_and_ends_with_a_nor
     )
     watched.becomes(name, "resolved")
     assert len([row for row in watched.stage.incidents() if row["kind"] == "cost"]) == 1
+
+
+def names_a_runbook(watched: People, pipeline: str, kind: str, runbook: str) -> None:
+    """The alert that comes after the watch, whose policy names a runbook."""
+    watched.alert(
+        f"0.{pipeline}.{runbook}",
+        policy_name=f"{pipeline} alert",
+        policy_user_labels={"kind": kind, "severity": "warning", "runbook": runbook},
+        resource={
+            "type": "dataflow_job",
+            "labels": {"job_name": f"{pipeline}-job", "project_id": "demo-project"},
+        },
+    )
+
+
+def test_an_alert_that_names_a_better_runbook_switches_to_it_while_nobody_has_begun(watched: People) -> None:
+    (row,) = [row for row in watched.stage.incidents() if row["pipeline"] == "refunds"]
+    name, room = str(row["id"]), watched.channel_of(str(row["id"]))
+    names_a_runbook(watched, "refunds", "performance", "high-latency")
+    told = watched.saw("The runbook is now high-latency instead of performance", channel=room)
+    assert "which nobody had begun: the alert refunds alert names it." in told["text"]
+    watched.saw("Runbook High latency:", channel=room)
+    assert watched.stage.incident(name)["runbook"]["name"] == "high-latency"
+
+
+def test_an_alert_that_names_a_better_runbook_offers_it_where_somebody_is_at_work(watched: People) -> None:
+    (row,) = [row for row in watched.stage.incidents() if row["pipeline"] == "returns"]
+    name, room = str(row["id"]), watched.channel_of(str(row["id"]))
+    press(watched, offered(watched, room, "Handle an invalid format"), "")
+    names_a_runbook(watched, "returns", "quality", "high-error-rate")
+    offer = watched.saw("The runbook high-error-rate may fit better than data-quality", channel=room)
+    assert watched.stage.incident(name)["runbook"]["name"] == "data-quality"
+    watched.click("alice", offer, "runbook_take")
+    watched.saw("Runbook High error rate:", channel=room)
+    assert watched.stage.incident(name)["runbook"]["name"] == "high-error-rate"
+    started = watched.events(name, "runbook_started")[-1]
+    assert (started["actor"], started["data"]["runbook"]) == ("alice", "high-error-rate")

@@ -41,7 +41,7 @@ def test_a_healthy_world_has_no_bottleneck(stand: Stand) -> None:
     assert report.verdict.startswith("orders keeps up")
     assert report.data["bottleneck"] is None
     assert not any(words in report.dumps() for words in CAUSES.values())
-    workers = next(finding for finding in report.findings if finding.id == "workers")
+    workers = next(finding for finding in report.findings if finding.id == "worker_count")
     assert "2 workers of at most 6 at work, 41.0 % busy" in workers.text
     assert {row[0] for row in report.tables[1].rows} >= {"ReadEvents", "rows into BigQuery"}
 

@@ -7,7 +7,7 @@ import pytest
 
 from bot.core.policy import Policy
 from bot.core.rehearsal import Outage, PersonActs
-from bot.core.roster import CONTACTS, Always, PhoneNumber
+from bot.core.roster import CONTACTS, Always, PhoneNumber, owners
 from bot.core.runbook import END, Runbook, Step, choose_next, for_kind, targets
 from bot.documents import Documents, Surroundings, load_all, load_rehearsal
 from bot.known import known_operations
@@ -154,3 +154,34 @@ def test_only_a_person_leads_back_in_a_shipped_runbook(documents: Documents) -> 
         for step in runbook.steps:
             forward = all(places[goal] > places[step.id] for goal in targets(step))
             assert forward or step.run is None, (runbook.name, step.id)
+
+
+@pytest.mark.parametrize(
+    ("found", "goes"),
+    [
+        ({"stopped"}, "restart-the-pipeline"),
+        ({"stopped", "resource_issue"}, "check-quotas-and-permissions"),
+        ({"stuck", "infrastructure_issue", "backlog"}, "check-network-and-google-cloud"),
+        ({"stopped", "data_issue", "dead_letters"}, "restart-the-pipeline"),
+        ({"resource_issue", "degraded"}, "check-quotas-and-permissions"),
+    ],
+)
+def test_a_known_cause_comes_before_what_it_did(documents: Documents, found: set[str], goes: str) -> None:
+    """What stopped for want of a quota would stop again; each such way leads to a restart once it is mended."""
+    health = next(book for book in documents.runbooks if book.name == "pipeline-health")
+    step = health.step("identify-the-issue-type")
+    assert step is not None
+    assert choose_next(step, found, "critical") == goes
+    seen, waiting = set[str](), [goes]
+    while waiting:
+        at = health.step(waiting.pop())
+        if at is not None and at.id not in seen:
+            seen.add(at.id)
+            waiting += targets(at)
+    assert any((one := health.step(name)) is not None and one.run == "pipeline.restart" for name in seen)
+
+
+def test_every_owner_is_known_to_the_roster(documents: Documents) -> None:
+    known = owners(documents.roster)
+    assert {book.owner for book in documents.runbooks if (book.owner or "").casefold() not in known} == set()
+    assert documents.faults == ()
