@@ -61,8 +61,9 @@ class Replica:
     @property
     def frozen(self) -> bool:
         """Whether SIGSTOP holds it."""
-        stat = Path(f"/proc/{self.process.pid}/stat").read_text() if self.alive else ""
-        return ") T " in stat
+        with contextlib.suppress(OSError):  # it may be killed at any moment
+            return ") T " in Path(f"/proc/{self.process.pid}/stat").read_text()
+        return False
 
     def tell(self, line: str) -> None:
         """A notification; nobody may be there to hear it."""
