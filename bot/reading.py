@@ -48,9 +48,10 @@ class Reading:
         """The calendar's last rounds, a month's statistics and the public action items."""
 
         def read(tx: Tx) -> Operations:
-            found = round_notes.patterns(tx, self._house(), 30)
-            public = [todo for todo in round_notes.open_actions(tx, self._house()) if not todo.private]
-            return Operations(found=found, rounds=tx.rounds(limit=40), todos=public)
+            house = self._house()
+            found = round_notes.patterns(tx, house, 30)
+            public = [todo for todo in round_notes.open_actions(tx, house) if not todo.private]
+            return Operations(found=found, rounds=tx.rounds(limit=40), todos=public, calendar=house.calendar)
 
         return await self._database.aread(read)
 

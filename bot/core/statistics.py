@@ -45,7 +45,8 @@ class Count:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """`weeks` are (Monday, incidents opened). `rules`: fired, and `part` of them without effect: whoever was paged
+    """`weeks` are (Monday, incidents opened), `times` the same with the mean seconds to acknowledge and to resolve,
+    None where there was nothing to measure. `rules`: fired, and `part` of them without effect: whoever was paged
     did nothing, and nobody acknowledged afterwards."""
 
     since: datetime
@@ -56,6 +57,7 @@ class Statistics:
     kinds: Mapping[str, int]
     severities: Mapping[str, int]
     weeks: tuple[tuple[str, int], ...]
+    times: tuple[tuple[str, float | None, float | None], ...]
     acknowledge: Spread | None
     resolve: Spread | None
     causes: tuple[Count, ...]
@@ -73,6 +75,8 @@ def compute(
     mine = [(i, events) for i, events in told if since <= i.opened_at < until]
     found = [i for i, _ in mine]
     acked = {i.name: first for i, events in mine if (first := _first(events, "acknowledged")) is not None}
+    took = {i.name: acked[i.name] - i.opened_at for i in found if i.name in acked}
+    over = {i.name: i.resolved_at - i.opened_at for i in found if i.resolved_at is not None}
     failed, left, never = _steps(mine, books)
     return Statistics(
         since=since,
@@ -83,8 +87,9 @@ def compute(
         kinds=dict(Counter(str(i.kind) for i in found).most_common()),
         severities=dict(Counter(str(i.severity) for i in found).most_common()),
         weeks=_weeks(found, since, until),
-        acknowledge=_spread({i.name: acked[i.name] - i.opened_at for i in found if i.name in acked}),
-        resolve=_spread({i.name: i.resolved_at - i.opened_at for i in found if i.resolved_at is not None}),
+        times=_times(found, took, over, since, until),
+        acknowledge=_spread(took),
+        resolve=_spread(over),
         causes=_causes(found),
         policies=_policies(mine),
         rules=_rules(mine),
@@ -118,6 +123,21 @@ def _weeks(found: Sequence[Incident], since: datetime, until: datetime) -> tuple
     days = max((until - since).days, 0)
     mondays = dict.fromkeys(_monday(since + timedelta(days=n)) for n in range(days + 1))
     return tuple((monday, counts[monday]) for monday in mondays)
+
+
+def _times(
+    found: Sequence[Incident],
+    took: Mapping[str, timedelta],
+    over: Mapping[str, timedelta],
+    since: datetime,
+    until: datetime,
+) -> tuple[tuple[str, float | None, float | None], ...]:
+    def average(of: Mapping[str, timedelta], monday: str) -> float | None:
+        mine = [of[i.name].total_seconds() for i in found if i.name in of and _monday(i.opened_at) == monday]
+        return mean(mine) if mine else None
+
+    mondays = [monday for monday, _ in _weeks(found, since, until)]
+    return tuple((monday, average(took, monday), average(over, monday)) for monday in mondays)
 
 
 def _monday(at: datetime) -> str:

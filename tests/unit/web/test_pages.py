@@ -436,7 +436,10 @@ async def test_operations_shows_statistics_with_the_chart_as_a_table_too() -> No
         told = (await web.get("/operations", headers=JSON)).json()
     assert "Time to acknowledge (MTTA): " in page
     assert 'role="img"' in page
-    assert '<td data-label="Week of">2026-03-02</td>' in page
+    assert '<td data-label="Week">week of 2026-03-02</td>' in page
+    for title in ("Mean time to resolve (MTTR) by week", "Incidents by kind", "Noisiest alert policies"):
+        assert f"<h2>{title}</h2>" in page
+    assert 'aria-label="Incidents by kind. health: ' in page, "a drawing says all that it shows"
     assert "daily:2026-03-02, measuring, 30 min late" in page
     assert "INC-8 action 2" in page
     assert "hunter2" not in page
