@@ -119,9 +119,10 @@ def review_actions(asked: Asked) -> Answers:
             )
         ]
     need(asked, "respond", incident)
-    _not_reviewed(incident)
     word, words = rest[0].lower(), rest[1:]
     if word == "add":
+        # Only what is new: actions are done, and ticked off, long after the review was closed.
+        _not_reviewed(incident)
         if not words:
             return OpenForm(name="action_add", title="Add an action", context=str(incident.id))
         text, owner, due = _owned(asked, words)
