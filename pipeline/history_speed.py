@@ -61,19 +61,17 @@ class SpeedHours:
         begin = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         row = self._rows.c
         where = (row.pipeline == pipeline) & (row.hour == text(begin))
-        query = select(self._rows.c.gauges).where(where).with_for_update()
-        found = connection.execute(query).scalar_one_or_none()
+        # An empty row first: so two that look for the first time in an hour at once both find one to lock.
+        if connection.execute(select(row.id).where(where)).first() is None:
+            values: dict[str, Any] = {"pipeline": pipeline, "hour": text(begin), "gauges": "{}"}
+            with suppress(IntegrityError), connection.begin_nested():
+                connection.execute(self._rows.insert(), values)
+            old = (row.pipeline == pipeline) & (row.hour < text(begin - KEPT))
+            connection.execute(self._rows.delete().where(old))
+        found = connection.execute(select(row.gauges).where(where).with_for_update()).scalar_one()
         gauges = merged(_gauges(found), {name: Gauge(looks=1, total=v, most=v) for name, v in known.items()})
         kept = json.dumps({name: [g.looks, g.total, g.most] for name, g in gauges.items()})
-        if found is not None:
-            connection.execute(self._rows.update().where(where), {"gauges": kept})
-            return
-        values: dict[str, Any] = {"pipeline": pipeline, "hour": text(begin), "gauges": kept}
-        # Two that look for the first time in an hour at once: of one of them this look is not kept.
-        with suppress(IntegrityError), connection.begin_nested():
-            connection.execute(self._rows.insert(), values)
-        old = (row.pipeline == pipeline) & (row.hour < text(begin - KEPT))
-        connection.execute(self._rows.delete().where(old))
+        connection.execute(self._rows.update().where(where), {"gauges": kept})
 
     def since(self, connection: Connection, pipeline: str, at: datetime) -> list[SpeedHour]:
         """The kept hours of a pipeline that began at or after ``at``, oldest first."""
@@ -102,6 +100,6 @@ def merged(one: Mapping[str, Gauge], other: Mapping[str, Gauge]) -> dict[str, Ga
     return out
 
 
-def _gauges(kept: str | None) -> dict[str, Gauge]:
-    raw = json.loads(kept) if kept else {}
+def _gauges(kept: str) -> dict[str, Gauge]:
+    raw = json.loads(kept)
     return {name: Gauge(looks=looks, total=total, most=most) for name, (looks, total, most) in raw.items()}

@@ -121,8 +121,8 @@ def test_the_week_begins_on_its_first_working_day_at_berlins_hour_and_stands_bes
     assert now == pytest.approx(24 * 1331, rel=0.05)
     assert before == pytest.approx(24 * 1331, rel=0.01)
     assert mean == pytest.approx(24 * 1331, rel=0.01)
-    assert "- open: Save costs (owner alice, by Mon " in text
-    assert "- open: Update the validation rules (owner alice, by Mon " in text
+    assert "- open: Save costs (owner carol, by Mon " in text
+    assert "- open: Update the validation rules (owner carol, by Mon " in text
     assert "Write to data (data-sources@yourcompany.com): “From next week we validate" in text
 
 
@@ -190,9 +190,9 @@ def test_people_tick_with_and_without_a_note_and_whoever_did_not_is_reminded_by_
     people.ask("alice", people.channel_of("INC-2"), "/incident resolve a forgotten job", "resolved")
     since = people.mark()
     again(people.stage, TUESDAY)
-    reminder = people.saw(f"Not ticked off yet, alice: {WEEK}", channel="incidents", since=since)
-    assert "<@U01ALICE>" in reminder["text"]
-    assert "- Sign the week (owner alice)" in reminder["text"]
+    reminder = people.saw(f"Not ticked off yet, carol: {WEEK}", channel="incidents", since=since)
+    assert "<@U03CAROL>" in reminder["text"]
+    assert "- Sign the week (owner carol)" in reminder["text"]
     assert "Save costs" not in reminder["text"]
 
 
@@ -267,7 +267,7 @@ def test_the_next_week_closes_what_was_left_and_two_replicas_begin_it_once(peopl
     assert not [m for m in people.messages() if "The review of INC-1 is still open" in m["text"]]
     old = digest(people, WEEK)["text"]
     assert "Closed: the next round has begun." in old
-    assert "- not ticked off: Sign the week (owner alice)" in old
+    assert "- not ticked off: Sign the week (owner carol)" in old
     heads = [m["text"].partition(":")[0] for m in people.messages(event="streamwatch_round")]
     assert sorted(heads) == sorted(set(heads)), "each round is one message"
     keys = [key for (key,) in stage.rows("SELECT id FROM rounds WHERE kind = 'daily' ORDER BY id")]

@@ -39,7 +39,12 @@ def test_the_hours_of_quality_lose_nothing_to_two_writers_on_postgresql() -> Non
         totals = {"received": 100.0 * minute, "valid": 100.0 * minute, "invalid": 0.0}
         report = probe("orders")
         at = NOW + timedelta(minutes=minute)
-        history.record_probe(replace(report, as_of=at, data={"events": {"jobs": ["j-1"], "totals": totals}}))
+        data = {
+            "events": {"jobs": ["j-1"], "totals": totals},
+            "lag": {"system_lag_s": float(minute)},
+            "backlog": None,
+        }
+        history.record_probe(replace(report, as_of=at, data=data))
 
     with private_postgres() as url:
         one, other = History.open(url), History.open(url)
@@ -49,5 +54,9 @@ def test_the_hours_of_quality_lose_nothing_to_two_writers_on_postgresql() -> Non
         hours = one.quality_since("orders", NOW)
         assert sum(hour.counts["received"] for hour in hours) == 4000.0
         assert sum(hour.measured_s for hour in hours) == 2400.0
+        (hour,) = one.speed_since("orders", NOW)
+        lag = hour.gauges["system_lag_s"]
+        assert (lag.looks, lag.most, list(hour.gauges)) == (42, 40.0, ["system_lag_s"])
+        assert lag.total == sum(range(41))
         one.close()
         other.close()
