@@ -45,11 +45,15 @@ def unprivileged() -> str | None:
 class Postgres:
     """One server and its data, both gone after ``close``. Raises NotStarted when it does not come up.
 
+    options: settings of the server, ``fsync=off``.
     home, port: of one whose director was killed; whatever lives of it is ended, and its data are there.
     """
 
-    def __init__(self, binaries: Path, *, home: Path | None = None, port: int = 0) -> None:
+    def __init__(
+        self, binaries: Path, options: Sequence[str] = (), *, home: Path | None = None, port: int = 0
+    ) -> None:
         self._binaries = binaries
+        self._options = ("max_connections=100", *options)
         self._user = unprivileged()
         self._home = home or Path(tempfile.mkdtemp(prefix="streamwatch-pg-"))
         self._data = self._home / "data"
@@ -130,7 +134,8 @@ class Postgres:
 
     def _up(self, end: float) -> bool:
         command = [str(self._binaries / "postgres"), "-D", str(self._data), "-h", "127.0.0.1"]
-        command += ["-p", str(self._port), "-k", str(self._home), "-c", "max_connections=100"]
+        command += ["-p", str(self._port), "-k", str(self._home)]
+        command += [word for option in self._options for word in ("-c", option)]
         with self.log.open("ab") as out, mark(self._mark) as held:
             self._server = subprocess.Popen(
                 command,

@@ -15,7 +15,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psycopg
 import sqlalchemy as sa
 
 from bot.clock import ManualClock
@@ -27,13 +26,14 @@ from bot.core.incident import Event, Incident
 from bot.core.paging import fire
 from bot.core.policy import Level, Policy
 from bot.core.roster import Always, FirstLevel, Person, Roster
+from bot.demo_postgres import Postgres, find_postgres
 from bot.desk.house import House
 from bot.desk.timers import Timers
 from bot.store.database import Database
 from bot.store.migrate import migrate
 from bot.store.schema import incidents
 from tests.bench.table import Figure, below, plain
-from tests.integration.store.postgres import private_server, runnable
+from tests.support.servers import new_database
 
 START = datetime(2026, 11, 23, 3, 10, tzinfo=UTC)
 DUE, SIZES, TICKS = 10_000, (1_000, 100_000), 200
@@ -50,14 +50,13 @@ HOUSE = House(roster=ROSTER, policy=Policy(), runbooks=(), pipelines=(), operati
 def figures(home: Path) -> list[Figure]:
     """Both databases; PostgreSQL where it is installed."""
     found = _on(lambda name: f"sqlite:///{home / name}.db", "SQLite")
-    if not runnable():
+    binaries = find_postgres()
+    if binaries is None:
         return [*found, plain("timers on PostgreSQL", "not installed")]
-    with private_server() as address:
+    with Postgres(binaries) as server:
 
         def fresh(name: str) -> str:
-            with psycopg.connect(f"postgresql://postgres@{address}/postgres", autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {name}".encode())
-            url = f"postgresql://postgres@{address}/{name}"
+            url = new_database(server, name)
             migrate(url)
             return url
 

@@ -6,11 +6,10 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from bot.demo_postgres import Postgres
-from tests.support.servers import postgres_server
+from tests.support.servers import new_database, postgres_server
 
 _names = itertools.count(1)
 
@@ -24,10 +23,7 @@ def postgres() -> Iterator[Postgres]:
 
 def fresh(server: Postgres) -> str:
     """The URL of an empty database."""
-    name = f"attacked_{next(_names)}"
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return f"{server.url.rpartition('/')[0]}/{name}"
+    return new_database(server, f"attacked_{next(_names)}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
+import psycopg
 import pytest
 
 from bot.demo_postgres import Postgres, find_postgres
@@ -105,10 +106,23 @@ def private_postgres() -> Iterator[str]:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Postgres]:
+def postgres_server(options: Sequence[str] = ()) -> Iterator[Postgres]:
     """The same as a server that may be killed and restarted."""
-    with Postgres(require("PostgreSQL", find_postgres())) as server:
+    with Postgres(require("PostgreSQL", find_postgres()), options) as server:
         yield server
+
+
+def address_of(server: Postgres, database: str) -> str:
+    """DATABASE_URL of one of its databases."""
+    return f"{server.url.rpartition('/')[0]}/{database}"
+
+
+def new_database(server: Postgres, name: str, like: str = "template1") -> str:
+    """DATABASE_URL of a new database, empty or a copy of another."""
+    statement = f"CREATE DATABASE {name} TEMPLATE {like} STRATEGY file_copy"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+    return address_of(server, name)
 
 
 def find_chromium() -> Path | None:

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from bot.clock import ManualClock
+from bot.demo_postgres import Postgres
 from bot.store.database import Database
 from bot.store.migrate import migrate
-from tests.integration.store.postgres import private_server, runnable
+from tests.support.servers import new_database, postgres_server
 
 START = datetime(2026, 11, 23, 3, 10, tzinfo=UTC)
+TEMPLATE = "template_streamwatch"
 _names = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A server with a migrated template database; ``host:port``."""
-    if not runnable():
-        if os.environ.get("STREAMWATCH_REQUIRE_ALL") == "1":
-            pytest.fail("needs postgresql")
-        pytest.skip("needs postgresql")
-    with private_server() as address:
-        _sql(address, "CREATE DATABASE template_streamwatch")
-        migrate(f"postgresql://postgres@{address}/template_streamwatch")
-        yield address
+def postgres() -> Iterator[Postgres]:
+    """A server with a migrated database to copy."""
+    with postgres_server(("fsync=off", "shared_buffers=32MB")) as server:
+        migrate(new_database(server, TEMPLATE))
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -38,10 +33,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty, migrated database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
-    address = request.getfixturevalue("postgres")
-    name = f"store_{next(_names)}"
-    _sql(address, f"CREATE DATABASE {name} TEMPLATE template_streamwatch STRATEGY file_copy")
-    return f"postgresql://postgres@{address}/{name}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return new_database(server, f"store_{next(_names)}", like=TEMPLATE)
 
 
 @pytest.fixture
@@ -68,8 +61,3 @@ def another(url: str, clock: ManualClock) -> Iterator[Callable[[], Database]]:
 def database(another: Callable[[], Database]) -> Database:
     """The database under test."""
     return another()
-
-
-def _sql(address: str, statement: str) -> None:
-    with psycopg.connect(f"postgresql://postgres@{address}/postgres", autocommit=True) as connection:
-        connection.execute(statement.encode())

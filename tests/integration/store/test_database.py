@@ -17,12 +17,15 @@ from alembic.migration import MigrationContext
 
 from bot.clock import Clock, ManualClock
 from bot.core.errors import ConfigError, StorageBusy, StorageFull, StorageUnavailable
+from bot.demo_postgres import Postgres
 from bot.store.database import Database
 from bot.store.engines import open_engines
 from bot.store.migrate import migrate
 from bot.store.schema import REVISION, metadata
 from bot.store.tx import StoreTx
+from tests.integration.store.conftest import TEMPLATE
 from tests.integration.store.making import open_incident
+from tests.support.servers import address_of
 
 
 def test_migrations_make_the_tables_that_the_code_expects(database: Database, url: str) -> None:
@@ -62,9 +65,9 @@ def test_many_starts_at_once_migrate_once(tmp_path: Path) -> None:
     assert failures == []
 
 
-def test_postgresql_that_is_not_migrated_is_refused_with_the_remedy(postgres: str) -> None:
+def test_postgresql_that_is_not_migrated_is_refused_with_the_remedy(postgres: Postgres) -> None:
     """Serving never migrates a shared database by itself."""
-    address = f"postgresql://postgres@{postgres}/postgres"
+    address = postgres.url
     with pytest.raises(StorageUnavailable, match="python -m bot migrate"):
         Database(address, Clock(), create=False)
     with Database(address, Clock(), create=True) as opened:
@@ -218,9 +221,9 @@ def test_racing_bulks_store_each_delivery_once(another: Callable[[], Database]) 
     assert {row.copies for row in replicas[0].write(lambda tx: tx.inbox_batch(200))} == {2}
 
 
-def test_replicas_share_the_databases_clock(postgres: str) -> None:
+def test_replicas_share_the_databases_clock(postgres: Postgres) -> None:
     """Real time is the server's; the incident's time is reckoned from it."""
-    address = f"postgresql://postgres@{postgres}/template_streamwatch"
+    address = address_of(postgres, TEMPLATE)
     wall = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
     with Database(address, Clock(wall, wall + 3600, 10.0), create=False) as database:
         now, real = database.read(lambda tx: (tx.now(), tx.wall()))

@@ -29,9 +29,10 @@ from bot.store.engines import open_engines
 from bot.store.migrate import migrate, under_lock
 from bot.store.schema import REVISION
 from tests.e2e.alerts import alert
-from tests.integration.store.conftest import START, _sql
+from tests.integration.store.conftest import START
 from tests.integration.store.making import open_incident, run
 from tests.integration.store.making import row as outbound
+from tests.support.servers import new_database
 
 ROOT = Path(__file__).resolve().parents[3]
 names = itertools.count(1)
@@ -49,10 +50,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a database without tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'empty.db'}"
-    address = request.getfixturevalue("postgres")
-    name = f"empty_{next(names)}"
-    _sql(address, f"CREATE DATABASE {name}")
-    return f"postgresql://postgres@{address}/{name}"
+    return new_database(request.getfixturevalue("postgres"), f"empty_{next(names)}")
 
 
 def move(url: str, revision: str) -> None:
