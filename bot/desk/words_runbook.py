@@ -213,7 +213,8 @@ def _step_named(book: Runbook, word: str) -> Step | None:
 
 def _ticked(asked: Asked, place: Mapping[str, Any], ref: str, answer: str, note: str) -> Answers:
     visit = steps.ticked(asked.tx, asked.house, place, ref, asked.name, answer=answer, note=note)
-    return _told(asked, f"Ticked off, and on the timeline: {visit.title}.")
+    where = "on the timeline" if place.get("incident") else "in the audit book"
+    return _told(asked, f"Ticked off, and {where}: {visit.title}.")
 
 
 def stop(asked: Asked) -> Answers:
