@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from bot.demo_alerts import OVERRUN, RESOURCE, budget
 from bot.demo_procedures import Move, Procedure
-from bot.demo_world import Trouble
+from bot.demo_world import PRESS_AGAIN_S, Trouble, confirm_form
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -276,10 +276,30 @@ class Player:
         plan = self._planned(offered, operation, ref)
         self._click(plan, "plan_confirm")
         if move.approve:
+            self._type_target(plan)
             waits = self._plan(operation, plan["ts"], "plan_approve")
             self._click(waits, "plan_approve", user=move.approve)
             self._say(f"{move.approve} approves {operation} as the second person.")
         self._ground.until(lambda: self._ran(operation), 3 * WAIT_S, f"{operation} did not come out well")
+
+    def _type_target(self, plan: Mapping[str, Any]) -> None:
+        """What destroys on production is confirmed by typing the pipeline's name into the form that opens."""
+        target = str(self._incident()["pipeline"])
+        pressed = time.monotonic()
+
+        def opened() -> str:
+            nonlocal pressed
+            if time.monotonic() - pressed > PRESS_AGAIN_S:
+                pressed = time.monotonic()
+                self._click(plan, "plan_confirm")
+            return confirm_form(self._ground.state(), ENGINEER)
+
+        form = self._ground.until(opened, WAIT_S, "no form asked for the pipeline's name")
+        values = {"target": {"value": target}}
+        answer = self._ground.post("/sim/submit", {"user": ENGINEER, "view_id": form, "values": values})
+        if answer.get("errors"):
+            raise Trouble(f"{target} was not taken as the pipeline's name: {answer['errors']}")
+        self._say(f"{ENGINEER} types {target}, the pipeline's name, to confirm.")
 
     def _planned(self, offered: Mapping[str, Any], operation: str, ref: str) -> Json:
         end = time.monotonic() + 2 * WAIT_S
@@ -370,7 +390,7 @@ def _without_waits(steps: Iterable[str]) -> tuple[str, ...]:
 def _press(step: Mapping[str, Any], move: Move) -> str:
     """The buttons of one step, in their order."""
     also = f"first the report's button that plans {move.also}, and run it; then " if move.also else ""
-    approve = f"; then be {move.approve} and approve" if move.approve else ""
+    approve = f", type the pipeline's name; then be {move.approve} and approve" if move.approve else ""
     if not step["operation"]:
         label = move.answer.replace("_", " ").capitalize() if move.answer else f"Done: {step['title']}"
         return f"{also}press “{label}”{approve}"

@@ -19,6 +19,8 @@ from typing import Any
 
 from bot.demo_kept import Survivor, holder, mark, write_pid
 
+PRESS_AGAIN_S = 8.0  # Slack shows a form only within three seconds of the click
+
 
 class Trouble(Exception):
     """The demo cannot go on, and why."""
@@ -218,3 +220,10 @@ def get(url: str, *, timeout: float = 30, accept: str = "application/json") -> A
     with urllib.request.urlopen(request, timeout=timeout) as answer:
         body = answer.read()
     return json.loads(body) if accept == "application/json" else body.decode()
+
+
+def confirm_form(state: Mapping[str, Any], person: str) -> str:
+    """The id of the form in which this person types a plan's target; "" while none is open."""
+    ids = [user["id"] for user in state["users"] if user["name"] == person]
+    forms = [v for v in state["views"] if v["user"] in ids and v["callback_id"] == "plan_confirm"]
+    return str(forms[-1]["id"]) if forms else ""

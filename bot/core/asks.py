@@ -67,7 +67,7 @@ class Pin:
 class OpenForm:
     """The desk's wish that a modal be opened for this request (its trigger lives 3 s).
 
-    ``name``: "declare" | "review_edit" | "action_add". ``values`` prefill it; ``context`` comes back.
+    ``name`` is one of those that the Slack room can draw. ``values`` prefill it; ``context`` comes back.
     """
 
     name: str

@@ -18,10 +18,10 @@ from bot.core.book import Barred
 from bot.core.delivery import Outbound
 from bot.core.refusal import Refused
 from bot.desk import (
+    confirming,
     gates,
     private_reviews,
     rounds,
-    runs,
     steps,
     test_pages,
     words_contacts,
@@ -158,12 +158,13 @@ class FrontDesk:
                 number, _, word = click.value.partition(":")
                 return words_incident.resolve(self._on(asked, number), confirmed=word == "confirmed")
             case "plan_confirm":
-                return _told(asked, runs.confirm(asked.tx, asked.house, click.value, person, reply))
+                told = confirming.confirm(asked.tx, asked.house, click.value, person, reply)
+                return told if isinstance(told, OpenForm) else _told(asked, told)
             case "plan_cancel":
-                runs.cancel(asked.tx, asked.house, click.value, person, reply)
+                confirming.cancel(asked.tx, asked.house, click.value, person, reply)
                 return []
             case "plan_approve":
-                return _told(asked, runs.approve(asked.tx, asked.house, click.value, person, reply))
+                return _told(asked, confirming.approve(asked.tx, asked.house, click.value, person, reply))
             case "step_run":
                 return self._step_run(asked, click)
             case "step_done":
@@ -268,6 +269,12 @@ class FrontDesk:
                 return []
             case "action_add":
                 return self._action(asked, form, values)
+            case confirming.FORM:
+                name = asked.person.name if asked.person else None
+                typed = values.get(confirming.TARGET, "")
+                said, reply = confirming.submitted(asked.tx, asked.house, form.context, name, typed)
+                asker = replace(asked.asker, response_url=str(reply.get("response_url") or ""))
+                return _told(replace(asked, asker=asker), said)
             case "step_note" if rounds.is_round(form.context):
                 rounds.tick(asked, form.context, answer=values.get("answer", ""), note=values.get("note", ""))
                 return []

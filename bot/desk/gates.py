@@ -6,12 +6,14 @@ Each refusal is a `Barred`, which the front desk writes into the audit book (des
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import datetime, timedelta
 
 from bot.core import access, lifecycle
 from bot.core.access import Denied
 from bot.core.book import FORGED, REFUSED, Barred, Entry
-from bot.core.incident import Incident
+from bot.core.incident import Incident, stamp
 from bot.desk.change import change
 from bot.desk.house import House
 from bot.desk.live import live
@@ -33,6 +35,11 @@ def environment(house: House, run: Run) -> str:
 def needs_second(house: House, run: Run) -> bool:
     """Whether a second person must approve: destructive, on production."""
     return run.risk == "destructive" and environment(house, run) == "production"
+
+
+def needs_typing(house: House, run: Run) -> bool:
+    """Whether whoever confirms types the target's name, as the terminal asks for: what destroys, on production."""
+    return needs_second(house, run)
 
 
 def incident_of(tx: Tx, run: Run) -> Incident | None:
@@ -108,21 +115,38 @@ def fresh(tx: Tx, run: Run) -> bool:
     return tx.now() - datetime.fromisoformat(run.plan["made_at"]) <= PLAN_LIVES
 
 
-def unaltered(tx: Tx, run: Run) -> None:
-    """What is confirmed or run must be what was planned: by the plan's own digest, by the run's, and by the one
-    that the audit book noted when the plan was shown. Raises Barred."""
+def seal(house: House, run: Run, plan: Plan) -> str:
+    """SHA-256 of everything that decides the run: the plan itself with the moment it was made, the operation with
+    what was typed, the target and its environment, the risk, who asked from where, and until when it holds."""
+    body = {
+        "run": run.id,
+        "plan": plan.digest,
+        "operation": run.operation,
+        "params": dict(run.params),
+        "pipeline": run.pipeline,
+        "environment": environment(house, run),
+        "risk": run.risk,
+        "requested_by": run.requested_by,
+        "asked_at": stamp(run.created_at),
+        "incident": run.incident,
+        "step": run.step,
+        "made_at": stamp(plan.made_at),
+        "expires_at": stamp(plan.made_at + PLAN_LIVES),
+    }
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def unaltered(house: House, tx: Tx, run: Run) -> None:
+    """What is confirmed or run must be what was planned: by the plan's own digest, by the run's seal, and by the
+    one that the audit book noted when the plan was shown. Raises Barred."""
     try:
         plan = Plan.from_json(run.plan)
     except (ValueError, KeyError, TypeError) as error:
         raise _barred(run, ALTERED) from error
     shown = [str(e.data["digest"]) for e in tx.book_of(run.id) if e.what == "planned"]
-    fits = (plan.digest, plan.operation, plan.pipeline, str(plan.risk)) == (
-        run.digest,
-        run.operation,
-        run.pipeline,
-        run.risk,
-    )
-    if not fits or (shown and shown[-1] != run.digest):
+    fits = (plan.operation, plan.pipeline, str(plan.risk)) == (run.operation, run.pipeline, run.risk)
+    if not fits or seal(house, run, plan) != run.digest or shown[-1:] != [run.digest]:
         raise _barred(run, ALTERED)
 
 
@@ -131,18 +155,21 @@ def still_right(tx: Tx, house: House, run: Run) -> None:
 
     A run that began before its process died goes on: whoever went off shift meanwhile stood for its beginning.
     """
-    unaltered(tx, run)
+    unaltered(house, tx, run)
     known = tx.book_of(run.id)
     if any(e.what == "operation_started" for e in known):
         return
     check(house, tx, run, run.confirmed_by)
+    confirmed = [e.actor for e in known if e.what == "plan_confirmed"]
+    if confirmed[-1:] != [run.confirmed_by]:
+        raise _barred(run, "The audit book knows of no such confirmation. Nothing is run; plan again.")
     if not needs_second(house, run) or run.params.get("break_glass"):
         return
     check_second(house, tx, run, run.approved_by)
     approved = [e for e in known if e.what == "plan_approved"]
-    if known and (not approved or approved[-1].actor != run.approved_by):
+    if not approved or approved[-1].actor != run.approved_by:
         raise _barred(run, "The audit book knows of no such approval. Nothing is run; plan again.")
-    if approved and approved[-1].at - datetime.fromisoformat(run.plan["made_at"]) > PLAN_LIVES:
+    if approved[-1].at - datetime.fromisoformat(run.plan["made_at"]) > PLAN_LIVES:
         raise _barred(run, TOO_OLD)
 
 

@@ -7,31 +7,23 @@ Two changes of one pipeline never run at the same time.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from bot.core import lifecycle
 from bot.core.book import Barred, Entry
 from bot.core.incident import Incident
-from bot.core.paging import next_level, page_by_hand
-from bot.core.refusal import Refused
 from bot.core.text import cut
 from bot.desk import gates
 from bot.desk.answers import to
 from bot.desk.change import change
 from bot.desk.house import House
-from bot.desk.live import live
 from bot.desk.ports import Run, Tx
 from bot.desk.reports import reading_row, report_row
-from bot.desk.steps import finished, must_stand, note_of_run, place_of
+from bot.desk.steps import finished, note_of_run
 from pipeline.operations.base import Plan
 from pipeline.report import Report
 
-_IN_WORDS = {
-    "approval": "confirmed",
-    "unknown": "interrupted",
-    "working": "being made",
-    "asked": "being made",
-}
 LOOK = "Look with `/pipeline health`, then plan again."
 FINISHED = ("done", "failed", "cancelled", "unknown", "expired")
 
@@ -54,11 +46,12 @@ def note(tx: Tx, house: House, run: Run, event: str, actor: str, **data: Any) ->
         item = lifecycle.event(event, tx.now(), actor, run=run.id, operation=run.operation, **data)
         incident = change(tx, house, incident, incident.id, [item])
     if run.risk != "read":
-        _write_down(tx, run, event, actor, data)
+        write_down(tx, run, event, actor, data)
     return incident
 
 
-def _write_down(tx: Tx, run: Run, what: str, actor: str, data: Mapping[str, Any]) -> None:
+def write_down(tx: Tx, run: Run, what: str, actor: str, data: Mapping[str, Any]) -> None:
+    """A phase of the run in the audit book."""
     kept = {name: data[name] for name in ("digest", "verdict", "reason") if name in data}
     told = {"operation": run.operation, "pipeline": run.pipeline, **kept}
     tx.write_down(
@@ -76,18 +69,19 @@ def planned(tx: Tx, house: House, run: Run, plan: Plan) -> None:
     to_state = "cancelled" if plan.refusal else "planned"
     if run.params.get("dry_run"):
         state, to_state = "dry run", "done"
+    digest = gates.seal(house, replace(run, risk=str(plan.risk)), plan)
     if not tx.move_run(
         run.id,
         ["asked", "working"],
         to_state,
         plan=raw,
-        digest=plan.digest,
+        digest=digest,
         risk=str(plan.risk),
         error=plan.refusal or "",
     ):
         return
     run = tx.run(run.id) or run
-    note(tx, house, run, "planned", run.requested_by, summary=plan.summary, digest=plan.digest)
+    note(tx, house, run, "planned", run.requested_by, summary=plan.summary, digest=digest)
     show_plan(tx, house, run, state)
 
 
@@ -144,6 +138,7 @@ def _plan_buttons(house: House, run: Run) -> list[dict[str, Any]]:
     # Slack's dialog holds 300 characters; the button's own words are its title.
     summary = str(run.plan.get("summary", "")).rstrip(".")
     what = f"{cut(summary, 200)}. {run.operation} on {run.pipeline} ({gates.environment(house, run)})"
+    first: dict[str, Any]
     if run.state == "approval":
         confirm = {"title": "Approve as the second person", "text": what, "ok": "Approve", "deny": "Back"}
         first = {
@@ -152,6 +147,9 @@ def _plan_buttons(house: House, run: Run) -> list[dict[str, Any]]:
             "style": "danger",
             "confirm": confirm,
         }
+    elif gates.needs_typing(house, run):
+        # The form that it opens is the question; a dialog in front of it would only be one more click.
+        first = {"action": "plan_confirm", "label": f"Run {run.operation} …", "style": "danger", "asks": True}
     else:
         confirm = {
             "title": f"Run {run.operation}?",
@@ -162,107 +160,11 @@ def _plan_buttons(house: House, run: Run) -> list[dict[str, Any]]:
         first = {
             "action": "plan_confirm",
             "label": f"Run {run.operation}",
-            "style": "primary",
+            "style": "danger" if run.risk == "destructive" else "primary",
             "confirm": confirm,
         }
-        if run.risk == "destructive":
-            first["style"] = "danger"
     cancel = {"action": "plan_cancel", "label": "Drop this plan", "value": run.id}
     return [{**first, "value": run.id}, cancel]
-
-
-def _planned_run(tx: Tx, run_id: str) -> Run:
-    run = tx.run(run_id)
-    if run is None:
-        raise Refused("This plan is not known any more.", "Ask for it again.")
-    return run
-
-
-def confirm(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping[str, Any]) -> str:
-    """The requester, or anybody who may, confirms; returns what to tell them besides the plan's message,
-    or "". Raises Refused."""
-    run = _planned_run(tx, run_id)
-    gates.check(house, tx, run, person)
-    if not _fresh(tx, house, run, "planned", person, reply):
-        return gates.TOO_OLD
-    if run.step:
-        must_stand(tx, place_of(run), run.step)
-    gates.unaltered(tx, run)
-    gates.may_repeat_restart(tx, house, run, person)
-    needs_second = gates.needs_second(house, run)
-    glass = str(run.params.get("break_glass") or "")
-    if needs_second and glass:
-        _break_glass(tx, house, run, person or "", glass)
-        needs_second = False
-    gates.not_while_running(tx, run)
-    state = "approval" if needs_second else "confirmed"
-    changes = {"confirmed_by": person or "", "reply": {**run.reply, **reply}}
-    if not tx.move_run(run_id, ["planned"], state, **changes):
-        raise _late(run, "Somebody was faster: this plan is being run, or is done, already.")
-    note(tx, house, run, "plan_confirmed", person or "")
-    show_plan(tx, house, _planned_run(tx, run_id), state)
-    return ""
-
-
-def approve(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping[str, Any]) -> str:
-    """A second person, different, authorised, within 15 minutes, once; returns as ``confirm`` does. Raises
-    Refused."""
-    run = _planned_run(tx, run_id)
-    gates.check_second(house, tx, run, person)
-    if not _fresh(tx, house, run, "approval", person, reply):
-        return gates.TOO_OLD
-    gates.unaltered(tx, run)
-    gates.not_while_running(tx, run)
-    changes = {"approved_by": person or "", "reply": {**run.reply, **reply}}
-    if not tx.move_run(run_id, ["approval"], "confirmed", **changes):
-        raise _late(run, "This was approved already.")
-    note(tx, house, run, "plan_approved", person or "")
-    show_plan(tx, house, _planned_run(tx, run_id), "confirmed")
-    return ""
-
-
-def cancel(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping[str, Any]) -> None:
-    """Whoever may respond may cancel a plan that does not run yet."""
-    run = _planned_run(tx, run_id)
-    gates.check(house, tx, run, person)
-    changed = tx.move_run(run_id, ["planned", "approval"], "cancelled", reply={**run.reply, **reply})
-    if not changed:
-        raise _late(
-            run, f"This plan is {_IN_WORDS.get(run.state, run.state)}; it cannot be cancelled any more."
-        )
-    note(tx, house, run, "plan_cancelled", person or "")
-    show_plan(tx, house, _planned_run(tx, run_id), "cancelled")
-
-
-def _late(run: Run, reason: str, remedy: str = "") -> Barred:
-    return Barred(reason, remedy, subject=run.id, incident=run.incident)
-
-
-def _fresh(tx: Tx, house: House, run: Run, state: str, person: str | None, reply: Mapping[str, Any]) -> bool:
-    """False: the plan is too old; it is ended, and its message says so. Raises Barred for any other state."""
-    if run.state != state:
-        raise _late(
-            run, f"This plan is {_IN_WORDS.get(run.state, run.state)} already.", "Ask for a new plan."
-        )
-    if gates.fresh(tx, run):
-        return True
-    if tx.move_run(run.id, [state], "expired", reply={**run.reply, **reply}):
-        show_plan(tx, house, _planned_run(tx, run.id), "expired")
-        asked = f"to {'approve' if state == 'approval' else 'confirm'} {run.operation}"
-        gates.write_refusal(tx, house, _late(run, gates.TOO_OLD), person or lifecycle.BOT, asked)
-    return False
-
-
-def _break_glass(tx: Tx, house: House, run: Run, person: str, reason: str) -> None:
-    incident = gates.incident_of(tx, run)
-    if incident is None or incident.severity != "critical":
-        raise _late(run, "Breaking the glass needs a critical incident.", "Ask a second person to approve.")
-    now = tx.now()
-    events = [lifecycle.event("break_glass", now, person, operation=run.operation, reason=reason)]
-    level = next_level(incident)
-    events += page_by_hand(incident, level, live(tx, house).roster, now, person, f"broke the glass: {reason}")
-    change(tx, house, incident, incident.id, events)
-    _write_down(tx, run, "break_glass", person, {"reason": reason})
 
 
 # --- running ----------------------------------------------------------------------------------------------

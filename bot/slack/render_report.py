@@ -9,6 +9,7 @@ from bot.core.text import inline
 from bot.slack.blocks import SECTION_MAX, Body, Button, Confirm, Message, context
 from bot.slack.words import (
     Frame,
+    button_of,
     buttons_of,
     date_mark,
     mention,
@@ -103,7 +104,8 @@ def render_plan(data: Mapping[str, Any], frame: Frame) -> Message:
     if state and (not said or state in WAITING):
         words = inline(_STATE_WORDS.get(state, state.replace("_", " ")), 200)
         body.say(f"State: {words}", f"*State:* {words}")
-    buttons = [_asking(b, plan) for b in buttons_of(data)] if state in WAITING else []
+    raw = data.get("buttons") or () if state in WAITING else ()
+    buttons = [button_of(b) if b.get("asks") else _asking(button_of(b), plan) for b in raw]
     payload = {
         "incident": frame.incident.name if frame.incident else "",
         "run": str(data.get("run") or plan.get("id", "")),
@@ -115,7 +117,10 @@ def render_plan(data: Mapping[str, Any], frame: Frame) -> Message:
 
 
 def _asking(button: Button, plan: Mapping[str, Any]) -> Button:
-    """A change is never one slip of the finger away: what confirms it asks, naming verb and object."""
+    """A change is never one slip of the finger away: what confirms it asks, naming verb and object.
+
+    (A button that opens a form ``asks`` by itself.)
+    """
     if button.action not in ("plan_confirm", "plan_approve") or button.confirm is not None:
         return button
     pipeline = str(plan.get("pipeline", ""))

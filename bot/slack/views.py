@@ -34,6 +34,7 @@ def view_of(form: OpenForm) -> Block:
         "action_add": _action,
         "step_note": _step_note,
         "notify": _notify,
+        "plan_confirm": _plan_confirm,
     }
     build = builders.get(form.name)
     if build is None:
@@ -46,6 +47,7 @@ def view_of(form: OpenForm) -> Block:
         "action_add": "Add action",
         "step_note": "Done",
         "notify": "Send",
+        "plan_confirm": "Run it",
     }[form.name]
     return {
         "type": "modal",
@@ -135,6 +137,19 @@ def _notify(values: Mapping[str, str]) -> list[Block]:
             optional=True,
         ),
     ]
+
+
+def _plan_confirm(values: Mapping[str, str]) -> list[Block]:
+    target = values.get("target", "")
+    said = (f"This will run {values.get('what', '')}.", values.get("summary", ""), values.get("then", ""))
+    typed = _input("target", "", _text("", most=200), hint="The name of the pipeline, as it stands above.")
+    # As it is: the look-alikes that stand for marks elsewhere could not be typed.
+    typed["label"]["text"] = cut(f"Type {target} to run it", 150)
+    return [*(_said(text) for text in said if text), typed]
+
+
+def _said(text: str) -> Block:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": inline(text, 600)}}
 
 
 def _input(name: str, label: str, element: Block, *, hint: str = "", optional: bool = False) -> Block:

@@ -91,18 +91,16 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what would be done: the same plan shown and run has the same digest."""
-        body = {
-            "operation": self.operation,
-            "pipeline": self.pipeline,
-            "params": self.params,
-            "risk": self.risk.value,
-            "data": self.data,
-        }
-        text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=dict)
+        """SHA-256 of all that was shown and would be done: the plan that is run is the one that was shown."""
+        text = json.dumps(
+            self._body(), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=dict
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
+        return {**self._body(), "digest": self.digest}
+
+    def _body(self) -> dict[str, Any]:
         return {
             "id": self.id,
             "operation": self.operation,
@@ -115,7 +113,6 @@ class Plan:
             "risk": self.risk.value,
             "made_at": self.made_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
             "data": dict(self.data),
-            "digest": self.digest,
         }
 
     @classmethod

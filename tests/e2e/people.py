@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 import urllib.error
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bot.demo_world import Trouble, get
+from bot.demo_world import PRESS_AGAIN_S, Trouble, confirm_form, get
 from tests.e2e.running import Json, Stage, metadata
 
 WAIT_S = 40.0
+PIPELINE = "orders"
 
 
 class People:
@@ -52,6 +54,27 @@ class People:
         """Press a button of a message that ``saw`` or ``messages`` gave."""
         body = {"user": user, "channel": message["channel"], "ts": message["ts"], "action_id": action, **more}
         return dict(self.stage.sandbox.post("/sim/click", body))
+
+    def confirm(self, user: str, plan: Mapping[str, Any], typed: str = "") -> Json:
+        """Press a plan's first button and type its target's name where that is asked for (``typed``: another name);
+        what the form says. Where no form is due use ``click``."""
+        self.click(user, plan, "plan_confirm")
+        pressed = time.monotonic()
+
+        def opened() -> str:
+            nonlocal pressed
+            if time.monotonic() - pressed > PRESS_AGAIN_S:
+                pressed = time.monotonic()
+                self.click(user, plan, "plan_confirm")
+            return confirm_form(self.stage.state(), user)
+
+        form = self.stage.until(opened, WAIT_S, "no form asked for the target's name")
+        return self.type_target(user, form, typed)
+
+    def type_target(self, user: str, form: str, typed: str = "") -> Json:
+        """Send the open form of ``confirm`` with a name in it."""
+        values = {"target": {"value": typed or PIPELINE}}
+        return dict(self.stage.sandbox.post("/sim/submit", {"user": user, "view_id": form, "values": values}))
 
     def submit(self, user: str, values: Mapping[str, Any]) -> Json:
         """Fill in the form that is open for a person: ``{field: text}``."""

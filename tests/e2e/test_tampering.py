@@ -12,12 +12,21 @@ import json
 import sqlite3
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from bot.demo_world import get
+from bot.core.policy import Policy
+from bot.core.roster import FirstLevel, Roster
+from bot.demo_world import confirm_form, get
+from bot.desk.gates import seal
+from bot.desk.house import House
+from bot.desk.ports import Run
+from bot.store.codec import dumps, loads
+from pipeline.operations.base import Plan
 from tests.e2e.people import WAIT_S, People
 from tests.e2e.running import Json, metadata, staged, verified
 
@@ -45,7 +54,7 @@ class Gates:
 
     def confirmed(self, plan: Json) -> Json:
         """The plan's message once alice has confirmed it and a second person is waited for."""
-        self.people.click("alice", plan, "plan_confirm")
+        assert self.people.confirm("alice", plan).get("closed")
 
         def shown() -> Json | None:
             found = [m for m in self.people.messages(event="streamwatch_plan") if m["ts"] == plan["ts"]]
@@ -92,19 +101,21 @@ class Gates:
         """The state of a run, as it is stored."""
         return str(self.people.stage.rows(f"select state from runs where id = '{run}'")[0][0])
 
-    def alter(self, run: str, *, recomputed: bool) -> None:
-        """Change in the database which job would be cancelled; ``recomputed``: and every digest beside it."""
+    def alter(self, run: str, changed: Changed, *, recomputed: bool) -> None:
+        """Change in the database what would be done; ``recomputed``: and every digest beside it."""
         path = self.people.stage.folder / "streamwatch.db"
         with sqlite3.connect(path, timeout=20) as database:
             ((text,),) = database.execute("select data from runs where id = ?", (run,))
-            data = json.loads(text)
-            plan = data["plan"]
-            plan["data"] = {**plan["data"], "job_id": "another-job"}
+            stored = changed(loads(text, Run))
             if recomputed:
-                body = {name: plan[name] for name in ("operation", "pipeline", "params", "risk", "data")}
-                raw = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-                data["digest"] = plan["digest"] = hashlib.sha256(raw.encode()).hexdigest()
-            database.execute("update runs set data = ? where id = ?", (json.dumps(data), run))
+                plan = Plan.from_json({k: v for k, v in stored.plan.items() if k != "digest"})
+                stored = replace(stored, plan=plan.to_json(), digest=seal(PRODUCTION, stored, plan))
+            database.execute("update runs set data = ? where id = ?", (dumps(stored), run))
+
+    def put_back(self, run: str, data: str) -> None:
+        """The row as it was."""
+        with sqlite3.connect(self.people.stage.folder / "streamwatch.db", timeout=20) as database:
+            database.execute("update runs set data = ? where id = ?", (data, run))
 
     def send(self, payload: Json, *, at: float | None = None, secret: str = "") -> tuple[int, Json]:
         """A request to the bot as Slack makes it, or as somebody would who is not Slack."""
@@ -153,6 +164,35 @@ class Gates:
         }
 
 
+Changed = Callable[[Run], Run]
+# A house that claims no pipeline takes every one for production, as the one of these tests is.
+PRODUCTION = House(
+    roster=Roster(people={}, first=FirstLevel()), policy=Policy(), runbooks=(), pipelines=(), operations={}
+)
+
+
+def with_plan(**fields: Any) -> Changed:
+    """Whatever changes these fields of a run's plan."""
+    return lambda run: replace(run, plan={**run.plan, **fields})
+
+
+def older(run: Run) -> Run:
+    """The run with a plan that was made later than it was, so that it lives longer."""
+    made = datetime.fromisoformat(run.plan["made_at"]) + timedelta(hours=8)
+    return with_plan(made_at=made.isoformat())(run)
+
+
+# What decides a run: what is done, to which job, with which flags, for whom, and until when.
+ALTERED: dict[str, Changed] = {
+    "job": with_plan(data={"job_id": "another-job", "state": "RUNNING"}),
+    "words": with_plan(summary="Look at the job."),
+    "longer": older,
+    "flags": lambda run: replace(run, params={**run.params, "break_glass": "nobody answers"}),
+    "requester": lambda run: replace(run, requested_by="carol"),
+    "target": lambda run: replace(with_plan(pipeline="other")(run), pipeline="other"),
+}
+
+
 def run_of(plan: Json) -> str:
     """The id of the run that a plan's message is about."""
     return str(metadata(plan)[1]["run"])
@@ -168,21 +208,48 @@ def gates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gates]:
 
 @pytest.mark.parametrize("recomputed", [False, True], ids=["plan", "plan_and_digests"])
 def test_a_plan_that_was_changed_since_it_was_shown_is_not_run(gates: Gates, recomputed: bool) -> None:
+    """One plan, changed in each thing that decides the run, and put back: only as it was shown does it go on."""
     plan = gates.planned()
-    gates.alter(run_of(plan), recomputed=recomputed)
-    since = gates.people.mark()
-    gates.people.click("alice", plan, "plan_confirm")
-    words = gates.told("alice", since, "This plan is not the one that was shown")
-    assert "plan again" in words
+    for name, changed in ALTERED.items():
+        ((shown,),) = gates.people.stage.rows(f"select data from runs where id = '{run_of(plan)}'")
+        gates.alter(run_of(plan), changed, recomputed=recomputed)
+        since = gates.people.mark()
+        gates.people.click("alice", plan, "plan_confirm")
+        words = gates.told("alice", since, "This plan is not the one that was shown")
+        assert "plan again" in words, name
+        gates.put_back(run_of(plan), shown)
     gates.written(run_of(plan), "alice", "not the one that was shown")
     assert gates.state_of(run_of(plan)) == "planned"
+    assert gates.begun() == 0
+
+
+def test_what_destroys_on_production_is_confirmed_by_typing_its_name(gates: Gates) -> None:
+    """Another name is refused at the field, and the form stays; so is a plan that changed while the form was open."""
+    plan = gates.planned()
+    for typed in ("Orders", "ecommerce-streaming", "yes"):
+        said = gates.people.confirm("alice", plan, typed=typed)
+        assert said["errors"] == {
+            "target": "That is not its name. Type orders to run this; nothing was run."
+        }, said
+    assert gates.state_of(run_of(plan)) == "planned"
+    form = confirm_form(gates.people.stage.state(), "alice")
+    ((shown,),) = gates.people.stage.rows(f"select data from runs where id = '{run_of(plan)}'")
+    gates.alter(run_of(plan), ALTERED["job"], recomputed=True)
+    said = gates.people.type_target("alice", form)
+    assert "This plan is not the one that was shown" in said["errors"]["target"]
+    gates.written(run_of(plan), "alice", "not the one that was shown")
+    gates.put_back(run_of(plan), shown)
+    assert gates.people.type_target("alice", form, " orders ").get("closed")
+    gates.people.stage.until(
+        lambda: gates.state_of(run_of(plan)) == "approval", WAIT_S, "it is not confirmed"
+    )
     assert gates.begun() == 0
 
 
 def test_a_plan_that_was_changed_before_the_second_person_looked_is_not_run(gates: Gates) -> None:
     plan = gates.planned()
     waits = gates.confirmed(plan)
-    gates.alter(run_of(plan), recomputed=True)
+    gates.alter(run_of(plan), ALTERED["job"], recomputed=True)
     since = gates.people.mark()
     gates.people.click("carol", waits, "plan_approve")
     gates.told("carol", since, "This plan is not the one that was shown")

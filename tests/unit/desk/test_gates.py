@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,13 +14,16 @@ from bot.clock import ManualClock
 from bot.core.book import Barred
 from bot.core.policy import Level, Policy
 from bot.core.roster import Always, FirstLevel, Person, Roster
-from bot.desk import runs
+from bot.desk import confirming, runs
+from bot.desk.gates import seal
 from bot.desk.house import House
 from bot.desk.ports import Run
 from bot.store.database import Database
+from pipeline.catalogue import load
 from pipeline.operations import registry
 from pipeline.operations.base import Plan, Risk
 
+ROOT = Path(__file__).resolve().parents[3]
 NIGHT = datetime(2026, 11, 23, 3, 10, tzinfo=UTC)
 PEOPLE = {name: Person(name=name, slack=f"U{name.upper()}") for name in ("alice", "bob", "carol")}
 HOUSE = House(
@@ -50,8 +54,8 @@ class Desk:
         )  # fmt: skip
         database.write(lambda tx: runs.ask(tx, run))
         database.write(lambda tx: runs.planned(tx, HOUSE, run, self.plan))
-        assert database.write(lambda tx: runs.confirm(tx, HOUSE, "r1", "alice", {})) == ""
-        assert database.write(lambda tx: runs.approve(tx, HOUSE, "r1", "carol", {})) == ""
+        assert database.write(lambda tx: confirming.confirm(tx, HOUSE, "r1", "alice", {}, "orders")) == ""
+        assert database.write(lambda tx: confirming.approve(tx, HOUSE, "r1", "carol", {})) == ""
         assert database.write(lambda tx: tx.claim_run("confirmed", "running")) is not None
 
     def run(self) -> Run:
@@ -90,10 +94,17 @@ def test_what_was_confirmed_and_approved_begins_and_the_book_tells_it_all(desk: 
 
 
 @pytest.mark.parametrize("recomputed", [False, True], ids=["plan", "plan_and_digests"])
-def test_a_plan_that_was_changed_after_the_approval_does_not_begin(desk: Desk, recomputed: bool) -> None:
-    other = replace(desk.plan, data={"job": "2"})
-    raw = other.to_json() if recomputed else {**desk.plan.to_json(), "data": {"job": "2"}}
-    digest = other.digest if recomputed else desk.plan.digest
+@pytest.mark.parametrize(
+    "change",
+    [{"data": {"job": "2"}}, {"made_at": NIGHT + timedelta(hours=1)}, {"summary": "look at job 1"}, {"id": "p2"}],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_a_plan_that_was_changed_after_the_approval_does_not_begin(
+    desk: Desk, change: dict[str, Any], recomputed: bool
+) -> None:
+    other = replace(desk.plan, **change)
+    raw = other.to_json() if recomputed else {**other.to_json(), "digest": desk.plan.digest}
+    digest = seal(HOUSE, desk.run(), other) if recomputed else desk.run().digest
     desk.database.write(lambda tx: tx.move_run("r1", ["running"], "running", plan=raw, digest=digest))
     assert not desk.begins()
     state, error, last = desk.ended()
@@ -105,6 +116,43 @@ def test_a_risk_that_was_lowered_in_the_database_does_not_pass_without_a_second_
     desk.database.write(lambda tx: tx.move_run("r1", ["running"], "running", risk="change", approved_by=""))
     assert not desk.begins()
     assert "not the one that was shown" in desk.ended()[1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"params": {"break_glass": "because"}}, {"requested_by": "bob"}, {"incident": 7}, {"pipeline": "other"},
+        {"operation": "dlq.ack"}, {"created_at": NIGHT - timedelta(hours=1)}, {"step": "x"},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_what_was_asked_cannot_be_changed_in_the_database_either(desk: Desk, change: dict[str, Any]) -> None:
+    """Not even with every digest beside it computed anew: the audit book knows the one that was shown."""
+    changed = replace(desk.run(), **change)
+    digest = seal(HOUSE, changed, desk.plan)
+    desk.database.write(lambda tx: tx.move_run("r1", ["running"], "running", **change, digest=digest))
+    assert not desk.begins()
+    assert "not the one that was shown" in desk.run().error
+
+
+def test_a_pipeline_that_became_production_since_needs_another_plan(desk: Desk) -> None:
+    """The environment decides the gates, so a plan holds only for the one that it was made in."""
+    ours = replace(load(ROOT / "runbooks" / "pipelines.yaml", "", "").pipelines[0], name="orders")
+    assert not desk.begins(replace(HOUSE, pipelines=(replace(ours, environment="staging"),)))
+    assert "not the one that was shown" in desk.run().error
+
+
+def test_a_confirmation_that_nobody_gave_does_not_count(desk: Desk) -> None:
+    desk.database.write(lambda tx: tx.move_run("r1", ["running"], "running", confirmed_by="carol"))
+    assert not desk.begins()
+    assert "knows of no such confirmation" in desk.ended()[1]
+
+
+def test_a_run_that_the_book_never_saw_planned_is_not_run(desk: Desk) -> None:
+    forged = replace(desk.run(), id="r2")
+    forged = replace(forged, digest=seal(HOUSE, forged, desk.plan))
+    desk.database.write(lambda tx: tx.put_run(forged))
+    assert not desk.database.write(lambda tx: runs.started(tx, HOUSE, forged))
 
 
 def test_an_approval_that_nobody_gave_does_not_count(desk: Desk) -> None:
@@ -127,7 +175,7 @@ def test_what_had_begun_goes_on_after_its_process_died_though_people_went_off_sh
 
 def test_an_approval_is_used_once(desk: Desk) -> None:
     with pytest.raises(Barred, match="already"):
-        desk.database.write(lambda tx: runs.approve(tx, HOUSE, "r1", "carol", {}))
+        desk.database.write(lambda tx: confirming.approve(tx, HOUSE, "r1", "carol", {}))
 
 
 def test_an_export_of_unmasked_data_needs_the_right_to_change() -> None:

@@ -22,7 +22,7 @@ from bot.core.policy import Policy
 from bot.core.refusal import Refused
 from bot.core.roster import Always, Contact, FirstLevel, Person, Roster
 from bot.core.runbook import Branch, Runbook, Step
-from bot.desk import errands, runs, steps
+from bot.desk import confirming, errands, runs, steps
 from bot.desk.change import change, fire_due
 from bot.desk.house import House
 from bot.desk.ports import Run
@@ -111,6 +111,17 @@ class Desk:
         """One event of INC-1."""
         item = lifecycle.event(kind, self.clock.now(), "streamwatch", **data)
         self.database.write(lambda tx: change(tx, HOUSE, tx.incident(1), 1, [item]))
+
+    def begin(self, run: Run) -> Run:
+        """A change that was asked for is planned, confirmed by whoever asked, and begins."""
+        who = run.requested_by
+        self.database.write(lambda tx: runs.ask(tx, run))
+        self.database.write(lambda tx: runs.planned(tx, HOUSE, run, PLAN))
+        assert self.database.write(lambda tx: confirming.confirm(tx, HOUSE, run.id, who, {})) == ""
+        begun = self.database.write(lambda tx: tx.claim_run("confirmed", "running"))
+        assert begun is not None
+        assert self.database.write(lambda tx: runs.started(tx, HOUSE, begun))
+        return begun
 
     @property
     def incident(self) -> Incident:
@@ -230,12 +241,10 @@ def test_a_step_that_was_killed_is_unknown_and_asks(desk: Desk) -> None:
     desk.open_incident()
     desk.report(desk.run("step:INC-1:pipeline-health/look#1.1"), "stopped")
     killed = Run(
-        id="run:1", operation="pipeline.restart", pipeline="orders", params={}, state="running", risk="change",
-        requested_by="alice", created_at=NIGHT, incident=1, step=desk.ref, confirmed_by="alice",
-        plan=PLAN.to_json(), digest=PLAN.digest,
+        id="run:1", operation="pipeline.restart", pipeline="orders", params={}, state="asked", risk="change",
+        requested_by="alice", created_at=NIGHT, incident=1, step=desk.ref,
     )  # fmt: skip
-    desk.database.write(lambda tx: tx.put_run(killed))
-    desk.database.write(lambda tx: runs.started(tx, HOUSE, killed))
+    killed = desk.begin(killed)
     with pytest.raises(Refused, match="is being run for this step"):
         desk.tick({"incident": 1}, desk.ref)
     desk.database.write(lambda tx: runs.interrupted(tx, HOUSE, killed))
@@ -258,7 +267,7 @@ def test_a_plan_of_a_step_that_is_done_is_not_run_any_more(desk: Desk) -> None:
     desk.database.write(lambda tx: tx.put_run(late))
     desk.tick({"incident": 1}, desk.ref, "bob")
     with pytest.raises(Refused, match="done already, by bob"):
-        desk.database.write(lambda tx: runs.confirm(tx, HOUSE, "run:2", "alice", {}))
+        desk.database.write(lambda tx: confirming.confirm(tx, HOUSE, "run:2", "alice", {}))
     assert desk.run("run:2").state == "planned"
 
 
@@ -348,13 +357,11 @@ def test_a_change_at_the_desk_that_was_killed_asks_there(desk: Desk) -> None:
     begin(desk, BOOK)
     desk.report(desk.run("walk:1:pipeline-health/look#1.1"), "stopped")
     killed = Run(
-        id="run:1", operation="pipeline.restart", pipeline="orders", params={}, state="running", risk="change",
+        id="run:1", operation="pipeline.restart", pipeline="orders", params={}, state="asked", risk="change",
         requested_by="alice", created_at=NIGHT, step="pipeline-health/restart#1.1",
-        reply={"channel": "C01", "user": "U01ALICE", "walk": "walk:1"}, confirmed_by="alice",
-        plan=PLAN.to_json(), digest=PLAN.digest,
+        reply={"channel": "C01", "user": "U01ALICE", "walk": "walk:1"},
     )  # fmt: skip
-    desk.database.write(lambda tx: tx.put_run(killed))
-    desk.database.write(lambda tx: runs.started(tx, HOUSE, killed))
+    killed = desk.begin(killed)
     desk.database.write(lambda tx: runs.interrupted(tx, HOUSE, killed))
     asked = next(data for data in desk.said() if "nobody knows how far" in str(data.get("text")))
     assert asked["channel"] == "C01"
