@@ -30,6 +30,7 @@ from bot.desk.front import FrontDesk
 from bot.desk.house import House, claims_of
 from bot.desk.kit import Kit
 from bot.desk.live import live
+from bot.desk.membership import Membership
 from bot.desk.operator import Operator
 from bot.desk.ports import InboxRow
 from bot.desk.posting import Poster
@@ -45,6 +46,7 @@ from bot.probe import Probe, nowhere
 from bot.reading import Reading
 from bot.settings import Settings
 from bot.slack.app import SlackSettings, build_app, make_client, start_socket_mode
+from bot.slack.groups import UserGroups
 from bot.slack.sender import Sender
 from bot.store.database import Database
 from bot.vitals import Vitals
@@ -63,7 +65,7 @@ from pipeline.thresholds import SHIPPED
 
 log = structlog.get_logger()
 GRACE_S = 6.0  # with the time that the server gives to open requests less than ten seconds
-OWN_PACE = frozenset({"pull", "holds", "oncall", "audit", "heartbeat", "errands", "calendar"})
+OWN_PACE = frozenset({"pull", "holds", "oncall", "audit", "heartbeat", "errands", "calendar", "groups"})
 
 
 def furnish(settings: Settings, today: date | None = None) -> House:
@@ -127,11 +129,15 @@ class Bot:
         operations = registry()
         tick = max(0.02, 1.0 / clock.speed)
         shared: dict[str, Any] = {"store": self.database, "house": lambda: self.house, "wake": self.wake}
+        self.membership = Membership(
+            store=self.database, house=lambda: self.house, now=clock.now,
+            reader=UserGroups(self.sender.api, clock.monotonic),
+        )  # fmt: skip
         kit = Kit(
             **shared, registry=operations, clients=self.clients, history=self.history, now=clock.now,
-            speed=clock.speed,
+            speed=clock.speed, before_a_run=self.membership.before_a_run,
         )  # fmt: skip
-        self.desk = FrontDesk(**shared, registry=operations)
+        self.desk = FrontDesk(**shared, registry=operations, before_a_click=self.membership.before_a_click)
         self.processor = Processor(
             **shared, record_budget=self._record_budget, probe=probe, maintenances=self._maintenances
         )
@@ -140,12 +146,12 @@ class Bot:
         }  # fmt: skip
         self.deliverer = Deliverer(**delivering, sender=self.sender, kinds=SLACK)
         self.post = PostRoom(settings)
-        poster = Poster(self.post.posts(), lambda: self.house, clock.now, clock.wall)
+        poster = Poster(self.post.posts(), self.membership.house, clock.now, clock.wall)
         self.postman = Deliverer(**delivering, sender=poster, kinds=POSTED)
         self._background: set[asyncio.Task[Any]] = set()
         self.links = LinkDesk(**shared, key=self.post.link_key)
         auditor = Auditor(store=self.database, monotonic=clock.monotonic, wake=self.wake)
-        self.vitals = Vitals(self.database, clock, auditor, settings.heartbeat_url)
+        self.vitals = Vitals(self.database, clock, auditor, settings.heartbeat_url, self.membership.health)
         self.operator = Operator(kit, probe)
         self.watch = Watch(kit, monotonic=clock.monotonic, maintenances=self._maintenances)
         slack = SlackSettings(
@@ -170,6 +176,7 @@ class Bot:
             Loop("audit", auditor.turn, every_s=1.0),
             Loop("oncall", self._oncall, every_s=max(0.25, 5.0 / clock.speed)),
             Loop("calendar", self._rounds, every_s=max(0.5, 5.0 / clock.speed)),
+            Loop("groups", self.membership.turn, every_s=max(0.5, 5.0 / clock.speed)),
         ]
         self.vitals.loops = self.loops
         if self.vitals.heartbeat is not None:

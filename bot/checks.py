@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bot.app import furnish
 from bot.clock import Clock
+from bot.core import groups
 from bot.core import review as reviews
 from bot.core.auditor import Audit, audit
 from bot.core.errors import BotError, ConfigError, StorageUnavailable
 from bot.core.overrides import Override
 from bot.core.readiness import Readiness, examine
+from bot.core.roster import Roster, group_refs
 from bot.core.text import counted
 from bot.desk.house import House
+from bot.desk.live import known_groups
 from bot.settings import DEFAULT_DATABASE, Settings, read
 from bot.store.database import Database
 
@@ -28,16 +34,7 @@ def check(env: Mapping[str, str], *, as_json: bool = False) -> int:
     Whoever edits documents has no Slack app at hand: where nothing is set for Slack, settings are not judged.
     """
     found, mistakes, warnings, house = _read(env)
-    ready, overrides = None, Overrides((), "the documents have mistakes")
-    if house is not None:
-        mistakes += house.faults
-        now = Clock.from_env(env).now()
-        overrides = _overrides(env)
-        ready = examine(house.roster, house.policy, now, overrides=overrides.found)
-        if overrides.unread:
-            warnings.append(f"Overrides and swaps are left out: {overrides.unread}.")
-        mistakes += [finding.words() for finding in ready.mistakes]
-        warnings += [finding.words() for finding in ready.findings if finding.severity == "warning"]
+    settings: Settings | None = None
     if not any(env.get(name) for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN")):
         warnings.append("SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET are not set, so settings are not checked.")
     else:
@@ -46,7 +43,20 @@ def check(env: Mapping[str, str], *, as_json: bool = False) -> int:
         except ConfigError as error:
             mistakes += str(error).splitlines()
         else:
-            warnings += [*doubts, *_in_slack(settings, house)]
+            warnings += doubts
+    ready, overrides = None, Overrides((), "the documents have mistakes")
+    if house is not None:
+        mistakes += house.faults
+        now = Clock.from_env(env).now()
+        overrides = _overrides(env)
+        house = replace(house, roster=_with_members(env, settings, house.roster, now))
+        ready = examine(house.roster, house.policy, now, overrides=overrides.found)
+        if overrides.unread:
+            warnings.append(f"Overrides and swaps are left out: {overrides.unread}.")
+        mistakes += [finding.words() for finding in ready.mistakes]
+        warnings += [finding.words() for finding in ready.findings if finding.severity == "warning"]
+    if settings is not None:
+        warnings += _in_slack(settings, house)
     if as_json:
         print(json.dumps(_as_json(found, mistakes, warnings, ready, overrides), indent=2))
     else:
@@ -117,10 +127,31 @@ def _in_slack(settings: Settings, house: House | None) -> list[str]:
 
     if house is None:
         return []
-    refs = {person.slack: name for name, person in house.roster.people.items() if person.slack}
+    # Members of groups come from Slack itself.
+    known = {name for group in house.roster.members.values() for name in group.names}
+    people = house.roster.people
+    refs = {p.slack: name for name, p in people.items() if p.slack and name not in known}
     strangers, trouble = unknown(settings.slack_bot_token, settings.slack_api_url, list(refs))
     lines = [f"Slack does not know {refs[ref]} ({ref}); nothing reaches them there." for ref in strangers]
     return [*lines, f"Slack could not be asked who is there: {trouble}."] if trouble else lines
+
+
+def _with_members(env: Mapping[str, str], settings: Settings | None, roster: Roster, now: datetime) -> Roster:
+    """The roster with the members of its user groups: as Slack has them now, else as the bot last read them."""
+    from bot.slack.known import groups as ask
+
+    refs = group_refs(roster)
+    if not refs:
+        return roster
+    known = groups.NOTHING
+    url = env.get("DATABASE_URL") or DEFAULT_DATABASE
+    if not url.startswith("sqlite") or Path(url.partition("///")[2]).exists():
+        with contextlib.suppress(BotError), _database(env) as database:
+            known = database.read(known_groups)
+    if settings is not None:
+        read, error = ask(settings.slack_bot_token, settings.slack_api_url, refs, now)
+        known = groups.after(known, read, error, now)
+    return groups.with_groups(roster, known)
 
 
 def placeholder(env: Mapping[str, str]) -> Settings:

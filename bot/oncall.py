@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from bot.app import furnish
 from bot.checks import placeholder
 from bot.clock import Clock
-from bot.core import oncall_words
+from bot.core import groups, oncall_words
 from bot.core.errors import ConfigError
 from bot.core.oncall import clock
 from bot.core.overrides import Override
@@ -45,6 +45,7 @@ def oncall(env: Mapping[str, str], *, as_json: bool, tz: str) -> str:
             *oncall_words.standing_lines(roster, now, zone),
             *(oncall_words.override_words(o, zone) for o in overrides),
             *oncall_words.receipt_lines(roster, receipts, now),
+            *groups.lines(roster, now),
             *([fixed] if fixed else []),
             *(table if rows else []),
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +25,15 @@ TICKING = ("inbox", "timers", "outbox", "post")
 class Vitals:
     """What /healthz, /readyz, /metrics and the heartbeat tell."""
 
-    def __init__(self, database: Database, clock: Clock, auditor: Auditor, heartbeat_url: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        auditor: Auditor,
+        heartbeat_url: str,
+        groups: Callable[[], dict[str, Any]] = dict,
+    ) -> None:
+        self._groups = groups
         self._database = database
         self._clock = clock
         self._auditor = auditor
@@ -48,10 +56,12 @@ class Vitals:
 
     def details(self) -> dict[str, Any]:
         """What /healthz says besides the figures."""
-        return {
+        told: dict[str, Any] = {
             "audit": self._auditor.told(),
             "heartbeat": self.heartbeat.words() if self.heartbeat else "off: HEARTBEAT_URL is not set",
         }
+        groups = self._groups()
+        return {**told, "user_groups": groups} if groups else told
 
     async def can_store(self) -> bool:
         """Whether a notification could be stored now."""

@@ -60,6 +60,9 @@ def decide(
         return Allowed()
     if person is None:
         return Denied("only people on the roster may do this", _names(roster, at, *Level))
+    if roster.people[person].guest and not _called(incident, person, action):
+        reason = "members of a contact's group act only in incidents that they were called to"
+        return Denied(reason, _names(roster, at, *Level))
     if action == "respond" or (action == "acknowledge" and _is_role_holder(roster, person, at, incident)):
         return Allowed()
     if action == "acknowledge":
@@ -98,9 +101,16 @@ def is_member(roster: Roster, person: str | None, at: datetime, incident: Incide
         return False
     held = {p.name for level in (Level.L1, Level.L2) for p in rosters.holders(roster, level, at)}
     found = (roster.contacts.get(subject) for subject in ("security", "compliance"))
-    contacts = {contact.value for contact in found if contact is not None and contact.kind == "person"}
+    contacts = {p.name for contact in found for p in rosters.contact_people(roster, contact)}
     paged = {p.person for p in incident.pages.values()}
     return person in held | contacts | paged | {incident.assignee}
+
+
+def _called(incident: Incident | None, person: str, action: Action) -> bool:
+    """A guest may answer, and help, where a page of this incident went to them, or it was given to them."""
+    if incident is None or action not in ("acknowledge", "respond"):
+        return False
+    return person == incident.assignee or any(p.person == person for p in incident.pages.values())
 
 
 def _is_role_holder(roster: Roster, person: str, at: datetime, incident: Incident | None) -> bool:

@@ -58,7 +58,7 @@ class World(Known):
         return [call for call in self._here if ":contact:" not in call.step]
 
     def _reached(self, level: Level) -> bool:
-        return any(call.level is level for call in self._here)
+        return any(call.level is level for call in self._proofs)
 
     def _is_done(self, step: str, proof: Callable[[datetime, datetime], bool]) -> bool:
         """It is said to have fired, and there is the page to prove it, or nobody there to be paged."""
@@ -194,7 +194,7 @@ class World(Known):
         if self.deletion is None or self.opened is None:
             return None
         moment = max(self.deletion - self.policy.deletion_margin, self.deletion_known or self.opened)
-        told = any(call.level > Level.L1 and call.made >= moment for call in self._here)
+        told = any(call.level > Level.L1 and call.made >= moment for call in self._proofs)
         return None if told else moment
 
 

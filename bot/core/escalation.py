@@ -325,7 +325,10 @@ def _hasten(i: Incident, timer: Timer, live: list[Timer]) -> Timer:
     if not unpaged or timer.level is not min(unpaged):
         return timer
     moment = max(i.deletion_at - i.policy.deletion_margin, i.deletion_known_at or i.opened_at)
-    paged = any(p.level > Level.L1 and p.made_at >= moment and p.epoch == i.epoch for p in i.pages.values())
+    paged = any(
+        p.level > Level.L1 and p.made_at >= moment and p.epoch == i.epoch and not p.of_contact
+        for p in i.pages.values()
+    )
     # One level comes forward; the others keep their own times.
     if paged or moment >= timer.due_at:
         return timer

@@ -113,6 +113,11 @@ class Page:
     places: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def of_contact(self) -> bool:
+        """It went to somebody as a contact: that is no page to the level whose number it bears."""
+        return ":contact:" in self.step
+
+    @property
     def hopeless(self) -> bool:
         """No place of a person's own is left that it may still reach, or has reached."""
         return not any(
@@ -242,8 +247,8 @@ class Incident:
         return is_flapping(self.flaps, at, self.policy.flap_half_life, self.policy.flap_score)
 
     def paged_levels(self) -> frozenset[Level]:
-        """Levels paged in this epoch."""
-        return frozenset(p.level for p in self.pages.values() if p.epoch == self.epoch)
+        """Levels paged in this epoch; a contact who was told is none."""
+        return frozenset(p.level for p in self.pages.values() if p.epoch == self.epoch and not p.of_contact)
 
 
 def instant(value: Any) -> datetime | None:

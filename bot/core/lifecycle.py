@@ -104,6 +104,7 @@ def acknowledge(incident: Incident, person: str, now: datetime, page: str = "") 
     events = []
     if theirs:
         newest = page if page in theirs else theirs[-1]
+        theirs += _for_their_group(incident, theirs)
         events.append(event("page_acknowledged", now, person, page=newest, pages=theirs, person=person))
     if not incident.acked_by:
         events.insert(0, event("acknowledged", now, person, person=person, page=page))
@@ -115,6 +116,14 @@ def acknowledge(incident: Incident, person: str, now: datetime, page: str = "") 
     elif not events:
         raise Refused(f"{incident.name} is acknowledged by {incident.acked_by} already.")
     return events
+
+
+def _for_their_group(incident: Incident, pages: Sequence[str]) -> list[str]:
+    """The pages of the others whom the same call of a contact went to: its first member answers for the group."""
+    calls = {incident.pages[page].step for page in pages if incident.pages[page].of_contact}
+    return [
+        p.id for p in incident.pages.values() if p.step in calls and p.acked_at is None and p.id not in pages
+    ]
 
 
 def take_over(incident: Incident, person: str, now: datetime, actor: str) -> list[Event]:

@@ -9,12 +9,13 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bot.core import groups
 from bot.core.oncall import clock, hand_overs, standing
 from bot.core.oncall import plan as days_of
 from bot.core.overrides import Override
 from bot.core.policy import Level
 from bot.core.receipts import METHODS, WAYS, Receipt
-from bot.core.roster import Person, PhoneNumber, Roster, reached_by
+from bot.core.roster import Person, PhoneNumber, Roster, members, reached_by
 
 UNREACHABLE = "NOT REACHABLE by a message"
 
@@ -63,6 +64,11 @@ def standing_rows(roster: Roster, at: datetime, zone: ZoneInfo) -> list[Held]:
     if isinstance(last, PhoneNumber):
         place = sum(row.place.startswith("L1") for row in rows)
         rows.insert(place, Held(place="L1 emergency", person=last.number, number=last.number))
+    for level, refs in roster.groups.items():
+        for ref in refs:
+            names = ", ".join(person.name for person in members(roster, ref))
+            rows.append(Held(place=f"{level} group {ref}", person=names or "NOBODY"))
+            held.add(level)
     return [*rows, *(Held(place=str(level), person="NOBODY") for level in Level if level not in held)]
 
 
@@ -95,7 +101,11 @@ def calendar(
     ahead = days_of(roster, at, zone, days)
     titles = list(ahead[0].cells)
     rows = [(title, _stretches([(d.day, d.cells[title]) for d in ahead])) for title in titles]
-    empty = [str(level) for level in Level if not any(title.startswith(str(level)) for title in titles)]
+    empty = [
+        str(level)
+        for level in Level
+        if level not in roster.groups and not any(title.startswith(str(level)) for title in titles)
+    ]
     rows += [(level, _stretches([(d.day, "NOBODY") for d in ahead])) for level in empty]
     return [d.day for d in ahead], sorted(rows, key=lambda row: row[0][:2])
 
@@ -201,6 +211,7 @@ def as_json(
             }
             for r in receipts
         ],
+        "groups": groups.lines(roster, now),
         "contacts": {subject: contact.value for subject, contact in roster.contacts.items()},
     }
 

@@ -123,7 +123,7 @@ def _had(i: Incident, level: Level | None, made: Sequence[Event]) -> bool:
     """The level was paged in this epoch, or everybody who would be paged in its place was."""
     if level in i.paged_levels():
         return True
-    known = {(str(p.level), p.person) for p in i.pages.values() if p.epoch == i.epoch}
+    known = {(str(p.level), p.person) for p in i.pages.values() if p.epoch == i.epoch and not p.of_contact}
     asked = {(e.data["level"], e.data["person"]) for e in made if e.type == "paged"}
     return bool(asked) and asked <= known
 
@@ -133,6 +133,7 @@ def _just_paged(i: Incident, timer: Timer) -> bool:
     return any(
         p.level is timer.level
         and p.epoch == i.epoch
+        and not p.of_contact
         and abs(timer.due_at - p.due_at) <= i.policy.merge
         and (p.urgent or not timer.urgent)
         for p in i.pages.values()
@@ -214,9 +215,7 @@ def _spend_emergency(i: Incident, now: datetime) -> Event:
 def _emergency(i: Incident, due: _Due, roster: Roster, now: datetime) -> list[Event]:
     """Mentions primary, backup and L2, and prints the number to dial; a person is paged."""
     last = rosters.emergency(roster, now)
-    people = list(
-        dict.fromkeys([*rosters.holders(roster, Level.L1, now), *rosters.holders(roster, Level.L2, now)])
-    )
+    people = list(dict.fromkeys([*rosters.first_line(roster, now), *rosters.holders(roster, Level.L2, now)]))
     told = event(
         "emergency",
         now,
@@ -263,23 +262,30 @@ def contact(
     i: Incident, subject: str, timer: Timer, reasons: Sequence[str], roster: Roster, now: datetime
 ) -> list[Event]:
     """Tell whoever is to be called about this subject: a person is paged, a mailbox gets a mail, a user group
-    is mentioned in the channel, a page to open is named there. [] where the roster names nobody."""
+    is mentioned in the channel and each of its members paged, a page to open is named there. [] where the roster
+    names nobody."""
     found = roster.contacts.get(subject)
     if found is None:
         return []
     step = f"{timer.step}:contact:{subject}"
+    due = _Due(timers=(replace(timer, step=step),))
+    note = f"you are the contact for {subject}"
+    if found.kind == "group":
+        note = f"{found.value} is the contact for {subject}; the first of you to acknowledge answers for all"
+    people = rosters.contact_people(roster, found)
+    pages = [_page(i, due, roster, person, Level.L2, now, note=note) for person in people]
     if found.kind == "person":
-        person = roster.people.get(found.value)
-        due = _Due(timers=(replace(timer, step=step),))
-        note = f"you are the contact for {subject}"
-        return [] if person is None else [_page(i, due, roster, person, Level.L2, now, note=note)]
+        return pages
+    group = roster.members.get(found.value, rosters.Members())
     return [
         event(
             "contact_told", now, BOT, subject=subject, kind=found.kind, value=found.value,
             page=f"{i.name}:{step}", step=step, due_at=stamp(timer.due_at), reasons=list(reasons),
             mailed=found.kind == "mailbox" and roster.reach.mail,
-            mentions=[found.value] if found.kind == "group" else [],
-        )
+            mentions=[group.id or found.value] if found.kind == "group" else [],
+            people=[person.name for person in people],
+        ),
+        *pages,
     ]  # fmt: skip
 
 

@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from bot.core import groups
 from bot.core.oncall import Named, hand_overs, places, takers, with_overrides
 from bot.core.oncall_words import override_words
 from bot.core.overrides import Overridden, Override
 from bot.core.policy import Level, Policy, format_duration
-from bot.core.roster import CONTACTS, PhoneNumber, Roster, Way, numbers, reached_by
+from bot.core.roster import CONTACTS, PhoneNumber, Roster, Way, group_refs, members, numbers, reached_by
 
 UTC = ZoneInfo("UTC")
 YEAR = timedelta(days=365)
@@ -32,7 +33,7 @@ class Finding:
     """One thing that is not as it should be.
 
     code: nobody, empty, unreachable, same_person, no_backup, no_emergency, slack_only, no_phone, no_zone,
-        no_contact, contact_unreachable, override_of_nobody.
+        no_contact, contact_unreachable, group_unresolved, override_of_nobody.
     spans: when, as [from, to) in UTC; () where it has nothing to do with time.
     overrides: those that decide then who holds the places it is about, in words.
     """
@@ -123,7 +124,13 @@ def examine(
         )
         for i, spans in when.items()
     ]  # fmt: skip
-    found = [*timed, *strangers, *_people(roster, there, on_duty), *_contacts(roster)]
+    found = [
+        *timed,
+        *strangers,
+        *_people(roster, there, on_duty),
+        *_contacts(roster),
+        *_groups(roster, now),
+    ]
     found.sort(key=lambda f: (f.severity != "mistake", f.level or "L9"))
     return Readiness(findings=tuple(found), begin=now, end=now + length, spans=count)
 
@@ -178,7 +185,14 @@ def _extend(spans: list[Span], begin: datetime, end: datetime) -> None:
 def _issues(roster: Roster, policy: Policy, there: Sequence[Named], held: Held) -> Iterator[_Issue]:
     """What is wrong while these people hold these places."""
     at: dict[Level, tuple[str, ...]] = {
-        level: tuple(dict.fromkeys(held[p.key] for p in there if p.level is level and held[p.key]))
+        level: tuple(
+            dict.fromkeys(
+                [
+                    *(held[p.key] for p in there if p.level is level and held[p.key]),
+                    *(p.name for ref in roster.groups.get(level, ()) for p in members(roster, ref)),
+                ]
+            )
+        )
         for level in Level
     }
     for level, why in _targets(policy).items():
@@ -271,6 +285,13 @@ def _people(roster: Roster, there: Sequence[Named], on_duty: Iterable[str]) -> I
     yield from told("no_phone", silent, "{people} cannot be dialled: the roster has no phone of theirs")
     nowhere = [name for name in names if not roster.people[name].tz_given]
     yield from told("no_zone", nowhere, "{people} have no tz: times are told to them in UTC")
+
+
+def _groups(roster: Roster, now: datetime) -> Iterator[Finding]:
+    for ref, told in zip(group_refs(roster), groups.lines(roster, now), strict=True):
+        if not members(roster, ref):
+            text = f"The Slack user group {told}"
+            yield Finding(severity="warning", code="group_unresolved", text=text)
 
 
 def _contacts(roster: Roster) -> Iterator[Finding]:

@@ -55,7 +55,7 @@ class Reach:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """One person and every way to reach them. `tz` is an IANA name, `tz_given` whether somebody wrote it; an
-    absent way is None."""
+    absent way is None. A `guest` is known only as a member of a contact's Slack user group (`bot.core.groups`)."""
 
     name: str
     slack: str | None = None
@@ -64,6 +64,7 @@ class Person:
     hook: str | None = None
     tz: str = "UTC"
     tz_given: bool = field(default=True, compare=False)
+    guest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,26 @@ class WeeklyTest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """A Slack user group as it was last read (None: never): its id, its people by name, or that it is gone.
+
+    error: why Slack could not be asked since then.
+    """
+
+    id: str = ""
+    names: tuple[str, ...] = ()
+    read_at: datetime | None = None
+    gone: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Roster:
     """People by name, L1, the levels above it, the contacts by subject, and the weekly test page.
 
     `addresses` are those of teams, in small letters: what is addressed to one is for whoever holds its level.
+    groups: the Slack user groups, as they are written, whose members hold a level beside its places.
+    members: what is known of each group, of levels and of contacts; a group that was never read has nobody.
     """
 
     people: Mapping[str, Person]
@@ -120,6 +137,8 @@ class Roster:
     addresses: Mapping[str, Level] = field(default_factory=dict)
     test_page: WeeklyTest = field(default_factory=WeeklyTest)
     reach: Reach = Reach()
+    groups: Mapping[Level, tuple[str, ...]] = field(default_factory=dict)
+    members: Mapping[str, Members] = field(default_factory=dict)
 
 
 def _person(roster: Roster, holder: Place | None, at: datetime) -> Person | None:
@@ -145,14 +164,44 @@ def emergency(roster: Roster, at: datetime) -> Person | PhoneNumber | None:
 def holders(roster: Roster, level: Level, at: datetime) -> tuple[Person, ...]:
     """Everybody who holds the level at this instant, each once, first to be paged first; empty without any.
 
-    L1 is the primary, the backup and, where it is a person, the emergency place.
+    L1 is the primary, the backup and, where it is a person, the emergency place. After them the members of the
+    level's user groups.
     """
     if level is Level.L1:
-        last = emergency(roster, at)
-        found = [primary(roster, at), backup(roster, at), last if isinstance(last, Person) else None]
+        found: list[Person | None] = list(first_line(roster, at))
     else:
         found = [_person(roster, place, at) for place in roster.upper.get(level, ())]
+    found += [person for ref in roster.groups.get(level, ()) for person in members(roster, ref)]
     return tuple(dict.fromkeys(person for person in found if person is not None))
+
+
+def first_line(roster: Roster, at: datetime) -> tuple[Person, ...]:
+    """Whom L1's own steps page at this instant: primary, backup, and an emergency place that is a person."""
+    last = emergency(roster, at)
+    found = (primary(roster, at), backup(roster, at), last if isinstance(last, Person) else None)
+    return tuple(dict.fromkeys(person for person in found if person is not None))
+
+
+def members(roster: Roster, ref: str) -> tuple[Person, ...]:
+    """The people of a user group, as it is written in the roster; empty for one that was never read."""
+    found = roster.members.get(ref, Members())
+    return tuple(roster.people[name] for name in found.names if name in roster.people)
+
+
+def group_refs(roster: Roster) -> tuple[str, ...]:
+    """Every user group that the roster names, each once: those of levels first."""
+    levels = [ref for refs in roster.groups.values() for ref in refs]
+    contacts = [contact.value for contact in roster.contacts.values() if contact.kind == "group"]
+    return tuple(dict.fromkeys([*levels, *contacts]))
+
+
+def contact_people(roster: Roster, contact: Contact | None) -> tuple[Person, ...]:
+    """The people whom a contact stands for: one, the members of a group, or nobody who is known by name."""
+    if contact is None or contact.kind not in ("person", "group"):
+        return ()
+    if contact.kind == "group":
+        return members(roster, contact.value)
+    return tuple(p for p in (roster.people.get(contact.value),) if p is not None)
 
 
 def filled_level(roster: Roster, level: Level, at: datetime) -> Level | None:

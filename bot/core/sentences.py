@@ -178,7 +178,13 @@ def _contact(_: Incident, e: Event) -> str:
         case "mailbox":
             return f"The {d['subject']} contact must be written to by hand, no mail is set up: {d['value']} ({why})."
         case "group":
-            return f"The {d['subject']} contact is called here: {d['value']} ({why})."
+            people = ", ".join(d.get("people", ()))
+            paged = (
+                f"; its members are paged: {people}"
+                if people
+                else "; nobody of it is known, so nobody is paged"
+            )
+            return f"The {d['subject']} contact is called here: {d['value']}{paged} ({why})."
     return f"The {d['subject']} contact is reached at {d['value']} ({why})."
 
 

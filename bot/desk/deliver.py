@@ -315,7 +315,7 @@ def _waiting(
         if known in ("late", "failed", "sent") or row.outbound.kind is Kind.PAGE_MENTION:
             return []
         late = lifecycle.event("page_late", now, lifecycle.BOT, **told, after_s=round(waited, 3))
-        return [late, *_next_place(house, incident, late, now)]
+        return [late, *_next_place(live(tx, house), incident, late, now)]
     if isinstance(outcome, Ambiguous) and not row.ambiguous:
         return [lifecycle.event("page_doubtful", now, lifecycle.BOT, **told)]
     return []
@@ -361,7 +361,7 @@ def _sent(tx: Tx, house: House, incident: Incident, row: Leased, outcome: Sent) 
 
 def _channel_created(tx: Tx, house: House, incident: Incident, outcome: Sent) -> Event:
     now, house = tx.now(), live(tx, house)
-    on_call = roster.holders(house.roster, Level.L1, now)
+    on_call = roster.first_line(house.roster, now)
     if incident.private:
         on_call = (*on_call, *roster.holders(house.roster, Level.L2, now), *_contacts(house))
     links = []
@@ -382,10 +382,9 @@ def _channel_created(tx: Tx, house: House, incident: Incident, outcome: Sent) ->
 
 
 def _contacts(house: House) -> tuple[roster.Person, ...]:
-    """Security and compliance contacts that are people of the roster."""
+    """The people of the security and compliance contacts."""
     found = (house.roster.contacts.get(subject) for subject in ("security", "compliance"))
-    names = [contact.value for contact in found if contact is not None and contact.kind == "person"]
-    return tuple(house.roster.people[name] for name in names if name in house.roster.people)
+    return tuple(person for contact in found for person in roster.contact_people(house.roster, contact))
 
 
 def _refused(tx: Tx, house: House, incident: Incident, row: Leased, outcome: Refused) -> list[Event]:
@@ -399,7 +398,7 @@ def _refused(tx: Tx, house: House, incident: Incident, row: Leased, outcome: Ref
         )  # fmt: skip
         if kind is Kind.PAGE_MENTION:
             return [failed]
-        return [failed, *_next_place(house, incident, failed, now)]
+        return [failed, *_next_place(live(tx, house), incident, failed, now)]
     if kind is Kind.CREATE_CHANNEL:
         return [lifecycle.event("channel_failed", now, lifecycle.BOT, error=outcome.reason)]
     return []

@@ -7,7 +7,7 @@ The same request twice (Slack retries, double clicks) is done once.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bot.core import lifecycle
@@ -53,7 +53,9 @@ class FrontDesk:
         house: Callable[[], House],
         registry: Mapping[str, Operation],
         wake: Callable[[], None],
+        before_a_click: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self._before_a_click = before_a_click
         self._store = store
         self._house = house
         self._registry = registry
@@ -67,6 +69,8 @@ class FrontDesk:
 
     async def click(self, asked: Click) -> OpenForm | None:
         what = f"the button {asked.action.replace('_', ' ')}"
+        if self._before_a_click is not None and asked.action in ("plan_confirm", "plan_approve"):
+            await self._before_a_click()
         return await self._answer(asked.asker, (), lambda a: self._click(a, asked), what)
 
     async def submit(self, asked: Form) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,9 +13,14 @@ from pipeline.catalogue import Pipeline
 from pipeline.operations import Context, Operation
 
 
+async def _nothing() -> None:
+    """There are no groups to read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:
-    """The bot's store and documents, the operations, and what these need; ``wake`` is called after a commit."""
+    """The bot's store and documents, the operations, and what these need; ``wake`` is called after a commit, and
+    ``before_a_run`` asks Slack who is in the roster's groups."""
 
     store: Store
     house: Callable[[], House]
@@ -25,6 +30,7 @@ class Kit:
     now: Callable[[], datetime]
     speed: float = 1.0
     wake: Callable[[], None] = field(default=lambda: None)
+    before_a_run: Callable[[], Awaitable[None]] = field(default=_nothing)
 
     def context(
         self,

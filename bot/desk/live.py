@@ -1,16 +1,26 @@
-"""The roster as it stands in one transaction: the documents', with the overrides that people made."""
+"""The roster as it stands in one transaction: the documents', with the members of its user groups as they were last
+read, and the overrides that people made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bot.core import groups
+from bot.core.groups import Known
 from bot.core.oncall import with_overrides
 from bot.core.overrides import Override
 from bot.core.receipts import RECEIPTS_FOR, Receipt
-from bot.core.roster import Roster
+from bot.core.roster import Roster, group_refs
 from bot.desk.house import House
 from bot.desk.ports import Tx
+
+GROUPS = "slack_groups"
+
+
+def known_groups(tx: Tx) -> Known:
+    """What was last read of the roster's user groups, by whichever replica."""
+    return groups.from_json(tx.get_value(GROUPS))
 
 
 def live(tx: Tx, house: House) -> House:
@@ -18,7 +28,10 @@ def live(tx: Tx, house: House) -> House:
     the next transaction may find another override."""
     if house.live:
         return house
-    return replace(house, roster=with_overrides(house.roster, tx.overrides(tx.now())), live=True)
+    roster = house.roster
+    if group_refs(roster):
+        roster = groups.with_groups(roster, known_groups(tx))
+    return replace(house, roster=with_overrides(roster, tx.overrides(tx.now())), live=True)
 
 
 def on_call(tx: Tx, house: House) -> tuple[Roster, Sequence[Override], Sequence[Receipt]]:

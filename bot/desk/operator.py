@@ -138,6 +138,7 @@ class Operator:
             await self._change(run, house, operation, ctx)
 
     async def _change(self, run: Run, house: House, operation: ChangeOperation, ctx: Context) -> None:
+        await self._kit.before_a_run()
         if not await self._store.awrite(lambda tx: runs.started(tx, house, run)):
             return
         plan = Plan.from_json(run.plan)

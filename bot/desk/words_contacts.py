@@ -17,7 +17,7 @@ from bot.core.delivery import Outbound
 from bot.core.incident import Event, Incident, stamp
 from bot.core.policy import parse_duration
 from bot.core.refusal import Refused
-from bot.core.roster import CONTACTS, Contact
+from bot.core.roster import CONTACTS, Contact, Members
 from bot.core.runbook import by_name
 from bot.core.text import cut, redact
 from bot.desk.answers import private
@@ -119,10 +119,15 @@ def _event(asked: Asked, incident: Incident, subject: str, text: str, wait: time
         written.WRITTEN, asked.now, asked.name,
         subject=subject, kind=contact.kind, value=contact.value, text=redact(text)[: written.TEXT_MAX],
         sent=sent, mailed=mailed, slack=person.slack if person is not None else "",
-        mentions=[contact.value] if contact.kind == "group" else [],
+        mentions=[_called(asked, contact)] if contact.kind == "group" else [],
         remind_at=stamp(asked.now + wait) if wait is not None else None,
         page=f"{incident.name}:e{incident.epoch}:written:{subject}:{incident.seq}", due_at=stamp(asked.now),
     )  # fmt: skip
+
+
+def _called(asked: Asked, contact: Contact) -> str:
+    """The group by its id, where Slack told it: a handle alone calls nobody."""
+    return asked.house.roster.members.get(contact.value, Members()).id or contact.value
 
 
 def _draft(asked: Asked, incident: Incident, subject: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from bot.core import oncall
+from bot.core import groups, oncall
 from bot.core import roster as rosters
 from bot.core.asks import OpenForm
 from bot.core.delivery import Outbound
@@ -19,6 +19,7 @@ from bot.core.receipts import RECEIPTS_FOR
 from bot.core.refusal import Refused
 from bot.core.roster import Person
 from bot.core.spans import read_span
+from bot.desk import membership
 from bot.desk.answers import private
 from bot.desk.asked import Asked, somebody
 from bot.desk.telling import tell
@@ -34,6 +35,8 @@ def now(asked: Asked) -> Answers:
     lines += receipt_lines(roster, asked.tx.receipts(at - RECEIPTS_FOR), at)
     lines += [override_words(o, zone) for o in asked.tx.overrides(at)]
     lines += [f"{subject}: {contact.value}" for subject, contact in roster.contacts.items()]
+    lines += groups.lines(roster, at)
+    membership.want(asked.tx, asked.house)
     columns, rows, fixed = plan_table(roster, at, zone)
     lines += [fixed] if fixed else []
     head = f"On call now, {clock(at, zone)}"

@@ -22,6 +22,7 @@ _SLACK_REF = re.compile(
 _GROUP = re.compile(r"S[A-Z0-9]{7,20}|@[a-z0-9][a-z0-9._-]{0,79}", re.ASCII)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}", re.ASCII)
 _PHONE = re.compile(r"\+?[0-9(][0-9A-Za-z ().\-/]{2,30}", re.ASCII)
+_GROUP_REMEDY = 'Write its handle or its id: "@data-leads" or S012ABCDEF.'
 _UPPER = (Level.L2, Level.L3, Level.L4)
 
 
@@ -33,20 +34,25 @@ def read_roster(tree: Tree, notes: Notes) -> Roster:
     people = _people(top["people"], notes) if "people" in top else {}
     if not people:
         notes.add(tree.line, "the roster has no people", "Add `people:` with at least one person.")
+    groups: dict[Level, tuple[str, ...]] = {}
     levels = reader.entries(top["levels"], notes, "levels", [*Level]) if "levels" in top else {}
     if "L1" in levels:
         first = _first(levels["L1"], people, notes)
+        groups[Level.L1] = _groups_of_first(levels["L1"], notes)
     else:
         first = FirstLevel()
         line = top["levels"].line if "levels" in top else tree.line
         notes.add(line, "there is no level L1", "Add `L1: {primary: NAME, backup: NAME, emergency: NUMBER}`.")
-    upper = {level: _holders(levels[level], level, people, notes) for level in _UPPER if level in levels}
+    upper: dict[Level, tuple[Holder, ...]] = {}
+    for level in (each for each in _UPPER if each in levels):
+        upper[level], groups[level] = _holders(levels[level], level, people, notes)
     addresses = _addresses(top["addresses"], notes) if "addresses" in top else {}
     contacts = _contacts(top["contacts"], people, notes) if "contacts" in top else {}
     test = _test_page(top["test_page"], notes) if "test_page" in top else WeeklyTest()
     return Roster(
-        people=people, first=first, upper=upper, contacts=contacts, addresses=addresses, test_page=test
-    )
+        people=people, first=first, upper=upper, contacts=contacts, addresses=addresses, test_page=test,
+        groups={level: refs for level, refs in groups.items() if refs},
+    )  # fmt: skip
 
 
 def _test_page(tree: Tree, notes: Notes) -> WeeklyTest:
@@ -142,7 +148,7 @@ def _url(tree: Tree, notes: Notes, what: str) -> str | None:
 
 
 def _first(tree: Tree, people: Collection[str], notes: Notes) -> FirstLevel:
-    found = reader.entries(tree, notes, "L1", ["primary", "backup", "emergency"])
+    found = reader.entries(tree, notes, "L1", ["primary", "backup", "emergency", "groups"])
     places = {key: value for key, value in found.items() if not reader.absent(value)}
     if "primary" not in places and isinstance(tree, Entries | Scalar):
         notes.add(tree.line, "L1 has no primary", "Add `primary: NAME`: somebody must be paged first.")
@@ -161,10 +167,42 @@ def _emergency(tree: Tree, people: Collection[str], notes: Notes) -> Holder | Ph
     return holder(tree, "L1, emergency", people, notes)
 
 
-def _holders(tree: Tree, level: Level, people: Collection[str], notes: Notes) -> tuple[Holder, ...]:
+def _groups_of_first(tree: Tree, notes: Notes) -> tuple[str, ...]:
+    """L1's places are for one person each; `groups` name who has its rights besides them."""
+    listed = (
+        next((value for key, value in tree.entries if key.text == "groups"), None)
+        if isinstance(tree, Entries)
+        else None
+    )
+    if listed is None or reader.absent(listed):
+        return ()
+    found: list[str] = []
+    for item in reader.items(listed, notes, "L1, groups"):
+        written = reader.text(item, notes, "L1, groups")
+        if written is not None and not _GROUP.fullmatch(written):
+            notes.add(item.line, f"L1, groups: {shown(written)} is no Slack user group", _GROUP_REMEDY)
+        elif written is not None:
+            found.append(written)
+    return tuple(dict.fromkeys(found))
+
+
+def _holders(
+    tree: Tree, level: Level, people: Collection[str], notes: Notes
+) -> tuple[tuple[Holder, ...], tuple[str, ...]]:
+    """The places of a level, and its user groups: `@handle`, or an id that is no person's name."""
     listed = (tree,) if isinstance(tree, Entries) else reader.items(tree, notes, str(level))
-    found = [holder(item, str(level), people, notes) for item in listed]
-    return tuple(dict.fromkeys(place for place in found if place is not None))
+    groups = [item for item in listed if _is_group(item, people)]
+    found = [holder(item, str(level), people, notes) for item in listed if item not in groups]
+    refs = tuple(dict.fromkeys(item.text.strip() for item in groups if isinstance(item, Scalar)))
+    return tuple(dict.fromkeys(place for place in found if place is not None)), refs
+
+
+def _is_group(item: Tree, people: Collection[str]) -> bool:
+    return (
+        isinstance(item, Scalar)
+        and item.text.strip() not in people
+        and bool(_GROUP.fullmatch(item.text.strip()))
+    )
 
 
 def _addresses(tree: Tree, notes: Notes) -> dict[str, Level]:

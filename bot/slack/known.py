@@ -1,13 +1,16 @@
-"""Does Slack know these people? Asked once, from the terminal, with little patience."""
+"""Does Slack know these people and user groups? Asked once, from the terminal, with little patience."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import datetime
 
+from bot.core.groups import Group
 from bot.slack.api import Api
 from bot.slack.app import make_client
+from bot.slack.groups import UserGroups
 from bot.slack.outcome import TROUBLE, Failure
 from bot.slack.pace import Pace
 from bot.slack.people import UNKNOWN_USER, Directory
@@ -19,6 +22,22 @@ PATIENCE_S = 8.0
 def unknown(token: str, api_url: str, refs: Sequence[str]) -> tuple[list[str], str]:
     """(the ids, handles and addresses that nobody active in the workspace has, why not all could be asked)."""
     return asyncio.run(_unknown(token, api_url, refs))
+
+
+def groups(token: str, api_url: str, refs: Sequence[str], now: datetime) -> tuple[dict[str, Group], str]:
+    """(the user groups that Slack told of, why not of all)."""
+    return asyncio.run(_groups(token, api_url, refs, now))
+
+
+async def _groups(
+    token: str, api_url: str, refs: Sequence[str], now: datetime
+) -> tuple[dict[str, Group], str]:
+    api = Api(make_client(token, api_url), Pace(time.monotonic))
+    await api.open()
+    try:
+        return await UserGroups(api, time.monotonic).read(refs, now, PATIENCE_S)
+    finally:
+        await api.close()
 
 
 async def _unknown(token: str, api_url: str, refs: Sequence[str]) -> tuple[list[str], str]:

@@ -25,6 +25,8 @@ _TIERS = {
     "bookmarks.add": _TIER_2,
     "bookmarks.list": _TIER_2,
     "users.list": _TIER_2,
+    "usergroups.list": _TIER_2,
+    "usergroups.users.list": _TIER_2,
     "chat.postEphemeral": _TIER_4,
     "files.getUploadURLExternal": _TIER_4,
     "files.completeUploadExternal": _TIER_4,

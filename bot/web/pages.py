@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from bot.core import book as books
-from bot.core import oncall_words, review
+from bot.core import groups, oncall_words, review
 from bot.core.book import Entry
 from bot.core.incident import Event, Incident
 from bot.core.overrides import Override
@@ -171,6 +171,7 @@ class _Pages:
             overrides=[oncall_words.override_words(o, zone) for o in overrides],
             receipts=oncall_words.receipt_lines(roster, receipts, now),
             contacts=[f"{subject}: {contact.value}" for subject, contact in roster.contacts.items()],
+            groups=groups.lines(roster, now),
             days=days,
             calendar=calendar,
         )

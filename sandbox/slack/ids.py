@@ -25,6 +25,10 @@ PEOPLE: tuple[tuple[str, str, str], ...] = (
     ("U04DAVE", "dave", "Dave Davis"),
     ("U05ERIN", "erin", "Erin Evans"),
 )
+GROUPS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    ("S01DATALEADS", "data-leads", "Data leads", ("U03CAROL", "U04DAVE")),
+    ("S02SECURITY", "security-team", "Security team", ("U05ERIN",)),
+)
 GENERAL = "C01GENERAL"
 INCIDENTS = "C02INCIDENTS"
 

@@ -128,9 +128,10 @@ class View:
 
 @dataclass(slots=True, kw_only=True)
 class UserGroup:
-    """A named group of people, mentioned as <!subteam^ID>."""
+    """A named group of people, mentioned as <!subteam^ID>; `disabled_at` is in epoch seconds, 0 while it is not."""
 
     id: str
     handle: str
     name: str
     users: list[str] = field(default_factory=list)
+    disabled_at: int = 0

@@ -183,7 +183,7 @@ def usergroup_object(group: UserGroup, *, include_users: bool, include_count: bo
         "handle": group.handle,
         "description": "",
         "is_external": False,
-        "date_delete": 0,
+        "date_delete": group.disabled_at,
     }
     if include_users:
         answer["users"] = list(group.users)

@@ -25,6 +25,7 @@ APP_SCOPES: tuple[str, ...] = (
     "metadata.message:read",
     "pins:write",
     "reactions:read",
+    "usergroups:read",
     "users:read",
     "users:read.email",
 )
@@ -36,7 +37,6 @@ LOOKING: tuple[str, ...] = (
     "pins:read",
     "reactions:write",
     "team:read",
-    "usergroups:read",
 )
 
 SCOPES: tuple[str, ...] = tuple(sorted(APP_SCOPES + LOOKING))

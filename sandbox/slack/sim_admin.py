@@ -119,20 +119,27 @@ async def users(request: Request) -> Json:
 
 
 async def usergroups(request: Request) -> Json:
-    """POST /sim/usergroups {handle, name?, users}: makes a user group."""
+    """POST /sim/usergroups {handle, name?, users?, disabled?}: makes one, or changes that of the handle."""
     hub, body = hub_of(request), await body_of(request)
-    handle = find.text(body, "handle").lstrip("@")
+    handle = find.text(body, "handle").lstrip("@").lower()
+    groups = hub.workspace.usergroups
+    group = next((g for g in groups.values() if g.handle == handle), None)
     members: list[str] = []
     for ref in body.get("users") or []:
         user = hub.workspace.find_user(str(ref))
         if user is None:
             raise Refused(f"no person {ref!r}", 404)
         members.append(user.id)
-    group_id = hub.workspace.ids.new("S")
-    name = str(body.get("name") or handle)
-    hub.workspace.usergroups[group_id] = UserGroup(id=group_id, handle=handle, name=name, users=members)
+    if group is None:
+        group = UserGroup(id=hub.workspace.ids.new("S"), handle=handle, name=handle)
+        groups[group.id] = group
+    if "users" in body:
+        group.users = members
+    group.name = str(body.get("name") or group.name)
+    if "disabled" in body:
+        group.disabled_at = hub.workspace.epoch() if body["disabled"] else 0
     hub.changes.bump()
-    return {"id": group_id, "handle": handle, "users": members}
+    return {"id": group.id, "handle": handle, "users": group.users, "disabled": bool(group.disabled_at)}
 
 
 async def config(request: Request) -> Json:

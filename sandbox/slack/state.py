@@ -38,7 +38,7 @@ class Workspace:
         self.seed()
 
     def seed(self) -> None:
-        """Forget everything and start with the seed: five people, two channels, the installed app."""
+        """Forget everything and start with the seed: five people, two groups, two channels, the installed app."""
         for collection in (self.users, self.channels, self.files, self.views, self.usergroups):
             collection.clear()
         self.feed.clear()
@@ -47,6 +47,8 @@ class Workspace:
         self.users[ids.BOT_USER] = User(
             id=ids.BOT_USER, name=ids.BOT_NAME, real_name="Streamwatch", is_bot=True
         )
+        for group_id, handle, name, users in ids.GROUPS:
+            self.usergroups[group_id] = UserGroup(id=group_id, handle=handle, name=name, users=list(users))
         people = [user_id for user_id, _, _ in ids.PEOPLE]
         for channel_id, name in ((ids.GENERAL, "general"), (ids.INCIDENTS, "incidents")):
             self.channels[channel_id] = Channel(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.slack import ids
 from sandbox.slack.errors import SlackError
-from sandbox.slack.model import Json
+from sandbox.slack.model import Json, UserGroup
 from sandbox.slack.paging import page
 from sandbox.slack.registry import Call, method
 from sandbox.slack.render import user_object, usergroup_object
@@ -84,12 +84,18 @@ def dnd_info(call: Call) -> Json:
     }
 
 
+def _listed(call: Call) -> list[UserGroup]:
+    """Disabled groups are only shown to those who ask for them."""
+    disabled = call.args.flag("include_disabled")
+    return [group for group in call.workspace.usergroups.values() if disabled or not group.disabled_at]
+
+
 @method("usergroups.list", tier="t2", scopes="usergroups:read", json=False)
 def usergroups(call: Call) -> Json:
     """The user groups."""
     users, count = call.args.flag("include_users"), call.args.flag("include_count")
-    groups = call.workspace.usergroups.values()
-    return {"usergroups": [usergroup_object(g, include_users=users, include_count=count) for g in groups]}
+    found = [usergroup_object(g, include_users=users, include_count=count) for g in _listed(call)]
+    return {"usergroups": found}
 
 
 @method(
@@ -103,7 +109,8 @@ def usergroups(call: Call) -> Json:
 )
 def usergroup_users(call: Call) -> Json:
     """The members of a user group."""
-    group = call.workspace.usergroups.get(call.args.text("usergroup"))
+    wanted = call.args.text("usergroup")
+    group = next((g for g in _listed(call) if g.id == wanted), None)
     if group is None:
         raise SlackError("no_such_subteam")
     return {"users": list(group.users)}
