@@ -83,7 +83,7 @@ def _would(step: Step, contacts: Mapping[str, str]) -> str:
         case "change":
             what = f"offers the plan of `{command}`; whoever may confirms it"
         case "destructive":
-            what = f"offers the plan of `{command}`; on production a second person approves it"
+            what = f"offers the plan of `{command}`; on production its name is typed and a second person approves it"
         case _:
             what = "waits for a person"
     if step.contact is not None:

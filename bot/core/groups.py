@@ -102,7 +102,8 @@ def after(known: Known, read: Mapping[str, Group], error: str, now: datetime) ->
     newer = {
         ref: group
         for ref, group in read.items()
-        if (before := known.groups.get(ref)) is None or before.read_at <= group.read_at
+        # (A reading from a clock that was set back since is no later one.)
+        if (before := known.groups.get(ref)) is None or not group.read_at < before.read_at <= now
     }
     return Known(groups={**known.groups, **newer}, tried_at=now, error=error)
 

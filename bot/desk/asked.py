@@ -9,7 +9,7 @@ from datetime import datetime
 
 from bot.core import access
 from bot.core import roster as rosters
-from bot.core.access import Denied
+from bot.core.access import Allowed, Denied
 from bot.core.asks import Asker
 from bot.core.book import Barred
 from bot.core.incident import Incident
@@ -161,6 +161,21 @@ def need(asked: Asked, action: access.Action, incident: Incident | None = None) 
             incident=incident.id if incident is not None else None,
         )
     return asked.name
+
+
+def may(asked: Asked, action: access.Action) -> bool:
+    """Whether the asker may do such a thing here: in this channel's incident, elsewhere in any that is open. For help
+    and private buttons alone; whatever is then asked for is judged again."""
+    number = asked.tx.incident_of_channel(asked.asker.channel) if asked.asker.channel else None
+    if number is not None:
+        places: list[Incident | None] = [asked.tx.incident(number, lock=False)]
+    else:
+        places = [None, *asked.tx.incidents(active=True)]
+    person = asked.person.name if asked.person is not None else None
+    return any(
+        isinstance(access.decide(asked.house.roster, person, asked.now, action, incident=place), Allowed)
+        for place in places
+    )
 
 
 def somebody(asked: Asked, word: str) -> Person:

@@ -133,8 +133,8 @@ class FrontDesk:
         table = words_incident.WORDS if name == "/incident" else words_other.WORDS[name]
         word = asked.words[0].lower() if asked.words else _default(name)
         if word in ("help", "--help", "-h"):
-            shown = table if name != "/incident" else words_incident.may(asked)
-            lines = [f"{name} {(handler.__doc__ or '').splitlines()[0]}" for handler in shown.values()]
+            shown = words_other.usable(asked, name).values()
+            lines = [f"{name} {(handler.__doc__ or '').splitlines()[0]}" for handler in shown]
             return [private(asked.asker, asked.key, f"{name} can do this", form="list", lines=lines)]
         if name == "/incident" and word == "declare" and len(asked.words) == 1:
             return OpenForm(name="declare", title="Declare an incident", context=asked.asker.channel)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from bot.core import brief as briefs
 from bot.core import lifecycle
+from bot.core.access import Action
 from bot.core.alert_model import Kind, Severity
 from bot.core.asks import OpenForm
 from bot.core.budget import SOURCE as BUDGET
@@ -321,10 +322,16 @@ WORDS: dict[str, Callable[[Asked], Answers | OpenForm]] = {
     "reopen": reopen,
 }
 
-# Reading, telling and declaring are everybody's; the rest is for people of the roster.
-FOR_ALL = frozenset({"declare", "list", "status", "note", "timeline", "brief", "timers"})
-
-
-def may(asked: Asked) -> dict[str, Callable[[Asked], Answers | OpenForm]]:
-    """The words that the asker may use at all, for help; each use is judged again."""
-    return {word: does for word, does in WORDS.items() if asked.person is not None or word in FOR_ALL}
+# What each word asks of whoever uses it; those that are absent only read.
+NEEDS: dict[str, Action] = {
+    "ack": "acknowledge",
+    "assign": "respond",
+    "severity": "respond",
+    "status": "tell",
+    "note": "tell",
+    "escalate": "respond",
+    "notify": "respond",
+    "snooze": "respond",
+    "resolve": "respond",
+    "reopen": "respond",
+}

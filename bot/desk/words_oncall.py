@@ -205,3 +205,11 @@ WORDS: Mapping[str, Callable[[Asked], Answers]] = {
     "swap": swap,
     "cancel": cancel,
 }
+
+CHANGING = ("override", "swap", "cancel")
+
+
+def may_change(asked: Asked) -> bool:
+    """Whether any level is theirs to give: whoever takes turns in one. For help alone."""
+    there = oncall.places(asked.house.roster)
+    return asked.person is not None and any(asked.name in _turns(each, asked.now) for each in there)

@@ -7,14 +7,15 @@ from datetime import date
 
 from bot.core import access, lifecycle, review, statistics_words
 from bot.core import roster as rosters
+from bot.core.access import Action
 from bot.core.asks import OpenForm
 from bot.core.delivery import Outbound
 from bot.core.incident import Incident, Status
 from bot.core.refusal import Refused
 from bot.core.text import counted
-from bot.desk import round_notes, words_oncall, words_runbook
+from bot.desk import round_notes, words_incident, words_oncall, words_runbook
 from bot.desk.answers import private
-from bot.desk.asked import Asked, need, which
+from bot.desk.asked import Asked, may, need, which
 from bot.desk.change import change
 from bot.desk.reviews import file_row
 
@@ -99,10 +100,14 @@ def review_actions(asked: Asked) -> Answers:
         return _all_actions(asked)
     incident, rest = which(asked)
     if not rest:
-        buttons = [
-            {"action": "action_add", "label": f"Add an action to {incident.name}", "value": str(incident.id)}
-        ]
-        for item in incident.actions[:10]:
+        add = {
+            "action": "action_add",
+            "label": f"Add an action to {incident.name}",
+            "value": str(incident.id),
+        }
+        theirs = may(asked, "respond")
+        buttons = [add] if theirs else []
+        for item in incident.actions[: 10 if theirs else 0]:
             verb, label = ("action_undone", "Open again") if item.done_by else ("action_done", "Tick off")
             buttons.append(
                 {"action": verb, "label": f"{label}: action {item.id}", "value": f"{incident.id}:{item.id}"}
@@ -232,3 +237,23 @@ WORDS: Mapping[str, Mapping[str, Callable[[Asked], Answers]]] = {
         "patterns": review_patterns,
     },
 }
+
+# What each word asks of whoever uses it; those that are absent only read.
+NEEDS: Mapping[str, Mapping[str, Action]] = {
+    "/runbook": words_runbook.NEEDS,
+    "/review": {"edit": "respond", "done": "review_done"},
+}
+
+
+def usable(asked: Asked, name: str) -> dict[str, Callable[[Asked], Answers]]:
+    """The words of a command that the asker may use, for its help; each use is judged again."""
+    if name == "/incident":
+        table: Mapping[str, Callable[[Asked], Answers]] = words_incident.WORDS
+        needs: Mapping[str, Action] = words_incident.NEEDS
+    else:
+        table, needs = WORDS[name], NEEDS.get(name, {})
+    if name == "/oncall":
+        hidden = () if words_oncall.may_change(asked) else words_oncall.CHANGING
+        return {word: does for word, does in table.items() if word not in hidden}
+    rights = {action: may(asked, action) for action in {*needs.values(), "read"}}
+    return {word: does for word, does in table.items() if rights[needs.get(word, "read")]}

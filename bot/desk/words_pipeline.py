@@ -75,9 +75,10 @@ def _flags_of(asked: Asked, name: str, operation: Operation) -> list[Outbound]:
 def _help(asked: Asked, name: str, registry: Mapping[str, Operation]) -> list[str]:
     """Only what the asker may run is listed."""
     family = FAMILIES[name]
+    incident = asked.tx.incident_of_channel(asked.asker.channel) if asked.asker.channel else None
     lines = []
     for op_name, operation in ((n, registry[n]) for n in registry if n.startswith(f"{family}.")):
-        run = _run(asked, operation, {}, "", None, {})
+        run = _run(asked, operation, {}, "", incident, {})
         try:
             gates.check(asked.house, asked.tx, run, asked.person.name if asked.person else None)
         except Refused:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bot.core import lifecycle, rounds, walk
+from bot.core.access import Action
 from bot.core.asks import OpenForm
 from bot.core.delivery import Outbound
 from bot.core.dry_run import dry_run
@@ -283,3 +284,5 @@ WORDS: Mapping[str, Callable[[Asked], Answers]] = {
     "stop": stop,
     "rounds": rounds_,
 }
+
+NEEDS: Mapping[str, Action] = {"run": "respond", "status": "respond", "done": "respond", "stop": "respond"}

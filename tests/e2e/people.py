@@ -58,6 +58,11 @@ class People:
     def confirm(self, user: str, plan: Mapping[str, Any], typed: str = "") -> Json:
         """Press a plan's first button and type its target's name where that is asked for (``typed``: another name);
         what the form says. Where no form is due use ``click``."""
+        return self.type_target(user, self.confirm_form(user, plan), typed)
+
+    def confirm_form(self, user: str, plan: Mapping[str, Any]) -> str:
+        """Press a plan's first button; the id of the form that opens for it."""
+        before = confirm_form(self.stage.state(), user)
         self.click(user, plan, "plan_confirm")
         pressed = time.monotonic()
 
@@ -66,10 +71,10 @@ class People:
             if time.monotonic() - pressed > PRESS_AGAIN_S:
                 pressed = time.monotonic()
                 self.click(user, plan, "plan_confirm")
-            return confirm_form(self.stage.state(), user)
+            form = confirm_form(self.stage.state(), user)
+            return form if form != before else ""
 
-        form = self.stage.until(opened, WAIT_S, "no form asked for the target's name")
-        return self.type_target(user, form, typed)
+        return self.stage.until(opened, WAIT_S, "no form asked for the target's name")
 
     def type_target(self, user: str, form: str, typed: str = "") -> Json:
         """Send the open form of ``confirm`` with a name in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +44,34 @@ def room(people: People) -> str:
 def test_help_says_what_each_command_can_do(people: People, typed: str, explains: str) -> None:
     answer = people.ask("alice", "general", typed, explains)
     assert answer["ephemeral"], "help is for the one who asked"
+
+
+# What the help of each command has for each: mallory is on no roster, alice is L1, carol a technical lead.
+HELP = {
+    "/incident": ({"declare", "note", "timeline"}, {"ack", "resolve", "snooze"}, set()),
+    "/pipeline": ({"health", "jobs"}, {"restart", "cancel", "maintenance"}, set()),
+    "/dlq": ({"stats", "peek"}, {"replay", "ack", "export"}, set()),
+    "/cost": ({"report", "leaks"}, set(), set()),
+    "/runbook": ({"list", "show", "rounds"}, {"run", "done", "stop"}, set()),
+    "/oncall": ({"now"}, {"override", "swap", "cancel"}, set()),
+    "/review": ({"show", "actions", "patterns"}, {"edit"}, {"done"}),
+}
+
+
+@pytest.mark.parametrize("name", HELP)
+def test_help_lists_only_what_the_asker_may_use(people: People, name: str) -> None:
+    people.stage.sandbox.post("/sim/users", {"name": "mallory"})
+    everybody, on_call, leads = HELP[name]
+    allowed = {"mallory": everybody, "alice": everybody | on_call, "carol": everybody | on_call | leads}
+    for user, words in allowed.items():
+        answer = people.ask(user, "general", f"{name} help", f"{name} can do this")
+        assert answer["ephemeral"]
+        listed = {
+            word
+            for word in everybody | on_call | leads
+            if re.search(rf"{name} {word}[ :]", str(answer["text"]))
+        }
+        assert listed == words, user
 
 
 @pytest.mark.parametrize(

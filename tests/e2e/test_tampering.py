@@ -21,7 +21,7 @@ import pytest
 
 from bot.core.policy import Policy
 from bot.core.roster import FirstLevel, Roster
-from bot.demo_world import confirm_form, get
+from bot.demo_world import get
 from bot.desk.gates import seal
 from bot.desk.house import House
 from bot.desk.ports import Run
@@ -226,13 +226,13 @@ def test_a_plan_that_was_changed_since_it_was_shown_is_not_run(gates: Gates, rec
 def test_what_destroys_on_production_is_confirmed_by_typing_its_name(gates: Gates) -> None:
     """Another name is refused at the field, and the form stays; so is a plan that changed while the form was open."""
     plan = gates.planned()
+    form = gates.people.confirm_form("alice", plan)
     for typed in ("Orders", "ecommerce-streaming", "yes"):
-        said = gates.people.confirm("alice", plan, typed=typed)
+        said = gates.people.type_target("alice", form, typed)
         assert said["errors"] == {
             "target": "That is not its name. Type orders to run this; nothing was run."
         }, said
     assert gates.state_of(run_of(plan)) == "planned"
-    form = confirm_form(gates.people.stage.state(), "alice")
     ((shown,),) = gates.people.stage.rows(f"select data from runs where id = '{run_of(plan)}'")
     gates.alter(run_of(plan), ALTERED["job"], recomputed=True)
     said = gates.people.type_target("alice", form)

@@ -12,11 +12,13 @@ import pytest
 
 from bot.clock import ManualClock
 from bot.core.book import Barred
+from bot.core.groups import Group, Known, Member
 from bot.core.policy import Level, Policy
 from bot.core.roster import Always, FirstLevel, Person, Roster
 from bot.desk import confirming, runs
-from bot.desk.gates import seal
+from bot.desk.gates import seal, still_right
 from bot.desk.house import House
+from bot.desk.live import GROUPS
 from bot.desk.ports import Run
 from bot.store.database import Database
 from pipeline.catalogue import load
@@ -165,6 +167,24 @@ def test_an_approval_that_nobody_gave_does_not_count(desk: Desk) -> None:
 def test_who_lost_the_right_since_does_not_count(desk: Desk) -> None:
     assert not desk.begins(WITHOUT_CAROL)
     assert "this needs a technical lead or above" in desk.ended()[1]
+
+
+def test_who_left_the_group_that_gave_the_right_does_not_count(desk: Desk) -> None:
+    """The members are those that are known when it is carried out, not those of the approval."""
+    leads = replace(HOUSE, roster=replace(HOUSE.roster, upper={}, groups={Level.L2: ("@leads",)}))
+    carol, dave = (Member(id=f"U{name.upper()}", name=name) for name in ("carol", "dave"))
+    _read(desk, dave)
+    with pytest.raises(Barred, match="this needs a technical lead or above"):
+        desk.database.read(lambda tx: still_right(tx, leads, desk.run()))
+    _read(desk, carol, dave)
+    desk.database.read(lambda tx: still_right(tx, leads, desk.run()))
+    assert desk.begins(leads)
+
+
+def _read(desk: Desk, *people: Member) -> None:
+    """Slack tells who is in @leads."""
+    known = Known(groups={"@leads": Group(id="S01", members=people, read_at=NIGHT)})
+    desk.database.write(lambda tx: tx.put_value(GROUPS, known.as_json()))
 
 
 def test_what_had_begun_goes_on_after_its_process_died_though_people_went_off_shift(desk: Desk) -> None:

@@ -44,6 +44,39 @@ def test_a_policy_without_rules_keeps_the_shipped_ones(tmp_path: Path) -> None:
     assert load_policy(_file(tmp_path, "rules: []\n")).rules == ()
 
 
+def test_a_level_may_name_user_groups_beside_people(tmp_path: Path) -> None:
+    text = """\
+people: {alice: {slack: U01ALICE}, S0BERTHA1: {slack: U02BERTHA}}
+levels:
+  L1: {primary: alice, groups: ["@data-eng", S0123ABCD]}
+  L2: ["@data-leads", S0BERTHA1, S0123ABCD, "@data-leads"]
+  L3: "@managers"
+"""
+    roster = load_roster(_file(tmp_path, text))
+    assert roster.groups == {
+        Level.L1: ("@data-eng", "S0123ABCD"), Level.L2: ("@data-leads", "S0123ABCD"), Level.L3: ("@managers",),
+    }  # fmt: skip
+    assert roster.upper == {Level.L2: (Always("S0BERTHA1"),), Level.L3: ()}, (
+        "a person of that name is no group"
+    )
+
+
+@pytest.mark.parametrize(
+    ("levels", "line", "mistake"),
+    [
+        ("L1: {primary: alice, groups: [alice]}", 3, "L1, groups: “alice” is no Slack user group"),
+        ('L1: {primary: "@data-eng"}', 3, "L1, primary: there is no person “@data-eng”"),
+        ("L1: {primary: alice, groups: {a: b}}", 3, "L1, groups must be a list"),
+        ("L1: {primary: alice}\n  L2: [@data-leads]", 4, "not YAML"),
+    ],
+)
+def test_a_group_in_the_wrong_place_is_named(tmp_path: Path, levels: str, line: int, mistake: str) -> None:
+    with pytest.raises(DocumentErrors) as found:
+        load_roster(_file(tmp_path, f"{GOOD_PERSON}levels:\n  {levels}\n"))
+    told = [(m.line, str(m)) for m in found.value.mistakes]
+    assert any(at == line and mistake in words for at, words in told), told
+
+
 def test_numbers_to_dial_stay_as_written(tmp_path: Path) -> None:
     text = """\
 people:
