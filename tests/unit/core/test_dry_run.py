@@ -34,7 +34,7 @@ def test_every_step_and_every_way_on_is_told_with_what_would_be_done() -> None:
         "    else -> end",
         "2. Restart: offers the plan of `/pipeline restart`; whoever may confirms it",
         "    then -> 3. Delete",
-        "3. Delete: offers the plan of `/dlq ack`; on production a second person approves it",
+        "3. Delete: offers the plan of `/dlq ack`; on production its name is typed and a second person approves it",
         "    then -> 4. Tell",
         "4. Tell: waits for a person, who writes to data@example.com, who answers they did or something else;"
         " reminds after 30 min",
