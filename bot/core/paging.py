@@ -261,32 +261,26 @@ def _contacts_too(i: Incident, due: _Due, roster: Roster, now: datetime) -> list
 def contact(
     i: Incident, subject: str, timer: Timer, reasons: Sequence[str], roster: Roster, now: datetime
 ) -> list[Event]:
-    """Tell whoever is to be called about this subject: a person is paged, a mailbox gets a mail, a user group
-    is mentioned in the channel and each of its members paged, a page to open is named there. [] where the roster
-    names nobody."""
+    """Tell whoever is to be called about this subject: a person is paged, a mailbox gets a mail, a user group is
+    mentioned in the channel and its members paged, a page to open is named there. [] where nobody is named."""
     found = roster.contacts.get(subject)
     if found is None:
         return []
     step = f"{timer.step}:contact:{subject}"
-    due = _Due(timers=(replace(timer, step=step),))
-    note = f"you are the contact for {subject}"
+    note, group = f"you are the contact for {subject}", roster.members.get(found.value, rosters.Members())
     if found.kind == "group":
         note = f"{found.value} is the contact for {subject}; the first of you to acknowledge answers for all"
-    people = rosters.contact_people(roster, found)
+    due, people = _Due(timers=(replace(timer, step=step),)), rosters.contact_people(roster, found)
     pages = [_page(i, due, roster, person, Level.L2, now, note=note) for person in people]
     if found.kind == "person":
         return pages
-    group = roster.members.get(found.value, rosters.Members())
-    return [
-        event(
-            "contact_told", now, BOT, subject=subject, kind=found.kind, value=found.value,
-            page=f"{i.name}:{step}", step=step, due_at=stamp(timer.due_at), reasons=list(reasons),
-            mailed=found.kind == "mailbox" and roster.reach.mail,
-            mentions=[group.id or found.value] if found.kind == "group" else [],
-            people=[person.name for person in people],
-        ),
-        *pages,
-    ]  # fmt: skip
+    told = event(
+        "contact_told", now, BOT, subject=subject, kind=found.kind, value=found.value,
+        page=f"{i.name}:{step}", step=step, due_at=stamp(timer.due_at), reasons=list(reasons),
+        mailed=found.kind == "mailbox" and roster.reach.mail,
+        mentions=[group.id or found.value] if found.kind == "group" else [], people=[p.name for p in people],
+    )  # fmt: skip
+    return [told, *pages]
 
 
 def page_level(i: Incident, level: Level, due: _Due, roster: Roster, now: datetime) -> list[Event]:
