@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.core.delivery import Outbound
-from bot.core.effects import line
 from bot.core.escalation import TimerKind, timers
 from bot.core.incident import Event, Incident, Status
 from bot.core.policy import Level, fact_words, format_duration
+from bot.core.rows import line
 from bot.core.text import clean, counted, cut, redact
 from bot.core.walk import progress
 

@@ -17,9 +17,7 @@ from bot.core.incident import AlertState, Event, Incident
 from bot.core.lifecycle import BOT
 from bot.core.page_rows import calls, letter_rows, page_rows, refreshed, taken_back, unsent_keys
 from bot.core.policy import Level
-from bot.core.rows import announce, has_room, invite
-from bot.core.rows import lane as lane
-from bot.core.rows import line as line
+from bot.core.rows import announce, has_room, in_channel, invite, lane, line
 from bot.core.sentences import SPOKEN, sentence
 from bot.core.text import channel_name, without
 
@@ -89,16 +87,8 @@ def cancelled(before: Incident | None, after: Incident, events: Sequence[Event])
 
 
 def _state(i: Incident, kind: Kind, name: str, priority: Priority = Priority.ANSWER) -> Outbound:
-    return Outbound(
-        key=f"{name}:{i.name}",
-        kind=kind,
-        lane=f"{lane(i)}:{name}",
-        priority=priority,
-        incident=i.id,
-        needs_channel=True,
-        replaces=True,
-        data={"seq": i.seq},
-    )
+    key = f"{name}:{i.name}"
+    return in_channel(i, kind, key, priority, {"seq": i.seq}, apart=name, replaces=True)
 
 
 def _announcement(i: Incident) -> Outbound:
@@ -137,15 +127,9 @@ def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound
             yield from _furniture(after, e)
             yield from refreshed(after)
         case "headline_posted":
-            yield Outbound(
-                key=f"pin:{after.name}:{e.data['ts']}",
-                kind=Kind.PIN,
-                lane=f"{lane(after)}:pin",
-                priority=Priority.FURNITURE,
-                incident=after.id,
-                needs_channel=True,
-                data={"ts": e.data["ts"]},
-            )
+            ts = e.data["ts"]
+            key = f"pin:{after.name}:{ts}"
+            yield in_channel(after, Kind.PIN, key, Priority.FURNITURE, {"ts": ts}, apart="pin")
         case "alert_opened" | "alert_closed" if has_room(after) and (
             len(after.alerts) > 1 or e.type == "alert_closed"
         ):
@@ -208,15 +192,8 @@ def _furniture(i: Incident, e: Event) -> Iterable[Outbound]:
     if e.data.get("links"):
         links += list(e.data["links"])
     if links:
-        yield Outbound(
-            key=f"bookmark:{i.name}",
-            kind=Kind.BOOKMARK,
-            lane=f"{lane(i)}:furniture",
-            priority=Priority.FURNITURE,
-            incident=i.id,
-            needs_channel=True,
-            data={"items": links},
-        )
+        key = f"bookmark:{i.name}"
+        yield in_channel(i, Kind.BOOKMARK, key, Priority.FURNITURE, {"items": links}, apart="furniture")
     people = [*e.data.get("invite", ()), *(e2 for e2 in e.data.get("paged", ()))]
     if people:
         yield invite(i, "first", people)
@@ -249,13 +226,5 @@ def _alerts(i: Incident) -> Outbound:
     if i.flaps.since is not None:
         text += f" Flapping: {i.flaps.title}, score {i.flaps.score:.1f}."
     rows = [_of_cause(i, same) for same in newest]
-    return Outbound(
-        key=f"alerts:{i.name}:{i.epoch}",
-        kind=Kind.POST,
-        lane=f"{lane(i)}:alerts",
-        priority=Priority.NEWS,
-        incident=i.id,
-        needs_channel=True,
-        replaces=True,
-        data={"form": "list", "text": text, "lines": rows},
-    )
+    key, data = f"alerts:{i.name}:{i.epoch}", {"form": "list", "text": text, "lines": rows}
+    return in_channel(i, Kind.POST, key, Priority.NEWS, data, apart="alerts", replaces=True)

@@ -13,7 +13,7 @@ from typing import Any
 from bot.core.delivery import Kind, Outbound, Priority
 from bot.core.incident import Event, FactState, Incident, Page, stamp
 from bot.core.roster import Way
-from bot.core.rows import has_room, invite, lane
+from bot.core.rows import has_room, in_channel, invite
 
 
 def page_data(i: Incident, d: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,15 +141,7 @@ def _direct(data: dict[str, Any], i: Incident, priority: Priority) -> Outbound:
 
 
 def _mention(i: Incident, data: dict[str, Any]) -> Outbound:
-    return Outbound(
-        key=place_key(data["page"], Way.CHANNEL),
-        kind=Kind.PAGE_MENTION,
-        lane=lane(i),
-        priority=Priority.PAGE,
-        incident=i.id,
-        needs_channel=True,
-        data=data,
-    )
+    return in_channel(i, Kind.PAGE_MENTION, place_key(data["page"], Way.CHANNEL), Priority.PAGE, data)
 
 
 def calls(i: Incident, e: Event) -> Iterable[Outbound]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.core.delivery import Kind, Outbound, Priority
@@ -14,18 +14,34 @@ def lane(incident: Incident) -> str:
     return f"incident:{incident.id}"
 
 
-def line(i: Incident, key: str, text: str, **more: Any) -> Outbound:
-    """One line in the incident's channel."""
-    priority = more.pop("priority", Priority.NEWS)
+def in_channel(
+    i: Incident,
+    kind: Kind,
+    key: str,
+    priority: Priority,
+    data: Mapping[str, Any],
+    *,
+    apart: str = "",
+    replaces: bool = False,
+) -> Outbound:
+    """What goes to the incident's channel once that is there; ``apart`` from its other messages in a lane of this
+    name, where it neither waits for them nor holds them up."""
     return Outbound(
         key=key,
-        kind=Kind.POST,
-        lane=lane(i),
+        kind=kind,
+        lane=f"{lane(i)}:{apart}" if apart else lane(i),
         priority=priority,
         incident=i.id,
         needs_channel=True,
-        data={"form": "text", "text": text, **more},
+        replaces=replaces,
+        data=data,
     )
+
+
+def line(i: Incident, key: str, text: str, **more: Any) -> Outbound:
+    """One line in the incident's channel."""
+    priority = more.pop("priority", Priority.NEWS)
+    return in_channel(i, Kind.POST, key, priority, {"form": "text", "text": text, **more})
 
 
 def has_room(i: Incident) -> bool:
@@ -34,15 +50,9 @@ def has_room(i: Incident) -> bool:
 
 
 def invite(i: Incident, name: str, people: Sequence[str | None]) -> Outbound:
-    return Outbound(
-        key=f"invite:{i.name}:{name}",
-        kind=Kind.INVITE,
-        lane=f"{lane(i)}:invite",
-        priority=Priority.CHANNEL,
-        incident=i.id,
-        needs_channel=True,
-        data={"people": [p for p in dict.fromkeys(people) if p]},
-    )
+    """Call people into the channel; None is nobody."""
+    data = {"people": [p for p in dict.fromkeys(people) if p]}
+    return in_channel(i, Kind.INVITE, f"invite:{i.name}:{name}", Priority.CHANNEL, data, apart="invite")
 
 
 def announce(key: str, text: str, priority: Priority = Priority.NEWS) -> Outbound:

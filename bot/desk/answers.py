@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.core import rows
 from bot.core.asks import Asker
 from bot.core.delivery import Kind, Outbound, Priority
 from bot.core.incident import Incident
@@ -47,16 +48,8 @@ def to(reply: Mapping[str, Any], key: str, incident: Incident | None, **data: An
     # The bot's own reading waits behind what a person asked for.
     priority = Priority.NEWS if reply.get("own") else Priority.ANSWER
     if incident is not None and (not reply.get("response_url") or reply.get("in_incident")):
-        return Outbound(
-            key=key,
-            kind=Kind.POST,
-            lane=f"incident:{incident.id}" if not replaces else f"incident:{incident.id}:{key}",
-            priority=priority,
-            incident=incident.id,
-            needs_channel=True,
-            replaces=replaces,
-            data=data,
-        )
+        apart = key if replaces else ""
+        return rows.in_channel(incident, Kind.POST, key, priority, data, apart=apart, replaces=replaces)
     if reply.get("response_url") and not reply.get("walk"):
         url = str(reply["response_url"])
         lane = hashlib.sha256(url.encode()).hexdigest()[:16]

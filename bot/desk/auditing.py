@@ -15,7 +15,7 @@ import structlog
 
 from bot.core.auditor import DISAGREEMENTS, Audit, Finding, audit
 from bot.core.delivery import Outbound
-from bot.core.effects import line
+from bot.core.rows import line
 from bot.desk.ports import Tx
 from bot.desk.telling import announce
 

@@ -14,9 +14,9 @@ from typing import Any
 from bot.core import lifecycle, step_words, walk
 from bot.core import roster as rosters
 from bot.core.delivery import Outbound
-from bot.core.effects import line
 from bot.core.folding import evolve
 from bot.core.incident import Event, Incident
+from bot.core.rows import line
 from bot.core.runbook import Runbook, Step, by_name
 from bot.desk.house import House
 from bot.desk.ports import Run, Tx
