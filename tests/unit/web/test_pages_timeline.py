@@ -85,5 +85,5 @@ def test_a_report_and_the_step_that_repeats_it_are_one_line_that_cites_both() ->
     (item,) = minute.items
     assert (item.lines[0].seq, item.lines[0].also) == (first + 1, (first,))
     text = draft(case.incident, [*case.events, *made])
-    assert text.count("orders is down") == 1
+    assert text.split("## Timeline")[1].count("orders is down") == 1, "once, beside what it says in short"
     assert f"[e{first}] [e{first + 1}]" in text
