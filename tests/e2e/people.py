@@ -81,6 +81,21 @@ class People:
         values = {"target": {"value": typed or PIPELINE}}
         return dict(self.stage.sandbox.post("/sim/submit", {"user": user, "view_id": form, "values": values}))
 
+    def form(self, user: str, channel: str, text: str) -> None:
+        """Type a command that opens a form. Slack takes the form for 3 s only; who waited in vain types again."""
+        typed = 0.0
+
+        def opened() -> bool:
+            nonlocal typed
+            if self.stage.state()["views"]:
+                return True
+            if time.monotonic() > typed + PRESS_AGAIN_S:
+                typed = time.monotonic()
+                self.stage.command(user, channel, text)
+            return False
+
+        self.stage.until(opened, 2 * WAIT_S, f"no form was opened by {text}")
+
     def submit(self, user: str, values: Mapping[str, Any]) -> Json:
         """Fill in the form that is open for a person: ``{field: text}``."""
         filled = {field: {"value": value} for field, value in values.items()}

@@ -301,7 +301,7 @@ def verified(stage: Stage) -> tuple[int, str]:
     clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     done = subprocess.run(
         [sys.executable, "-m", "bot", "audit", "verify"], cwd=ROOT, env={**clean, **stage.env},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout.strip()
 

@@ -273,12 +273,10 @@ def test_resolve_review_reopen(people: People, room: str) -> None:
     people.click("bob", actions, "action_done")
     people.saw("Action 1 done by bob.", channel=room)
 
-    assert people.stage.command("bob", room, "/review edit")["status"] == 200
-    people.stage.until(lambda: people.stage.state()["views"], 40, "no form was opened")
+    people.form("bob", room, "/review edit")
     people.submit("bob", {"root_cause": "A join without a key", "impact": "Totals of one hour"})
     people.saw("bob stated the root cause.", channel=room)
-    assert people.stage.command("bob", room, "/review actions add")["status"] == 200
-    people.stage.until(lambda: people.stage.state()["views"], 40, "no form was opened")
+    people.form("bob", room, "/review actions add")
     people.submit("bob", {"text": "Test the join", "owner": "U02BOB", "due": "2027-01-15"})
     people.saw("Action 2: Test the join (owner bob, due 2027-01-15).", channel=room)
     people.ask("carol", room, "/review done", "INC-1 is reviewed")

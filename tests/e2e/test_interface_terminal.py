@@ -10,12 +10,14 @@ import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bot.demo_world import Trouble
 from tests.e2e.alerts import alert
 from tests.e2e.conftest import Staging
-from tests.e2e.running import ROOT
+from tests.e2e.running import ROOT, Stage
 
 REPORT = {"operation", "pipeline", "verdict", "severity", "findings", "tables", "next", "as_of"}
 SLACK = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "s", "HOST": "127.0.0.1"}
@@ -31,8 +33,24 @@ def _run(words: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]
     clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
         [sys.executable, "-m", *words.split()], cwd=ROOT, env={**clean, **env}, capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=240, check=False,
     )  # fmt: skip
+
+
+def _report(words: str, code: int, stage: Stage) -> dict[str, Any]:
+    """What an operation says on a terminal, once it ends so: what is not measured in time, as on a busy machine, is
+    unknown, and whoever asked asks again."""
+    done: list[subprocess.CompletedProcess[str]] = []
+
+    def ended() -> bool:
+        done.append(_run(f"pipeline {words} --json", stage.env))
+        return done[-1].returncode == code
+
+    try:
+        stage.until(ended, 120, f"{words} did not end with {code}")
+    except Trouble as trouble:
+        raise Trouble(f"{trouble}\n{done[-1].stdout[-2000:]}\n{done[-1].stderr[-2000:]}") from trouble
+    return dict(json.loads(done[-1].stdout))
 
 
 def test_reports_are_json_alone_with_the_exit_code_of_what_was_found(staging: Staging) -> None:
@@ -44,9 +62,7 @@ def test_reports_are_json_alone_with_the_exit_code_of_what_was_found(staging: St
         ("cost report", 0),
         ("dlq nonsense", 2),
     ):
-        done = _run(f"pipeline {words} --json", stage.env)
-        report = json.loads(done.stdout)
-        assert done.returncode == code, (words, done.stderr)
+        report = _report(words, code, stage)
         assert set(report) >= REPORT
         assert report["severity"] in ("ok", "info") if code == 0 else report["severity"] == "unknown"
         for finding in report["findings"]:
@@ -54,12 +70,9 @@ def test_reports_are_json_alone_with_the_exit_code_of_what_was_found(staging: St
             assert all(set(e) == {"what", "value", "unit", "at"} for e in finding["evidence"])
     stage.sandbox.post("/sim/world", {"scenario": "job_failed"})
 
-    def failed() -> bool:
-        return _run("pipeline health --json", stage.env).returncode == 1
-
-    stage.until(failed, 40, "health did not exit with 1 for a failed job")
-    stored = json.loads(_run("pipeline status --json", stage.env).stdout)
-    assert (stored["operation"], stored["severity"]) == ("pipeline.status", "critical")
+    assert _report("health", 1, stage)["severity"] == "critical"
+    # The bot's own probe of a moment ago may be the last one, and began before the job failed.
+    assert _report("status", 1, stage)["severity"] == "critical"
 
 
 def test_a_cloud_that_does_not_answer_is_said_with_exit_2(tmp_path: Path) -> None:

@@ -341,8 +341,8 @@ def test_an_approval_that_comes_too_late_is_none(gates: Gates) -> None:
 
 def test_what_was_written_down_holds_and_a_changed_line_is_named(gates: Gates) -> None:
     """The page shows it to people, and `audit verify` finds what somebody changed afterwards."""
-    page = get_page(gates, "/audit")
-    assert "was refused the button plan approve: You may not approve this" in page
+    words = "was refused the button plan approve: You may not approve this"
+    gates.people.stage.until(lambda: words in get_page(gates, "/audit"), WAIT_S, "the page does not show it")
     path = gates.people.stage.folder / "streamwatch.db"
     gates.people.stage.kill_bot()
     assert verified(gates.people.stage) == (0, "Every timeline is intact, and the audit book.")
