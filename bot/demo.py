@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bot.core.text import cut
 from bot.demo_alerts import SCENARIOS
 from bot.demo_kept import PREFIX, Kept, directing, end_survivor, interrupted
 from bot.demo_player import Player, clock_now
@@ -230,7 +231,7 @@ def _procedure(ground: _Ground, name: str, *, by_itself: bool) -> int:
             "plan_approved",
             "resolved",
         ):
-            print(f"  {event['at'][11:19]}  {' '.join(event['text'].split())[:200]}")
+            print(f"  {event['at'][11:19]}  {cut(' '.join(event['text'].split()), 400)}")
     print("\nAlert, right branch, people only pressing buttons, resolved: all came out right.", flush=True)
     return 0
 

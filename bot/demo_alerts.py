@@ -81,3 +81,14 @@ def budget() -> dict[str, Any]:
             "schemaVersion": "1.0",
         },
     }
+
+
+def spent_besides(spend: Mapping[str, Any]) -> dict[str, Any]:
+    """What was spent besides, so that the month comes to what the budget tells; yesterday's, unless that was another
+    month's."""
+    days = {one["day"]: one["services"] for one in spend["days"]}
+    today, yesterday = max(days), sorted(days)[-2]
+    day = yesterday if yesterday[:7] == today[:7] else today
+    service = "Cloud Dataflow"
+    more = OVERRUN - float(spend["month_to_date"])
+    return {"day": day, "service": service, "amount": round(days[day][service] + more, 2)}

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from bot.demo_alerts import OVERRUN, RESOURCE, budget
+from bot.demo_alerts import RESOURCE, budget, spent_besides
+from bot.demo_buttons import actions, operations_of, plan_of, press, steps_of, value_of, values
 from bot.demo_procedures import Move, Procedure
 from bot.demo_world import PRESS_AGAIN_S, Trouble, confirm_form
 
@@ -23,6 +24,7 @@ WAIT_S = 40.0
 WEEK_S = 7 * 86_400.0  # for a person, who takes their time
 ENGINEER = "alice"
 LOOK_AGAIN = "look-again"
+ANYTHING = Move(says="does it")
 PATIENT = Move(says="looks again: it gets less")
 
 
@@ -78,19 +80,27 @@ class Player:
         self._find()
         first = f"you are {ENGINEER}, and you are paged: open #{self.channel}, press Acknowledge, then "
         for ref, step in self._steps(WEEK_S):
-            step_id, move = self._move(step)
-            self._hint(f"{first}step {step['place']} of {step['of']}: {_press(step, move)}")
+            step_id = str(step["step"]).partition("/")[2]
+            # A person may go another way than the story; every step of it can be done.
+            move = PATIENT if step_id == LOOK_AGAIN else self._story.moves.get(step_id, ANYTHING)
+            self._hint(f"{first}step {step['place']} of {step['of']}: {press(step, move)}")
             first = ""
-            self._ground.until(partial(self._is_done, ref), WEEK_S, f"nobody did {step_id}")
+            self._ground.until(lambda: self._incident()["acknowledged_by"], WEEK_S, "nobody acknowledged it")
             if move.meanwhile:
-                self._ground.post("/sim/world", move.meanwhile)
+                self._ground.post("/sim/world", self._some_time_ago(move.meanwhile))
+            self._ground.until(partial(self._is_done, ref), WEEK_S, f"nobody did {step_id}")
         by_itself = ""
         if self._story.alert:
             self._alert("closed")
             by_itself = ", or wait: after ten good minutes it is resolved by itself"
         self._hint(f"the runbook is through: press Resolve on the pinned headline{by_itself}")
         self._ground.until(self._over, WEEK_S, "nobody resolved it")
-        self._hint("read the review that was drafted in the channel, then type /review actions")
+        self._hint("type /review show in the channel and read what became of it, then /review actions")
+
+    def _some_time_ago(self, world: Mapping[str, Any]) -> Json:
+        """What somebody outside mended while this person read: what they look at next must show it."""
+        at = {"at": (self._ground.now() - timedelta(minutes=2)).isoformat()}
+        return {**world, **(at if "scenario" in world else {})}
 
     def _hint(self, text: str) -> None:
         """What to try next, where the person looks: in the terminal and on the sandbox's page."""
@@ -119,7 +129,7 @@ class Player:
         at = {"at": since.isoformat()}
         world = self._ground.post("/sim/world", {**self._story.world, **at})
         if not self._story.alert:
-            self._ground.post("/sim/world", {"spend": [_missing(world["spend"])]})
+            self._ground.post("/sim/world", {"spend": [spent_besides(world["spend"])]})
 
     def _find(self) -> None:
         def opened() -> Json | None:
@@ -168,7 +178,7 @@ class Player:
         self._ground.until(sent, WAIT_S, "the notification was not accepted")
 
     def _acknowledge(self) -> None:
-        headline = self._found(lambda m: "incident_ack" in _actions(m), "no headline to acknowledge came")
+        headline = self._found(lambda m: "incident_ack" in actions(m), "no headline to acknowledge came")
         self._click(headline, "incident_ack")
         self._ground.until(
             lambda: self._incident()["acknowledged_by"], WAIT_S, f"{self.name} is not acknowledged"
@@ -179,11 +189,11 @@ class Player:
         over = self._over
 
         def asked() -> Json | None:
-            mine = [m for m in self._messages(private=True) if "incident_resolve" in _actions(m)]
+            mine = [m for m in self._messages(private=True) if "incident_resolve" in actions(m)]
             return mine[-1] if mine else None
 
         headline = self._found(
-            lambda m: "incident_resolve" in _actions(m) or over(), "nothing to resolve with"
+            lambda m: "incident_resolve" in actions(m) or over(), "nothing to resolve with"
         )
         if not over():
             self._click(headline, "incident_resolve")
@@ -233,22 +243,22 @@ class Player:
         if move.meanwhile:
             self._ground.post("/sim/world", move.meanwhile)
         offered = self._found(
-            lambda m: ref in _steps_of(m), f"the step {step_id} was not offered with a button"
+            lambda m: ref in steps_of(m), f"the step {step_id} was not offered with a button"
         )
         if move.also:
-            report = self._found(lambda m: move.also in _operations_of(m), f"no report offers {move.also}")
+            report = self._found(lambda m: move.also in operations_of(m), f"no report offers {move.also}")
             self._change(report, move.also, "", move)
         if step["operation"]:
             self._change(offered, str(step["operation"]), ref, move)
         else:
             self._write(offered)
-            self._click(offered, "step_done", value=_value(offered, ref, move.answer))
+            self._click(offered, "step_done", value=value_of(offered, ref, move.answer))
         self._ground.until(lambda: self._is_done(ref), 3 * WAIT_S, f"the step {step_id} was not done")
         self._say(f"Step {step['place']} of {step['of']}, {step['title']}: {ENGINEER} {move.says}.")
 
     def _write(self, offered: Mapping[str, Any]) -> None:
         """Where the step is to write to somebody: open the draft, read it, send it."""
-        for value in _values(offered, "contact_draft"):
+        for value in values(offered, "contact_draft"):
             subject = value.partition(":")[2]
             self._click(offered, "contact_draft", value=value)
             self._ground.until(lambda: self._ground.state()["views"], WAIT_S, f"no draft to {subject} opened")
@@ -303,15 +313,15 @@ class Player:
 
     def _planned(self, offered: Mapping[str, Any], operation: str, ref: str) -> Json:
         end = time.monotonic() + 2 * WAIT_S
-        value = next(v for v in _values(offered, "step_run") if json.loads(v)["operation"] == operation)
+        value = next(v for v in values(offered, "step_run") if json.loads(v)["operation"] == operation)
         while True:
             self._click(offered, "step_run", value=value)
             plan = self._found(
-                lambda m: m["ts"] not in self._plans and _plan_of(m) == operation,
+                lambda m: m["ts"] not in self._plans and plan_of(m) == operation,
                 f"no plan of {operation} came",
             )
             self._plans.add(str(plan["ts"]))
-            if "plan_confirm" in _actions(plan):
+            if "plan_confirm" in actions(plan):
                 return plan
             if time.monotonic() > end:
                 raise Trouble(f"{operation} for {ref or 'a report'} was refused: {plan['text']}")
@@ -319,7 +329,7 @@ class Player:
 
     def _plan(self, operation: str, ts: str, action: str) -> Json:
         return self._found(
-            lambda m: m["ts"] == ts and action in _actions(m),
+            lambda m: m["ts"] == ts and action in actions(m),
             f"the plan of {operation} never offered {action}",
         )
 
@@ -367,17 +377,6 @@ class Player:
         self._ground.post("/sim/click", {**body, "value": value} if value else body)
 
 
-def _missing(spend: Mapping[str, Any]) -> Json:
-    """What was spent besides, so that the month comes to what the budget tells; yesterday's, unless that was another
-    month's."""
-    days = {one["day"]: one["services"] for one in spend["days"]}
-    today, yesterday = max(days), sorted(days)[-2]
-    day = yesterday if yesterday[:7] == today[:7] else today
-    service = "Cloud Dataflow"
-    more = OVERRUN - float(spend["month_to_date"])
-    return {"day": day, "service": service, "amount": round(days[day][service] + more, 2)}
-
-
 def _without_waits(steps: Iterable[str]) -> tuple[str, ...]:
     """The way without the turns of looking again, of which there are as many as the pipeline needs."""
     path: list[str] = []
@@ -385,56 +384,6 @@ def _without_waits(steps: Iterable[str]) -> tuple[str, ...]:
         if step != LOOK_AGAIN and path[-1:] != [step]:
             path.append(step)
     return tuple(path)
-
-
-def _press(step: Mapping[str, Any], move: Move) -> str:
-    """The buttons of one step, in their order."""
-    also = f"first the report's button that plans {move.also}, and run it; then " if move.also else ""
-    approve = f", type the pipeline's name; then be {move.approve} and approve" if move.approve else ""
-    if not step["operation"]:
-        label = move.answer.replace("_", " ").capitalize() if move.answer else f"Done: {step['title']}"
-        return f"{also}press “{label}”{approve}"
-    again = ""
-    if step["operation"] == "dlq.replay":
-        again = ". It is refused until few events of the last 5 min were bad; then press it once more"
-    return f"press “Plan: {step['title']}”, read the plan, press “Run {step['operation']}”{approve}{again}"
-
-
-def _elements(message: Mapping[str, Any]) -> list[Json]:
-    blocks = message.get("blocks") or ()
-    return [element for block in blocks if block["type"] == "actions" for element in block["elements"]]
-
-
-def _actions(message: Mapping[str, Any]) -> list[str]:
-    return [str(element["action_id"]) for element in _elements(message)]
-
-
-def _values(message: Mapping[str, Any], *actions: str) -> list[str]:
-    return [str(element["value"]) for element in _elements(message) if element["action_id"] in actions]
-
-
-def _steps_of(message: Mapping[str, Any]) -> list[str]:
-    return [str(json.loads(v).get("step")) for v in _values(message, "step_run", "step_done")]
-
-
-def _operations_of(message: Mapping[str, Any]) -> list[str]:
-    return [str(json.loads(v).get("operation")) for v in _values(message, "step_run")]
-
-
-def _value(message: Mapping[str, Any], ref: str, answer: str) -> str:
-    """The value of the step's button with that answer. Raises Trouble when there is none."""
-    for value in _values(message, "step_done"):
-        said = json.loads(value)
-        if said["step"] == ref and said.get("answer", "") == answer:
-            return value
-    raise Trouble(f"no button says {answer or 'done'!r} at {ref}")
-
-
-def _plan_of(message: Mapping[str, Any]) -> str:
-    meta = message.get("metadata") or {}
-    if meta.get("event_type") != "streamwatch_plan":
-        return ""
-    return str(meta["event_payload"].get("operation"))
 
 
 def clock_now(clock: str) -> datetime:

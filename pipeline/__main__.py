@@ -28,6 +28,7 @@ T = TypeVar("T")
 _SPINNER_AFTER_S: Final = 1.0
 USAGE: Final = 2
 _STORED: Final = ("pipeline.status", "pipeline.maintenance", "pipeline.windows")
+_REMEMBERING: Final = ("pipeline.health", "pipeline.quality", "pipeline.trends", "dlq.replay", "dlq.stats")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -190,7 +191,7 @@ def _context(operation: Operation, catalogue: Catalogue, pipeline: Pipeline) -> 
 
     history = None
     needed = operation.name in _STORED or operation.name.startswith("cost.")
-    if needed or operation.name in ("pipeline.health", "pipeline.quality", "dlq.replay", "dlq.stats"):
+    if needed or operation.name in _REMEMBERING:
         history = _history(needed=needed)
     with Clients(GoogleSettings.from_env()) as clients:
         try:

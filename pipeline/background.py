@@ -81,7 +81,7 @@ def silence(published: Mapping[str, Compared], now: datetime) -> list[Finding]:
     text = (
         f"{'The source of' if len(topics) == 1 else 'The sources of'} {names} "
         f"{'is' if len(topics) == 1 else 'are'} silent: nothing was published for {duration(SPAN_S)}, at this time of "
-        f"other days it is {number(usual)}. Ask the owners."
+        f"other days it is {number(usual)}."
     )
     evidence = tuple(Evidence(f"published to {topic} in 10 min", 0, "messages", now) for topic in topics)
     return [Finding("source_silent", "warning", text, evidence)]

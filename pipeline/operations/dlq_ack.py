@@ -161,7 +161,7 @@ def _report(ctx: Context, plan: Plan, export: exports.Export | None, stayed: int
         verdict = f"Deleted {plural(count, 'dead letter')} after their export to {export.path} was read back."
         evidence = (
             Evidence("deleted", count, "messages", now),
-            Evidence("left in the queue", stayed, "seen", now),
+            *((Evidence("seen and left in the queue", stayed, "messages", now),) if stayed else ()),
         )
         finding = Finding("deleted", "ok", verdict, evidence)
     return Report(

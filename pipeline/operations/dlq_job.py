@@ -15,7 +15,7 @@ from pipeline.operations.base import Context, Plan, Progress, ProgressSink
 from pipeline.operations.dlq import size_of_queue
 from pipeline.operations.dlq_run import replay
 from pipeline.operations.dlq_words import report_of_run
-from pipeline.report import Evidence, Finding, NextStep, Report, Severity, number
+from pipeline.report import Evidence, Finding, NextStep, Report, Severity, number, plural
 from pipeline.streaming.replay_settings import MOST_SHARDS, parameters, read
 from pipeline.waiting import looks
 
@@ -58,8 +58,8 @@ def as_job(ctx: Context, plan: Plan) -> Plan:
         effects=(
             f"Of a sample of {number(plan.data['seen'])}:",
             *plan.effects,
-            f"The canary goes from here; then {pipeline.replay_template} is launched under the fixed name "
-            f"{job_name(pipeline)} with {number(shards)} shards. It ends by itself.",
+            f"The canary goes from here; then a job of {pipeline.replay_template} is launched under the fixed name "
+            f"{job_name(pipeline)}, with {plural(shards, 'shard')}. It ends by itself.",
             "At least once: a shard that dies is repeated, and may send its last chunk again under the same replay_of.",
         ),
         refusal=plan.refusal or _refusal(ctx, given),

@@ -50,13 +50,23 @@ class Logs(ReadOperation):
             Finding(
                 f"group_{index}",
                 "info",
-                f"{plural(group.count, 'time')} ({classify(group.example) or 'unclassified'}): {group.example}",
+                f"{plural(group.count, 'time')} ({_kind(group.example)}): {group.example}",
                 (Evidence("lines", group.count, "", group.last),),
             )
             for index, group in enumerate(groups[:10])
         ]
-        rows = tuple((number(g.count), clock(g.last, now), g.source, g.shape, g.example) for g in groups[:20])
-        cut = " or more (the limit was reached)" if len(lines) >= limit else ""
+        # An example says more than the shape only where something varies.
+        rows = tuple(
+            (
+                number(g.count),
+                clock(g.last, now),
+                g.source,
+                g.shape,
+                g.example if g.example != g.shape else "",
+            )
+            for g in groups[:20]
+        )
+        cut = " (as many as were asked for; there may be more)" if len(lines) >= limit else ""
         period = duration(span.total_seconds())
         what = "error line" if severity == "ERROR" else f"line of at least {severity}"
         many = "error lines" if severity == "ERROR" else f"lines of at least {severity}"
@@ -78,6 +88,11 @@ class Logs(ReadOperation):
             else (),
             data={"lines": len(lines), "groups": len(groups)},
         )
+
+
+def _kind(text: str) -> str:
+    """The type of trouble; an event that was refused is trouble with the data."""
+    return classify(text) or ("data" if text.startswith("Dead-lettered") else "unclassified")
 
 
 def span_of(text: str) -> timedelta:

@@ -199,7 +199,7 @@ def _verdict(
 ) -> str:
     cause = main_cause(_open(by_cause))
     if silent:
-        said = silent[0].text.partition(". ")[0]
+        said = silent[0].text.rstrip(".")
         high = rate.severity in ("warning", "critical")
         return f"{pipeline}: {said[:1].lower()}{said[1:]}{f'; {rate.text[:-1]}' if high else ''}."
     if rate.severity in ("warning", "critical"):
