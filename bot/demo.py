@@ -175,8 +175,10 @@ def _tell(running: Processes, postgres: Postgres | None, kept: Kept, *, again: b
 def _told_of_fall(kept: Kept, bots: Replicas, seen: float) -> None:
     now = time.time()
     kept.falls.append((seen, now))
-    dead = f"nothing lived from {datetime.fromtimestamp(kept.domain(seen), UTC):%H:%M:%S}"
-    bots.tell(f"{dead} to {datetime.fromtimestamp(kept.domain(now), UTC):%H:%M:%S}, {now - seen:.1f} s real")
+    clock = [f"{datetime.fromtimestamp(kept.domain(wall), UTC):%H:%M:%S}" for wall in (seen, now)]
+    bots.tell(
+        f"everything was killed at {clock[0]}; all stood again at {clock[1]}, {now - seen:.1f} s real later"
+    )
 
 
 class _Ground:

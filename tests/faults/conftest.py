@@ -11,19 +11,21 @@ import pytest
 from bot.demo_postgres import Postgres
 from tests.support.servers import new_database, postgres_server
 
+# What a killed process wrote is the system's already; only a power cut takes it, and nobody here pulls a plug.
+WITHOUT_POWER_CUTS = ("fsync=off", "full_page_writes=off")
 _names = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """One server for all; a test that restarts it leaves it running."""
-    with postgres_server() as server:
+    with postgres_server(WITHOUT_POWER_CUTS) as server:
         yield server
 
 
-def fresh(server: Postgres) -> str:
-    """The URL of an empty database."""
-    return new_database(server, f"attacked_{next(_names)}")
+def fresh(server: Postgres, like: str = "template1") -> str:
+    """The URL of an empty database, or of a copy of another."""
+    return new_database(server, f"attacked_{next(_names)}", like)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,5 +1,8 @@
 """Whatever happens in whatever order: the promises hold. A state machine over the whole bot, on both databases.
 
+SQLite's files lie in memory (/dev/shm), PostgreSQL waits for no disk (conftest), and each example begins with a copy of
+one migrated database: the time goes into examples.
+
 Two replicas share a database and a Slack that fails; time stands until it is moved. Each rule is one happening; after
 each the invariants are asked of what is stored and of what stands in Slack.
 """
@@ -34,6 +37,7 @@ from bot.core.refusal import Refused
 from bot.desk.change import decide
 from bot.probe import POINTS
 from bot.store.database import Database
+from bot.store.migrate import migrate
 from tests.e2e.alerts import alert
 from tests.e2e.running import LONG
 from tests.faults.conftest import fresh
@@ -246,7 +250,7 @@ class Bot(RuleBasedStateMachine):
 
 
 SETTINGS = settings(
-    max_examples=60 if LONG else 6,
+    max_examples=250 if LONG else 16,
     stateful_step_count=60 if LONG else 30,
     deadline=None,
     derandomize=not LONG,
@@ -271,8 +275,16 @@ def memory() -> Iterator[Path]:
 def test_the_promises_hold_whatever_happens(request: pytest.FixtureRequest, kind: str) -> None:
     with memory() as folder:
         if kind == "sqlite":
-            Bot.make = staticmethod(lambda: f"sqlite:///{folder / f'{next(names)}.db'}")
+            first = folder / "first.db"
+            migrate(f"sqlite:///{first}")
+
+            def copied() -> str:
+                return f"sqlite:///{shutil.copyfile(first, folder / f'{next(names)}.db')}"
+
+            Bot.make = staticmethod(copied)
         else:
             server = request.getfixturevalue("postgres")
-            Bot.make = staticmethod(lambda: fresh(server))
+            url = fresh(server)
+            migrate(url)
+            Bot.make = staticmethod(lambda: fresh(server, like=url.rpartition("/")[2]))
         run_state_machine_as_test(Bot, settings=SETTINGS)
