@@ -31,6 +31,11 @@ def inline(text: object, limit: int = 500) -> str:
     return _BLOCK_START.sub(lambda m: f"\\{m[1]}" if m[1] else f"{m[2]}\\{m[3]}", line)
 
 
+def within(text: object, limit: int = 500) -> str:
+    """The same for words that never stand at the beginning of a line: a figure there needs no escape."""
+    return _NUMBERED.sub(r"\1\2", inline(text, limit))
+
+
 def quote(text: str, limit: int = 3000) -> str:
     """Outside text as a block quote; its line breaks stay, its markup does not work."""
     # Masked before it is cut in lines: a private key is one secret on many lines.

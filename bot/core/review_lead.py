@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from bot.core.incident import Event, Incident, Page, instant
-from bot.core.markdown import inline
+from bot.core.markdown import within
 from bot.core.policy import fact_words, format_duration
 from bot.core.review_tables import cite
 from bot.core.text import clean, cut
@@ -47,7 +47,7 @@ def _what_held(events: Sequence[Event]) -> str:
         first.setdefault(str(event.data["fact"]), event)
     told = [
         f"{fact_words(fact)} since {_time(instant(e.data.get('begin')) or e.at)} UTC"
-        + (f" ({inline(e.data['text'], 160)})" if e.data.get("text") else "")
+        + (f" ({within(e.data['text'], 160)})" if e.data.get("text") else "")
         + f" {cite(e)}"
         for fact, e in first.items()
     ]
@@ -57,13 +57,13 @@ def _what_held(events: Sequence[Event]) -> str:
 def _what_was_found(events: Sequence[Event]) -> str:
     """What the runbook's first reading said; it names the cause where it knows one."""
     first = next((e for e in events if e.type == "step" and e.data.get("verdict")), None)
-    return f"Found: {inline(first.data['verdict'], 300).rstrip('.')} {cite(first)}." if first else ""
+    return f"Found: {within(first.data['verdict'], 300).rstrip('.')} {cite(first)}." if first else ""
 
 
 def _who_came(i: Incident, events: Sequence[Event]) -> str:
     acknowledged = next((e for e in events if e.type == "acknowledged"), None)
     paged = [e for e in events if e.type == "paged"]
-    levels = list(dict.fromkeys(f"{e.data['level']} {inline(e.data['person'], 60)}" for e in paged))
+    levels = list(dict.fromkeys(f"{e.data['level']} {within(e.data['person'], 60)}" for e in paged))
     many = (
         f"paged were {', '.join(levels)} {cite(*paged[:1], *paged[1:][-1:])}"
         if levels
@@ -72,7 +72,7 @@ def _who_came(i: Incident, events: Sequence[Event]) -> str:
     if acknowledged is None:
         return f"Who: nobody acknowledged; {many}."
     after = format_duration(acknowledged.at - i.opened_at)
-    return f"Who: {inline(acknowledged.actor, 60)} acknowledged after {after} {cite(acknowledged)}; {many}."
+    return f"Who: {within(acknowledged.actor, 60)} acknowledged after {after} {cite(acknowledged)}; {many}."
 
 
 def _what_was_done(events: Sequence[Event]) -> list[str]:
@@ -87,15 +87,15 @@ def _what_was_done(events: Sequence[Event]) -> list[str]:
         word = (
             "outcome unknown"
             if event.type == "operation_unknown"
-            else inline(event.data.get("verdict", ""), 200)
+            else within(event.data.get("verdict", ""), 200)
         )
         confirmed = [
             e
             for e in events
             if e.type == "plan_confirmed" and e.data.get("run") == event.data.get("run") is not None
         ]
-        by = f" by {inline(confirmed[-1].actor, 60)}" if confirmed else ""
-        out.append(f"Done: {inline(event.data['operation'], 60)}{by}: {word.rstrip('.')} {cite(event)}.")
+        by = f" by {within(confirmed[-1].actor, 60)}" if confirmed else ""
+        out.append(f"Done: {within(event.data['operation'], 60)}{by}: {word.rstrip('.')} {cite(event)}.")
     return out
 
 
@@ -104,9 +104,9 @@ def _how_it_ended(i: Incident, events: Sequence[Event]) -> str:
     if i.resolved_at is None or resolved is None:
         return "End: it is not resolved."
     reason = resolved.data.get("reason")
-    why = f" ({inline(reason, 160)})" if reason else ""
+    why = f" ({within(reason, 160)})" if reason else ""
     return (
-        f"End: resolved by {inline(resolved.actor, 60)}{why} "
+        f"End: resolved by {within(resolved.actor, 60)}{why} "
         f"{format_duration(resolved.at - i.opened_at)} after it was opened {cite(resolved)}."
     )
 
@@ -239,9 +239,12 @@ def _of_facts(events: Sequence[Event]) -> Iterator[str]:
 
 def _of_alerts(events: Sequence[Event]) -> Iterator[str]:
     closed = {(e.data["source"], e.data["key"]) for e in events if e.type == "alert_closed"}
+    still: dict[str, list[Event]] = {}
     for event in events:
         if event.type == "alert_opened" and (event.data["source"], event.data["key"]) not in closed:
-            yield f"Why is the alert “{inline(event.data['title'], 120)}” still open? {cite(event)}"
+            still.setdefault(str(event.data["title"]), []).append(event)
+    for title, opened in still.items():
+        yield f"Why is the alert “{within(title, 120)}” still open? {cite(*opened[:3])}"
 
 
 def _of_pages(i: Incident, events: Sequence[Event]) -> Iterator[str]:
@@ -249,7 +252,7 @@ def _of_pages(i: Incident, events: Sequence[Event]) -> Iterator[str]:
     end = i.resolved_at or (events[-1].at if events else i.opened_at)
     answered = {page.person for page in i.pages.values() if page.acked_at is not None}
     for page in sorted(i.pages.values(), key=lambda p: (p.due_at, p.level)):
-        who = f"{page.level} {inline(page.person, 60)}"
+        who = f"{page.level} {within(page.person, 60)}"
         if page.failed and page.sent_at is None:
             yield f"Why did the page to {who} not go out? {cite(made.get(page.id))}"
         elif page.person not in answered and end - page.due_at > _WAITED:
@@ -259,9 +262,9 @@ def _of_pages(i: Incident, events: Sequence[Event]) -> Iterator[str]:
 def _of_changes(events: Sequence[Event]) -> Iterator[str]:
     for event in events:
         if event.type == "operation_unknown":
-            yield f"What did {inline(event.data['operation'], 60)} do before it was cut off? {cite(event)}"
+            yield f"What did {within(event.data['operation'], 60)} do before it was cut off? {cite(event)}"
         elif event.type == "operation_finished" and event.data.get("failed"):
-            yield f"Why did {inline(event.data['operation'], 60)} not come out well? {cite(event)}"
+            yield f"Why did {within(event.data['operation'], 60)} not come out well? {cite(event)}"
 
 
 def _of_actions(i: Incident) -> Iterator[str]:
@@ -270,4 +273,4 @@ def _of_actions(i: Incident) -> Iterator[str]:
             word for word, value in (("owner", action.owner), ("due date", action.due)) if not value.strip()
         ]
         if missing:
-            yield f"Action {action.id} has no {' and no '.join(missing)}: {inline(action.text, 120)}"
+            yield f"Action {action.id} has no {' and no '.join(missing)}: {within(action.text, 120)}"

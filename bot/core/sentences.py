@@ -229,7 +229,9 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "severity_changed": lambda _, e: f"Severity {e.data['from']} -> {e.data['to']} by {e.actor}{_because(e.data)}.",
     "kind_changed": _kind_changed,
     "runbook_matched": _matched,
-    "fact_began": lambda _, e: f"{_fact(e.data).capitalize()} since {when(e.data['begin'])}{_because(e.data, 'text')}.",
+    "fact_began": lambda _, e: (
+        f"{_fact(e.data).capitalize()} since {when(e.data['begin'])}{_because(e.data, 'text').rstrip('.')}."
+    ),
     "fact_ended": lambda _, e: f"Over: {_fact(e.data)}{_facts_with(e.data)}.",
     "fact_unknown": lambda _, e: (
         f"Nobody can measure it now: {_fact(e.data)}, last measured {when(e.data.get('last_measured'))}."
@@ -325,7 +327,9 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "refused": lambda _, e: f"{e.actor} was refused {e.data['asked']}: {e.data['reason']}",
     "operation_started": lambda _, e: f"{e.data['operation']} started.",
     "operation_finished": lambda _, e: f"{e.data['operation']}: {e.data['verdict']}",
-    "operation_verified": lambda _, e: f"{e.data['operation']} verified: {e.data['verdict']}",
+    "operation_verified": lambda _, e: (
+        f"{e.data['operation']} verified: {str(e.data['verdict']).removeprefix('Verified: ')}"
+    ),
     "operation_unknown": lambda _, e: (
         f"{e.data['operation']} was interrupted; its outcome is unknown. {e.data['remedy']}"
     ),

@@ -25,7 +25,7 @@ from bot.core import groups, oncall_words, review
 from bot.core.book import Entry
 from bot.core.incident import Event, Incident
 from bot.core.overrides import Override
-from bot.core.policy import format_duration
+from bot.core.policy import fact_words, format_duration
 from bot.core.receipts import Receipt
 from bot.core.roster import Roster
 from bot.core.text import without
@@ -221,6 +221,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["clock"] = view.clock
+    made.filters["fact_name"] = fact_words
     made.globals.update(
         style=STYLE,
         fact_words=view.fact_words,
