@@ -18,10 +18,9 @@ from bot.core.receipts import receipt_of
 from bot.core.refusal import Refused
 from bot.core.sentences import when
 from bot.desk.change import change
-from bot.desk.deliver import Store
 from bot.desk.house import House
 from bot.desk.live import live
-from bot.desk.ports import Tx
+from bot.desk.ports import Store, Tx
 
 NOTED_MOST = 1000
 _NUMBER = re.compile(r"INC-([1-9][0-9]{0,8}):")

@@ -33,10 +33,9 @@ from bot.desk import (
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need, split
 from bot.desk.change import change, load
-from bot.desk.deliver import Store
 from bot.desk.house import House
 from bot.desk.live import live
-from bot.desk.ports import Tx
+from bot.desk.ports import Store, Tx
 from pipeline.operations import Operation, complete_word
 
 Answers = list[Outbound] | OpenForm

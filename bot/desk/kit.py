@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bot.desk.deliver import Store
 from bot.desk.house import House
+from bot.desk.ports import Store
 from pipeline.catalogue import Pipeline
 from pipeline.operations import Context, Operation
 

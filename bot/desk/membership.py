@@ -15,10 +15,9 @@ import structlog
 from bot.core import groups
 from bot.core.groups import Group, Known
 from bot.core.roster import group_refs
-from bot.desk.deliver import Store
 from bot.desk.house import House
 from bot.desk.live import GROUPS, known_groups
-from bot.desk.ports import Tx
+from bot.desk.ports import Store, Tx
 
 log = structlog.get_logger()
 WANTED = "slack_groups_wanted"

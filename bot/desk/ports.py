@@ -7,10 +7,10 @@ when it runs fast); ``wall`` is real time, for leases and retries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from bot.core.alerts import Alert
 from bot.core.book import Entry
@@ -19,6 +19,8 @@ from bot.core.incident import Event, Incident
 from bot.core.overrides import Override
 from bot.core.receipts import Receipt
 from bot.core.rounds import Round
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,3 +266,10 @@ class Tx(Protocol):
 
     def get_value(self, name: str) -> Any: ...
     def put_value(self, name: str, value: Any) -> None: ...
+
+
+class Store(Protocol):
+    """Transactions, off the event loop."""
+
+    async def awrite(self, work: Callable[[Tx], T]) -> T: ...
+    async def aread(self, work: Callable[[Tx], T]) -> T: ...

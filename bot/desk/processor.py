@@ -15,10 +15,9 @@ from bot.core.errors import KeyTaken, StorageError
 from bot.core.holding import Hold
 from bot.core.storm import Tally
 from bot.desk import storms
-from bot.desk.deliver import Store
 from bot.desk.house import House
 from bot.desk.live import live
-from bot.desk.ports import InboxRow, Tx
+from bot.desk.ports import InboxRow, Store, Tx
 from bot.desk.receive import budget_of, process
 from bot.probe import Probe, nowhere
 

@@ -14,9 +14,8 @@ import structlog
 from bot.core.policy import format_duration
 from bot.core.rows import announce
 from bot.desk.change import fire_due
-from bot.desk.deliver import Store
 from bot.desk.house import House
-from bot.desk.ports import Tx
+from bot.desk.ports import Store, Tx
 from bot.probe import Probe, nowhere
 
 log = structlog.get_logger()

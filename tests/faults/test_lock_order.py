@@ -16,7 +16,7 @@ from bot.core.alert_model import Kind, Severity
 from bot.core.delivery import Kind as OutboxKind
 from bot.core.delivery import Leased, Sent
 from bot.desk.change import change, decide
-from bot.desk.deliver import settled
+from bot.desk.settling import settled
 from bot.store.database import Database
 from tests.faults.engine import POLICY, furnished
 

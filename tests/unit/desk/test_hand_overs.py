@@ -21,9 +21,9 @@ from bot.core.policy import Policy
 from bot.core.roster import Always, FirstLevel, Level, Person, Reach, Roster, Rotation
 from bot.desk import oncall
 from bot.desk.change import change
-from bot.desk.deliver import settled
 from bot.desk.front import FrontDesk
 from bot.desk.house import House
+from bot.desk.settling import settled
 from bot.store.database import Database
 
 SUNDAY = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
