@@ -73,6 +73,13 @@ def test_history_statistics_and_actions_are_asked_for_in_slack_and_on_the_web(pe
     assert shown["statistics"]["incidents"] == 0
 
 
+def test_a_private_incident_comes_and_is_over(people: People) -> None:
+    people.ask("alice", "general", "/incident declare security zebrafish leaked", "is declared")
+    people.channel_of("INC-1")
+    people.ask("alice", "general", "/incident resolve INC-1 it is revoked --yes", "is resolved")
+    people.stage.until_quiet()
+
+
 def test_a_day_that_fell_into_an_outage_comes_once_and_says_how_late(people: People) -> None:
     stage = people.stage
     since = people.mark()
@@ -86,3 +93,18 @@ def test_a_day_that_fell_into_an_outage_comes_once_and_says_how_late(people: Peo
         m for m in people.messages(event="streamwatch_round") if "Daily operations, 2026-12-10" in m["text"]
     ]
     assert len(heard) == 1, "one message, that is edited"
+
+
+def test_the_runbook_of_a_private_incident_is_to_be_reviewed_and_only_its_channel_is_told(
+    people: People,
+) -> None:
+    room = people.channel_of("INC-1")
+    asked = people.saw("INC-1 was critical, so the runbook security is to be reviewed", channel=room)
+    since = people.mark()
+    people.click("alice", asked, "runbook_reviewed")
+    people.saw("alice has reviewed the runbook security.", channel=room, since=since)
+    public = [m for m in people.messages() if m["channel"] != asked["channel"] and not m["is_im"]]
+    assert "INC-1" not in str(public)
+    assert "zebrafish" not in str(public)
+    (of_owner,) = [c for c in people.stage.channels(room) if c["is_private"]]
+    assert "U04DAVE" not in of_owner["members"]
