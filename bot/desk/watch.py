@@ -34,6 +34,7 @@ class Look:
     operation: str
     every: Callable[[Thresholds], timedelta]
     learn: Callable[[Tx, House, Pipeline, Report], None]
+    least_s: float = 1.0  # real seconds: a clock that runs fast does not make the cloud answer faster
     at_start: bool = True  # else first after one probe of the health: a bot that starts has more urgent work
 
 
@@ -43,6 +44,7 @@ LOOKS = (
         operation="cost.forecast",
         every=lambda limits: limits.cost_every,
         learn=learn_cost.learn,
+        least_s=10.0,
         at_start=False,
     ),
 )
@@ -74,7 +76,7 @@ class Watch:
 
     def _turn(self, pipeline: Pipeline, look: Look, now: float) -> None:
         this = (pipeline.name, look.operation)
-        due = self._due.setdefault(this, 0.0 if look.at_start else now + self._pause(LOOKS[0]))
+        due = self._due.setdefault(this, 0.0 if look.at_start else now + self._first(look))
         if due > now or this in self._running:
             return
         self._due[this] = now + self._pause(look)
@@ -82,9 +84,15 @@ class Watch:
         self._running[this] = task
         task.add_done_callback(lambda _: self._running.pop(this, None))
 
+    def _first(self, look: Look) -> float:
+        """Real seconds until the first one, where that is not at once."""
+        return max(look.least_s, self._pause(LOOKS[0]))
+
     def _pause(self, look: Look) -> float:
-        """Real seconds. A clock that runs fast does not make the cloud answer faster: at most one a second."""
-        return max(1.0, look.every(self._house().policy.thresholds).total_seconds() / self._kit.speed)
+        """Real seconds until the next one."""
+        return max(
+            look.least_s, look.every(self._house().policy.thresholds).total_seconds() / self._kit.speed
+        )
 
     async def _look(self, pipeline: Pipeline, look: Look) -> None:
         operation = self._kit.registry[look.operation]
