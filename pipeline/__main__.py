@@ -77,8 +77,17 @@ def _perform(operation: Operation, tokens: list[str]) -> int:
             report = _patiently(f"{operation.summary} …", params, lambda: operation.read(ctx, params))
             if operation.name == "pipeline.health" and ctx.history is not None:
                 ctx.history.record_probe(report)
-            return _show(report, params)
+            return _show(_drawn(report, params), params)
         return _change(ctx, operation, params)
+
+
+def _drawn(report: Report, params: Mapping[str, Any]) -> Report:
+    """A report that has something to draw gets it as a file."""
+    if not report.data.get("drawing"):
+        return report
+    from pipeline.drawn import with_picture
+
+    return _patiently("Drawing …", params, lambda: with_picture(report))
 
 
 def _change(ctx: Context, operation: Operation, params: Mapping[str, Any]) -> int:

@@ -1,17 +1,19 @@
-"""A bar chart as SVG: words and figures on every bar, so that colour carries nothing."""
+"""A chart of bars, as data: words and figures on every bar, so that a drawing and its colour carry nothing alone.
+
+`pipeline.picture` makes a PNG of it; here is what is said beside that, and instead of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
-from pathlib import Path
-from typing import Final
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
-_ROW: Final = 30
-_LEFT, _BAR, _RIGHT = 220, 420, 200
-_TOP: Final = 56
 _CELLS: Final = 20
 _SHORT: Final = 12
+Row = tuple[str, float, str]
+"""(name, value, value in words)"""
 
 
 def bar(share: float) -> str:
@@ -20,7 +22,7 @@ def bar(share: float) -> str:
     return f"{'█' * filled}{'░' * (_CELLS - filled)} {share * 100:.0f} %"
 
 
-def text_bars(rows: Sequence[tuple[str, float, str]]) -> list[str]:
+def text_bars(rows: Sequence[Row]) -> list[str]:
     """The same as lines of text: "█████░░░░░ 2026-W48: 33,120"."""
     most = max((value for _, value, _ in rows), default=0.0) or 1.0
     filled = [round(_SHORT * max(0.0, value) / most) for _, value, _ in rows]
@@ -30,33 +32,41 @@ def text_bars(rows: Sequence[tuple[str, float, str]]) -> list[str]:
     ]
 
 
-def bars_svg(title: str, note: str, rows: Sequence[tuple[str, float, str]]) -> str:
-    """Bars of (name, value, value in words), the longest first as they come; an SVG document."""
-    most = max((value for _, value, _ in rows), default=0.0) or 1.0
-    height, width = _TOP + _ROW * len(rows) + 16, _LEFT + _BAR + _RIGHT
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img" '
-        f'font-family="sans-serif" font-size="13"><title>{escape(title)}</title><desc>{escape(_said(rows))}</desc>',
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-        f'<text x="12" y="24" font-size="16">{escape(title)}</text>',
-        f'<text x="12" y="43" fill="#555555">{escape(note)}</text>',
-    ]
-    for index, (name, value, words) in enumerate(rows):
-        y = _TOP + index * _ROW
-        length = max(1.0, _BAR * max(0.0, value) / most)
-        parts.append(f'<text x="{_LEFT - 8}" y="{y + 18}" text-anchor="end">{escape(name[:32])}</text>')
-        parts.append(f'<rect x="{_LEFT}" y="{y + 4}" width="{length:.1f}" height="20" fill="#3b6ea5"/>')
-        parts.append(f'<text x="{_LEFT + length + 8:.1f}" y="{y + 18}">{escape(words)}</text>')
-    return "\n".join([*parts, "</svg>", ""])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Bars in the order in which they come; `name` is the file's, without its ending."""
 
+    name: str
+    title: str
+    note: str
+    rows: tuple[Row, ...]
 
-def _said(rows: Sequence[tuple[str, float, str]]) -> str:
-    return "; ".join(f"{name}: {words}" for name, _, words in rows)
+    @property
+    def text(self) -> str:
+        """As bars of text."""
+        return "\n".join([f"{self.title} ({self.note}):", *text_bars(self.rows)])
 
+    @property
+    def words(self) -> str:
+        """All that it shows, for whoever does not see it."""
+        return f"{self.title}, {self.note}. " + "; ".join(f"{name}: {words}" for name, _, words in self.rows)
 
-def store(directory: Path, name: str, svg: str) -> Path:
-    """Writes the chart; OSError when that is not possible."""
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{name}.svg"
-    path.write_text(svg, encoding="utf-8")
-    return path
+    def to_json(self) -> dict[str, Any]:
+        """What ``from_json`` reads, in JSON values."""
+        return {
+            "name": self.name, "title": self.title, "note": self.note, "rows": [list(row) for row in self.rows],
+        }  # fmt: skip
+
+    def as_file(self) -> dict[str, Any]:
+        """What a file's row says of it: Slack is sent the picture, and all of its figures in words."""
+        return {
+            "filename": f"{self.name}.png", "chart": self.to_json(), "comment": self.text, "alt": self.words,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Raises KeyError, TypeError or ValueError for what is no chart."""
+        rows = tuple((str(name), float(value), str(words)) for name, value, words in data["rows"])
+        if not all(math.isfinite(value) for _, value, _ in rows):
+            raise ValueError("a bar without an end")
+        return cls(name=str(data["name"]), title=str(data["title"]), note=str(data["note"]), rows=rows)

@@ -121,7 +121,7 @@ class Deliverer:
         numbers = sorted({row.outbound.incident for row in rows if row.outbound.incident is not None})
         found = await self._store.aread(lambda tx: [tx.incident(n, lock=False) for n in numbers])
         incidents = {i.id: i for i in found if i is not None}
-        until = deadline - longest(rows[0].outbound.kind).total_seconds()
+        until = deadline - longest(rows[0].outbound).total_seconds()
         pending: list[Leased] = []
         late: list[Leased] = []
         for row in rows:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from bot.core.delivery import Kind, Outbound, Priority
 from bot.core.incident import Event, Incident
 from bot.core.sentences import when
 from bot.desk.answers import to
 from bot.desk.ports import Run, Tx
 from bot.desk.steps import step_button
-from pipeline.report import Report
+from pipeline.chart import Chart
+from pipeline.report import Finding, Report
 
 SAME_FOR = timedelta(minutes=10)
 _NUMBERS = re.compile(r"\d[\d,.:]*")
@@ -22,6 +25,11 @@ def report_row(tx: Tx, run: Run, incident: Incident | None, report: Report, name
     """Send a report to where the run was asked for. `name` tells the reports of one run apart."""
     if run.reply.get("quiet"):
         return  # a digest of the calendar tells it
+    chart = report.data.get("drawing")
+    if chart and incident is None and not run.reply.get("user"):
+        chart = None  # nobody asked for it
+    if chart:
+        report = _told_of_its_picture(report, incident)
     buttons = []
     if incident is not None and incident.active:
         buttons = [step_button(n.operation, n.label, n.params, incident) for n in report.next[:4]]
@@ -36,6 +44,26 @@ def report_row(tx: Tx, run: Run, incident: Incident | None, report: Report, name
         **more,
     )
     tx.enqueue([row])
+    if chart:
+        tx.enqueue([_picture(run, incident, Chart.from_json(chart), name)])
+
+
+def _told_of_its_picture(report: Report, incident: Incident | None) -> Report:
+    where = (
+        "as a picture in this channel" if incident is not None else "to you as a picture, in a direct message"
+    )
+    return replace(report, findings=(*report.findings, Finding("chart", "ok", f"Its chart comes {where}.")))
+
+
+def _picture(run: Run, incident: Incident | None, chart: Chart, name: str) -> Outbound:
+    """A file can be no answer that one person alone sees in a channel: outside an incident it goes to who asked."""
+    key = f"{name}:{run.id}:chart"
+    where = {} if incident is not None else {"to": run.reply.get("user", "")}
+    return Outbound(
+        key=key, kind=Kind.FILE, lane=key, priority=Priority.ANSWER,
+        incident=incident.id if incident is not None else None, needs_channel=incident is not None,
+        data={**where, **chart.as_file(), "title": f"{chart.title}, {chart.note}"},
+    )  # fmt: skip
 
 
 def reading_row(tx: Tx, run: Run, incident: Incident | None, report: Report, findings: Sequence[str]) -> None:

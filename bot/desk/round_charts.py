@@ -1,47 +1,20 @@
-"""The charts of a digest: what is ahead, what came, what it cost. Each is a drawing, and bars of text beside it.
+"""The charts of a digest: what is ahead, what came, what it cost. Each is a picture, and bars of text beside it.
 
-Slack shows no drawing of this form by itself, so the text is the chart to most; the words of every bar stand in both,
-and in the alternative text, so that nobody needs to see either.
+The words of every bar stand in both, and in the alternative text, so that nobody needs to see either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bot.core.rounds import Reading
 from bot.core.text import plain
 from bot.desk.ports import Tx
-from pipeline.chart import bars_svg, text_bars
+from pipeline.chart import Chart, Row
 
 TRENDS, FORECAST = "pipeline.trends", "cost.forecast"
 _TOLD = frozenset({"history", "load", "errors", "lag", "backlog", "cost", "ahead"})
-Row = tuple[str, float, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
-    """`rows` are (name, value, value in words); `name` is the file's, without its ending."""
-
-    name: str
-    title: str
-    note: str
-    rows: Sequence[Row]
-
-    @property
-    def text(self) -> str:
-        """As bars of text."""
-        return "\n".join([f"{self.title} ({self.note}):", *text_bars(self.rows)])
-
-    @property
-    def svg(self) -> str:
-        return bars_svg(self.title, self.note, self.rows)
-
-    @property
-    def words(self) -> str:
-        """All that it shows."""
-        return f"{self.title}, {self.note}. " + "; ".join(f"{name}: {words}" for name, _, words in self.rows)
 
 
 def charts(tx: Tx, readings: Sequence[Reading]) -> list[Chart]:
@@ -53,7 +26,7 @@ def charts(tx: Tx, readings: Sequence[Reading]) -> list[Chart]:
             found += _trends(reading.pipeline, data)
         elif reading.operation == FORECAST and (rows := _forecast(data)):
             title, note = f"Forecast of costs for {reading.pipeline}", "so far, and at the month's end"
-            found.append(Chart(name=f"forecast-{reading.pipeline}", title=title, note=note, rows=rows))
+            found.append(Chart(name=f"forecast-{reading.pipeline}", title=title, note=note, rows=tuple(rows)))
     return found
 
 
@@ -102,7 +75,9 @@ def _trends(pipeline: str, data: Mapping[str, Any]) -> list[Chart]:
         found.append((f"cost-{pipeline}-{place}", f"Cost a day of {what}", costs))
     note = f"by {by}, the newest first"
     return [
-        Chart(name=name, title=title, note=note, rows=rows) for name, title, rows in found if len(rows) > 1
+        Chart(name=name, title=title, note=note, rows=tuple(rows))
+        for name, title, rows in found
+        if len(rows) > 1
     ]
 
 

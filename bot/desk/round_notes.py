@@ -19,8 +19,8 @@ from bot.core.text import counted
 from bot.desk import round_charts
 from bot.desk.house import House
 from bot.desk.ports import Tx
-from bot.desk.round_charts import Chart
 from bot.desk.telling import tell
+from pipeline.chart import Chart
 
 BOOKS, COMPONENTS, REVIEWED = "upkeep.books", "upkeep.components", "upkeep.reviewed"
 REVIEW_WITHIN = timedelta(days=3)
@@ -79,7 +79,7 @@ def notes(tx: Tx, house: House, kind: str, readings: Sequence[Reading]) -> tuple
                 statistics_words.week_rows(found),
                 f"{counted(found.incidents, 'incident')} in 30 days",
             )
-            drawn.append(Chart(name="incidents", title="Incidents by week", note=note, rows=rows))
+            drawn.append(Chart(name="incidents", title="Incidents by week", note=note, rows=tuple(rows)))
     return [*round_charts.told(tx, readings), *lines], drawn
 
 

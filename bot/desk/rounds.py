@@ -144,12 +144,11 @@ def _post(tx: Tx, house: House, this: Round) -> None:
     notes, drawn = round_notes.notes(tx, house, this.kind, readings)
     _open(tx, house, replace(this, readings=readings, notes=tuple(notes)))
     for chart in drawn:
-        data = {
-            "room": OPERATIONS, "filename": f"{chart.name}.svg", "title": f"{chart.title}, {this.id.partition(':')[2]}",
-            "content": chart.svg, "comment": chart.text, "alt": chart.words,
-        }  # fmt: skip
-        key = f"round:{this.id}:{chart.name}"
-        tx.enqueue([Outbound(key=key, kind=Kind.FILE, lane=key, priority=Priority.FURNITURE, data=data)])
+        title = f"{chart.title}, {this.id.partition(':')[2]}"
+        data = {"room": OPERATIONS, "title": title, **chart.as_file()}
+        # In one lane, so that they come in their order and one is drawn at a time.
+        key, lane = f"round:{this.id}:{chart.name}", f"round:{this.id}:charts"
+        tx.enqueue([Outbound(key=key, kind=Kind.FILE, lane=lane, priority=Priority.FURNITURE, data=data)])
 
 
 def _open(tx: Tx, house: House, this: Round) -> None:

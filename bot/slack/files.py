@@ -4,6 +4,8 @@ A file carries no metadata, and its message appears a little after the answer. S
 is settled by making it again: an upload can be completed once only. After a restart the file is looked for
 by its name and title since the row's first try. A row that has metadata is finished by a message that
 carries it.
+
+A row with a chart has its picture drawn when it is sent; where that cannot be done its words go out alone.
 """
 
 from __future__ import annotations
@@ -33,7 +35,11 @@ class Uploads:
         self._begun: OrderedDict[str, str] = OrderedDict()
         self._doubtful: set[str] = set()
 
-    async def share(self, row: Leased, channel: str, *, thread: str = "") -> str:
+    def begun(self, row: Leased) -> bool:
+        """Whether the file's bytes are there already, so that it need not be drawn again."""
+        return row.outbound.key in self._begun
+
+    async def share(self, row: Leased, channel: str, content: bytes, *, thread: str = "") -> str:
         """Share the row's file in the channel unless an earlier try did; its id. Raises Failure."""
         key = row.outbound.key
         file_id = self._begun.get(key)
@@ -42,15 +48,14 @@ class Uploads:
                 there = await find_file(self._api, row, channel)
                 if there:
                     return there
-            file_id = await self._put(row)
+            file_id = await self._put(row, content or b"\n")
             self._begun[key] = file_id
             while len(self._begun) > REMEMBERED:
                 self._begun.popitem(last=False)
         await self._complete(row, file_id, channel, thread)
         return file_id
 
-    async def _put(self, row: Leased) -> str:
-        content = str(row.outbound.data["content"]).encode() or b"\n"
+    async def _put(self, row: Leased, content: bytes) -> str:
         name = str(row.outbound.data["filename"])
         wanted: dict[str, Any] = {"filename": name, "length": len(content)}
         if alt := str(row.outbound.data.get("alt") or ""):

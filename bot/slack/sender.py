@@ -6,13 +6,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
+import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core.delivery import (
+    DRAWING,
+    DRAWINGS,
     HTTP_TIMEOUT,
     LOOKUPS_BEFORE_REPEAT,
     OPERATIONS,
@@ -40,7 +45,10 @@ from bot.slack.people import Directory
 from bot.slack.posts import edit, post, whisper
 from bot.slack.render import references, render
 from bot.slack.words import Frame
+from pipeline.chart import Chart
+from pipeline.picture import NotDrawn, draw
 
+log = structlog.get_logger()
 SOON = timedelta(seconds=1)
 _POSTS = frozenset({Kind.POST, Kind.HEADLINE, Kind.PAGE_MENTION, Kind.ANNOUNCE})
 _METHODS = {
@@ -59,13 +67,25 @@ _METHODS = {
 _ELSEWHERE = frozenset({"user_not_in_channel", "not_in_channel", "channel_not_found", "is_archived"})
 
 
+class Draw(Protocol):
+    """A chart as PNG, within so many seconds."""
+
+    def __call__(self, chart: Chart, *, deadline_s: float) -> bytes: ...
+
+
 class Sender:
     """One workspace. Channels are names or ids, ``operations_channel`` "" is the announcements'; ``clock`` has
-    now, wall and monotonic."""
+    now, wall and monotonic; ``draw`` blocks and raises NotDrawn."""
 
     def __init__(
-        self, client: AsyncWebClient, announcement_channel: str, clock: Clock, operations_channel: str = ""
+        self,
+        client: AsyncWebClient,
+        announcement_channel: str,
+        clock: Clock,
+        operations_channel: str = "",
+        draw: Draw = draw,
     ) -> None:
+        self._draw = draw
         self.pace = Pace(clock.monotonic)
         self.api = Api(client, self.pace)
         self.directory = Directory(self.api, clock.monotonic)
@@ -98,9 +118,18 @@ class Sender:
         if row.outbound.kind is Kind.PAGE_DM:
             known = {incident.id: incident} if incident else {}
             return (await self.send_pages([row], known))[0]
+        content = b""
+        if row.outbound.kind is Kind.FILE:
+            try:
+                content = await self._content(row)
+            except NotDrawn as error:
+                log.warning("not_drawn", action="not_drawn", key=row.outbound.key, error=str(error))
+                if row.attempts < DRAWINGS:
+                    return NotSent(reason=f"not drawn: {error}", retry_in=SOON)
+                row = replace(row, outbound=_in_words(row.outbound))
         try:
             with self.api.within(HTTP_TIMEOUT.total_seconds()):
-                return await self._send(row, incident)
+                return await self._send(row, incident, content)
         except Unrenderable as error:
             return Refused(reason=str(error))
         except Failure as failure:
@@ -159,9 +188,12 @@ class Sender:
         if out.data.get("metadata"):
             return await find_message(self.api, channel, out.key, self.api.first_try(row))
         file_id = await find_file(self.api, row, channel)
-        return Sent(result={"channel": channel, "file": file_id}) if file_id else None
+        if file_id:
+            return Sent(result={"channel": channel, "file": file_id})
+        # Its words may have gone out alone.
+        return await find_message(self.api, channel, out.key, self.api.first_try(row))
 
-    async def _send(self, row: Leased, incident: Incident | None) -> Outcome:
+    async def _send(self, row: Leased, incident: Incident | None, content: bytes) -> Outcome:
         out = row.outbound
         match out.kind:
             case Kind.CREATE_CHANNEL:
@@ -173,7 +205,7 @@ class Sender:
             case Kind.RESPOND:
                 return await self._respond(row, incident)
             case Kind.FILE:
-                return await self._file(row, incident)
+                return await self._file(row, incident, content)
             case Kind.UPDATE:
                 message = await self._message(row, incident)
                 return Sent(result=await edit(self.api, out.data["channel"], out.data["ts"], message))
@@ -251,11 +283,21 @@ class Sender:
             return await self._whisper(row, incident)
         return Refused(reason=f"response_url: http {status}")
 
-    async def _file(self, row: Leased, incident: Incident | None) -> Outcome:
+    async def _content(self, row: Leased) -> bytes:
+        """The bytes of the row's file, before anything leaves. Raises NotDrawn."""
+        chart = row.outbound.data.get("chart")
+        if not chart:
+            return str(row.outbound.data["content"]).encode()
+        if self._uploads.begun(row):
+            return b""
+        limit = DRAWING.total_seconds()
+        return await asyncio.to_thread(self._draw, Chart.from_json(chart), deadline_s=limit)
+
+    async def _file(self, row: Leased, incident: Incident | None, content: bytes) -> Outcome:
         out = row.outbound
         channel = await self._channel(out, incident)
         thread = _thread(out, incident)
-        file_id = await self._uploads.share(row, channel, thread=thread)
+        file_id = await self._uploads.share(row, channel, content, thread=thread)
         result: dict[str, Any] = {"channel": channel, "file": file_id}
         if out.data.get("metadata"):
             # A file carries no metadata: this line does, and it ends the row.
@@ -309,3 +351,9 @@ def _note(out: Outbound, text: str) -> Outbound:
     return Outbound(
         key=out.key, kind=Kind.POST, lane=out.lane, priority=out.priority, incident=out.incident, data=data
     )
+
+
+def _in_words(out: Outbound) -> Outbound:
+    """The message that takes the place of a picture."""
+    text = f"{out.data['comment']}\nThe picture of this chart could not be drawn; these are all its figures."
+    return replace(out, kind=Kind.POST, data={**out.data, "form": "text", "text": text})

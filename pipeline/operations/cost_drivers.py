@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC
-from pathlib import Path
 from typing import Any, Final
 
-from pipeline.chart import bars_svg, store
+from pipeline.chart import Chart
 from pipeline.errors import PipelineError
 from pipeline.operations.base import Context, Param, ReadOperation
 from pipeline.operations.cost_forecast import HOW_TO_KNOW, outlooks
@@ -17,7 +15,6 @@ from pipeline.operations.paid import living
 from pipeline.report import Finding, Report, Table, clock, number, plural, worst
 from pipeline.spend import Outlook
 
-_CHARTS: Final = Path("var/charts")
 _DAY_HOURS: Final = 24
 
 
@@ -27,7 +24,11 @@ class CostDrivers(ReadOperation):
     name = "cost.drivers"
     words = ("cost", "drivers")
     summary = "What the money goes to, by service, budget and job; --visualize draws it"
-    params = (Param(name="visualize", type=bool, default=False, help="draw a chart and say where it is"),)
+    params = (
+        Param(
+            name="visualize", type=bool, default=False, help="draw a chart: a file here, a picture in Slack"
+        ),
+    )
 
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
         exported = read_export(ctx, services=True, jobs=True)
@@ -37,7 +38,7 @@ class CostDrivers(ReadOperation):
         spent = _sorted([(one.budget, one.so_far, one.currency) for one in found])
         workers, gaps = _workers(ctx)
         findings = [*spent_findings(exported, ctx.now()), *_known(ctx, found, exported), *gaps]
-        path = _draw(ctx, services or spent or workers, findings) if params.get("visualize") else None
+        chart = _chart(ctx, services or spent or workers, findings) if params.get("visualize") else None
         columns = ("driver", "amount", "share")
         tables = [
             Table("Spend of the month, by service (billing export)", columns, shares(services)),
@@ -59,7 +60,7 @@ class CostDrivers(ReadOperation):
                 "workers_a_day": [{"driver": n, "amount": round(a, 2), "currency": c} for n, a, c in workers],
                 "services": spend_of_month(exported),
                 "jobs": [{"driver": n, "amount": round(a, 2), "currency": c} for n, a, c in jobs],
-                "chart": str(path) if path else None,
+                "drawing": chart.to_json() if chart else None,
             },
         )
 
@@ -93,23 +94,14 @@ def _known(ctx: Context, found: Sequence[Outlook], exported: Exported) -> list[F
     return [*out, *exported.gaps]
 
 
-def _draw(ctx: Context, rows: Sequence[Row], findings: list[Finding]) -> Path | None:
+def _chart(ctx: Context, rows: Sequence[Row], findings: list[Finding]) -> Chart | None:
+    """What is to be drawn; whoever asked for it draws it, to where people see it."""
     if not rows:
         findings.append(Finding("chart", "info", "There is nothing to draw."))
         return None
-    now = ctx.now()
-    bars = [(name, amount, f"{number(amount, 2)} {currency}") for name, amount, currency in rows]
-    svg = bars_svg(f"Cost drivers of {ctx.pipeline.name}", f"as of {clock(now)}", bars)
-    stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    try:
-        path = store(_CHARTS, f"cost-drivers-{stamp}", svg)
-    except OSError as error:
-        findings.append(
-            Finding("chart", "warning", f"The chart cannot be written to {_CHARTS}: {error.strerror}.")
-        )
-        return None
-    findings.append(Finding("chart", "ok", f"The chart is in {path}."))
-    return path
+    title, note = f"Cost drivers of {ctx.pipeline.name}", f"as of {clock(ctx.now())}"
+    bars = tuple((name, amount, f"{number(amount, 2)} {currency}") for name, amount, currency in rows)
+    return Chart(name=f"cost-drivers-{ctx.pipeline.name}", title=title, note=note, rows=bars)
 
 
 def _sorted(rows: list[Row]) -> list[Row]:

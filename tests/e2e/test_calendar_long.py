@@ -146,7 +146,9 @@ def test_a_month_tells_growth_and_budget_with_charts_that_need_no_eyes(people: P
     )
     drawing = known["Events a day of orders, 2027-01"]
     assert f"2026-12: {1331 * 24:,} events; 2026-11: " in drawing["alt_txt"]
-    assert drawing["mimetype"] == "image/svg+xml"
+    assert drawing["mimetype"] == "image/png", "what Slack shows without a click"
+    assert drawing["name"] == "events-orders.png"
+    assert drawing["size"] > 10_000
     assert "forecast: " in known["Forecast of costs for orders, 2027-01"]["alt_txt"]
 
 

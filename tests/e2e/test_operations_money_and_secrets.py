@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from bot.demo_world import get
 from tests.e2e.people import People
-from tests.e2e.running import Json, staged, texts
+from tests.e2e.running import ROOT, Json, staged, texts
 
 PERIOD = "2026-11-01T00:00:00Z"
 
@@ -54,6 +59,33 @@ def test_cost_is_unknown_before_and_known_after_a_notification(people: People) -
     budget(people, "orders-monthly", 61.5)
     people.ask("alice", "general", "/cost report", "61.5")
     assert cost_incidents(people, "orders-monthly") == [], "figures alone open nothing"
+
+
+def test_a_chart_comes_as_a_picture_with_its_figures_to_who_asked(people: People) -> None:
+    since = people.mark()
+    people.ask("bob", "general", "/cost drivers --visualize", "Its chart comes to you as a picture")
+    told = people.saw("Cost drivers of orders (as of", since=since)
+    figures = re.search("████████████ (Cloud Dataflow: [0-9.]+ USD)\n", told["text"])
+    assert figures, told["text"]
+    (file,) = told["files"]
+    assert file["mimetype"] == "image/png"
+    assert figures.group(1) in file["alt_txt"]
+    room = next(c for c in people.stage.state()["channels"] if c["id"] == told["channel"])
+    assert room["is_im"]
+
+
+def test_in_the_terminal_a_chart_is_a_file(people: People, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "cost", "drivers", "--visualize", "--json"],
+        env={"RUNBOOKS_DIR": str(ROOT / "runbooks"), **people.stage.env, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    report = json.loads(done.stdout)
+    assert (tmp_path / report["data"]["chart"]).read_bytes().startswith(b"\x89PNG"), done.stderr
+    assert report["findings"][-1]["text"] == f"The chart is in {report['data']['chart']}."
 
 
 def test_a_forecast_is_a_line_and_a_button_opens_the_channel(people: People) -> None:

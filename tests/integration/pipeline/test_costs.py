@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.chart import bar, bars_svg
+from pipeline import drawn
 from pipeline.jobs import Job
 from pipeline.leaks import Paid, leaks
 
@@ -140,10 +139,7 @@ def test_a_day_far_above_normal_is_a_warning_and_a_fact(stand: Stand) -> None:
     assert fact.value == pytest.approx(1.8)
 
 
-def test_drivers_tell_spend_and_estimate_apart_and_draw(
-    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_drivers_tell_spend_and_estimate_apart_and_draw(stand: Stand, tmp_path: Path) -> None:
     stand.happen({}, minutes=2)
     budget(stand, 90.0, stand.clock.now())
     budget(stand, 30.0, stand.clock.now(), name="orders-bigquery")
@@ -153,15 +149,14 @@ def test_drivers_tell_spend_and_estimate_apart_and_draw(
     assert report.data["spend"] == [{"driver": "orders-monthly", "amount": 90.0, "currency": "USD"}]
     assert "(estimate)" in report.verdict
     assert report.data["workers_a_day"][0]["driver"] == "ecommerce-streaming"
-    drawn = ElementTree.parse(report.data["chart"])
-    assert "90.00 USD" in "".join(drawn.getroot().itertext())
-    assert stand.read("cost.drivers").data["chart"] is None
-
-
-def test_a_chart_holds_no_markup_of_others() -> None:
-    svg = bars_svg("<script>", "a & b", [("<x>", 2.0, "2"), ("y", 0.0, "0")])
-    root = ElementTree.fromstring(svg)
-    assert "<script>" in "".join(root.itertext())
-    assert "<script>" not in svg
-    assert bar(0.25).endswith(" 25 %")
-    assert bar(7).endswith(" 700 %")
+    assert report.data["drawing"]["rows"] == [["orders-monthly", 90.0, "90.00 USD"]]
+    kept = drawn.with_picture(report, tmp_path / "charts")
+    assert Path(kept.data["chart"]).read_bytes().startswith(b"\x89PNG")
+    assert kept.findings[-1].text == f"The chart is in {kept.data['chart']}."
+    (tmp_path / "file").write_text("in the way")
+    unkept = drawn.with_picture(report, tmp_path / "file" / "charts")
+    assert (unkept.data["chart"], unkept.severity) == (None, "warning")
+    assert "cannot be written" in unkept.findings[-1].text
+    plain = stand.read("cost.drivers")
+    assert plain.data["drawing"] is None
+    assert drawn.with_picture(plain, tmp_path) is plain

@@ -7,6 +7,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bot.clock import Clock
@@ -25,6 +26,9 @@ from bot.core.delivery import (
 from bot.core.incident import Incident
 from bot.slack.api import make_client
 from bot.slack.sender import Sender
+from pipeline.chart import Chart
+from pipeline.painter import paint
+from pipeline.picture import NotDrawn
 from sandbox.app import running
 from tests.integration.slack_room.conftest import EmptyWorld, Slack
 from tests.unit.slack.samples import AT, incident, leased, page, plan, report, row
@@ -336,6 +340,50 @@ async def test_a_file_is_shared_once(sender: Sender, slack: Slack, method: str) 
         m for m in channel["messages"] if (m["metadata"] or {}).get("event_type") == "streamwatch_review"
     ]
     assert len(marked) == 1
+
+
+CHART = Chart(
+    name="cost", title="Cost a day", note="by week", rows=(("W48", 8.0, "8.00 USD"), ("W47", 4.0, "4.00 USD"))
+)
+
+
+def no_pencil(chart: Chart, *, deadline_s: float) -> bytes:
+    raise NotDrawn("the drawing program ended with 1: no fonts")
+
+
+async def test_a_chart_is_shared_as_a_picture_once(sender: Sender, slack: Slack) -> None:
+    case = await open_channel(sender)
+    await slack.fault("files.completeUploadExternal", "http_500", after_accept=True)
+    out = row(Kind.FILE, key="chart:7", **CHART.as_file(), title="Cost a day, W48")
+    await deliver(sender, out, case)
+    await slack.get(f"/sim/wait?channel={case.channel_id}&contains=W47&since=0&timeout=40")
+    (file,) = (await slack.channel(case.channel_id))["files"]
+    assert (file["name"], file["mimetype"]) == ("cost.png", "image/png")
+    assert file["alt_txt"] == "Cost a day, by week. W48: 8.00 USD; W47: 4.00 USD"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{slack.base_url}/sim/files/{file['id']}") as got,
+    ):
+        assert await got.read() == paint(CHART)
+    said = [m["text"] for m in await slack.ours() if "W47" in m["text"]]
+    assert said == ["Cost a day (by week):\n████████████ W48: 8.00 USD\n██████░░░░░░ W47: 4.00 USD"]
+
+
+async def test_where_nothing_can_be_drawn_the_words_go_out_once(slack: Slack) -> None:
+    client = make_client("xoxb-sandbox", f"{slack.base_url}/api/")
+    sender = Sender(client, "incidents", Clock(), draw=no_pencil)
+    case = await open_channel(sender)
+    out = row(Kind.FILE, key="chart:7", **CHART.as_file(), title="Cost a day, W48")
+    first = await sender.send(leased(out), case)
+    assert isinstance(first, NotSent), "a busy machine draws it a moment later"
+    assert "no fonts" in first.reason
+    await slack.fault("chat.postMessage", "http_500", after_accept=True)
+    await deliver(sender, out, case)
+    channel = await slack.channel(case.channel_id)
+    assert channel["files"] == []
+    (said,) = [m for m in channel["messages"] if "W47" in m["text"]]
+    assert "██████░░░░░░ W47: 4.00 USD" in said["text"]
+    assert "The picture of this chart could not be drawn" in said["text"]
 
 
 async def test_after_a_restart_a_file_that_was_shared_is_found(sender: Sender, slack: Slack) -> None:
