@@ -141,15 +141,16 @@ def test_a_month_tells_growth_and_budget_with_charts_that_need_no_eyes(people: P
     assert f"████████████ 2026-12: {1331 * 24:,} events\n" in chart["text"] + "\n"
     assert "█████████░░░ 2026-09: 24,000 events" in chart["text"]
     people.saw("orders-monthly, budget: 250.00 USD", channel="incidents")
-    known = people.stage.until(
-        lambda: {t: f for t, f in files(people).items() if t.endswith("2027-01")}, 40, "no drawing came"
-    )
-    drawing = known["Events a day of orders, 2027-01"]
+    # They are drawn one after the other.
+    events, forecast = "Events a day of orders, 2027-01", "Forecast of costs for orders, 2027-01"
+    people.stage.until(lambda: {events, forecast} <= files(people).keys(), 40, "the pictures did not come")
+    known = files(people)
+    drawing = known[events]
     assert f"2026-12: {1331 * 24:,} events; 2026-11: " in drawing["alt_txt"]
     assert drawing["mimetype"] == "image/png", "what Slack shows without a click"
     assert drawing["name"] == "events-orders.png"
     assert drawing["size"] > 10_000
-    assert "forecast: " in known["Forecast of costs for orders, 2027-01"]["alt_txt"]
+    assert "forecast: " in known[forecast]["alt_txt"]
 
 
 def test_people_tick_with_and_without_a_note_and_whoever_did_not_is_reminded_by_name(people: People) -> None:
