@@ -25,7 +25,7 @@ WEEK_S = 7 * 86_400.0  # for a person, who takes their time
 ENGINEER = "alice"
 LOOK_AGAIN = "look-again"
 ANYTHING = Move(says="does it")
-PATIENT = Move(says="looks again: it gets less")
+PATIENT = Move(says="looks again: it gets less", answer="it_shrinks")
 
 
 class Ground(Protocol):

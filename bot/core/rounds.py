@@ -15,7 +15,7 @@ from typing import Any
 from bot.core.periods import Calendar, Slot
 from bot.core.policy import format_duration
 from bot.core.refusal import Refused
-from bot.core.runbook import Runbook, Step, choose_next
+from bot.core.runbook import ELSE, SOMETHING_ELSE, Runbook, Step, choose_next
 from bot.core.step_words import filled
 from bot.core.text import counted, plain
 
@@ -174,7 +174,12 @@ def tick(this: Round, item_id: str, person: str, now: datetime, *, answer: str =
         raise Refused(f"“{item.title}” was ticked off already, by {item.done_by}.")
     if item not in this.waiting:
         raise Refused(f"“{item.title}” of {this.title} is not open any more, or not yet.")
-    goto = item.leads.get(answer or "else", item.leads.get("else")) if item.leads else None
+    ways = [way for way in item.leads if way != ELSE]
+    if ways and not answer:
+        raise Refused(
+            f"“{item.title}” has several ways on; choose one: {', '.join([*ways, SOMETHING_ELSE])}."
+        )
+    goto = item.leads.get(answer or ELSE, item.leads.get(ELSE)) if item.leads else None
     after = [each.id for each in this.items].index(item_id) + 1
     items = list(this.items)
     items[after - 1] = replace(item, done_by=person, done_at=now, answer=answer, note=note[:500])
@@ -295,7 +300,10 @@ def buttons(this: Round) -> list[dict[str, Any]]:
             for way in ways
         ]
         label = f"Reviewed: {item.title}" if this.kind == REVIEW else f"Done: {item.title}"
-        found.append(_button("round_tick", "Something else" if ways else label, value))
+        if ways:
+            found.append(_button("round_tick", "Something else", {**value, "answer": SOMETHING_ELSE}))
+        else:
+            found.append(_button("round_tick", label, value))
         found.append(_button("round_note", f"With a note: {item.title}", value))
     return found
 

@@ -28,6 +28,9 @@ SEVERITIES: tuple[str, ...] = ("ok", "info", "warning", "critical", "unknown")
 ELSE = "else"
 END = "end"
 
+SOMETHING_ELSE = "something_else"
+"""What a person says at a step with several ways on when no answer fits: the way of `else`, chosen and not fallen into."""
+
 SKIPS_GATE: Mapping[str, str] = {
     "yes": "would confirm for a person",
     "confirm": "would confirm for a person",

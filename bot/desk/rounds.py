@@ -19,7 +19,7 @@ from bot.core.periods import Slot
 from bot.core.refusal import Refused
 from bot.core.roster import Person
 from bot.core.rounds import Item, Reading, Round
-from bot.core.runbook import CALENDAR_KINDS, for_kind
+from bot.core.runbook import CALENDAR_KINDS, ELSE, SOMETHING_ELSE, for_kind
 from bot.core.text import plain
 from bot.desk import round_notes
 from bot.desk.answers import private
@@ -243,7 +243,8 @@ def note_form(asked: Asked, value: str) -> OpenForm:
     item = next((each for each in this.waiting if each.id == wanted["item"]), None)
     if item is None:
         raise Refused("This item is not open any more.")
-    answers = " ".join(way for way in item.leads if way != "else")
+    ways = [way for way in item.leads if way != ELSE]
+    answers = " ".join([*ways, SOMETHING_ELSE] if ways else [])
     return OpenForm(name="step_note", title=item.title, context=value, values={"answers": answers})
 
 

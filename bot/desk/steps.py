@@ -13,7 +13,7 @@ from typing import Any
 from bot.core import book, lifecycle, walk
 from bot.core.incident import Incident
 from bot.core.refusal import Refused
-from bot.core.runbook import Step
+from bot.core.runbook import SOMETHING_ELSE, Step
 from bot.core.walk import Visit, Walk
 from bot.desk import errands
 from bot.desk.change import change
@@ -67,7 +67,7 @@ def finished(tx: Tx, house: House, run: Run, verdict: str, findings: Sequence[st
 def ticked(
     tx: Tx, house: House, place: Mapping[str, Any], ref: str, person: str, *, answer: str = "", note: str = ""
 ) -> Visit:
-    """A person did a step, with their answer where it asks for one. Raises Refused when it is not its turn."""
+    """A person did a step, with their answer. Raises Refused when it is not its turn, or asks for an answer."""
     visit = must_stand(tx, place, ref)
     walked = standing(tx, place)
     assert walked is not None
@@ -75,6 +75,8 @@ def ticked(
         raise Refused(f"{visit.operation} is being run for this step.", "Wait until it has reported.")
     found = find(house, ref)
     step = found[1] if found is not None else None
+    if step is not None and step.answers and not answer:
+        raise which_answer(step)
     state = f"done by {person}" + (f" ({answer.replace('_', ' ')})" if answer else "")
     data = walk.done(walked, visit, step, state, [answer] if answer else [], "unknown")
     note = note[:NOTE_MAX]
@@ -116,11 +118,25 @@ def note_of_run(tx: Tx, house: House, run: Run, event: str, actor: str, **data: 
         errands.change(tx, house, str(run.reply["walk"]), [item])
 
 
-def answer_of(step: Step | None, word: str) -> str:
-    """The answer that a word means at this step, or ""."""
-    wanted = word.casefold().replace("-", "_").strip(",.:;")
-    answers = step.answers if step is not None else ()
-    return next((answer for answer in answers if answer.casefold() == wanted), "")
+def which_answer(step: Step) -> Refused:
+    """The question back where a step has several ways on: nobody is taken along one that they did not choose."""
+    ways = ", ".join(f"`{answer}`" for answer in (*step.answers, SOMETHING_ELSE))
+    return Refused(
+        f"Which answer? “{step.title}” has several ways on: {ways}. Nothing was ticked off.",
+        f"`/runbook done {step.answers[0]}` with a note behind it, or the step's buttons.",
+    )
+
+
+def answer_of(step: Step | None, words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The answer that the words begin with ("" where it is none), and the words behind it: the note."""
+    if step is None or not step.answers:
+        return "", tuple(words)
+    plain = [word.casefold().replace("-", "_").strip(",.:;") for word in words]
+    for answer in sorted((*step.answers, SOMETHING_ELSE), key=len, reverse=True):
+        for count in range(answer.count("_") + 1, 0, -1):
+            if "_".join(plain[:count]) == answer.casefold():
+                return answer, tuple(words[count:])
+    return "", tuple(words)
 
 
 def step_button(operation: str, label: str, params: Mapping[str, Any], incident: Incident) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from bot.core.delivery import Outbound
 from bot.core.folding import evolve
 from bot.core.incident import Event, Incident
 from bot.core.rows import line
-from bot.core.runbook import Runbook, Step, by_name
+from bot.core.runbook import SOMETHING_ELSE, Runbook, Step, by_name
 from bot.desk.house import House
 from bot.desk.ports import Run, Tx
 
@@ -191,8 +191,11 @@ def buttons(step: Step, ref: str, place: Mapping[str, Any], *, unknown: bool = F
     for answer in step.answers:
         words = answer.replace("_", " ")
         found.append(_button("step_done", words[:1].upper() + words[1:], {**where, "answer": answer}))
-    done = "Something else" if step.answers else f"Done: {step.title}"
-    return [*found, _button("step_done", done, where), _button("step_note", "Done, with a note", where)]
+    if step.answers:
+        found.append(_button("step_done", "Something else", {**where, "answer": SOMETHING_ELSE}))
+    else:
+        found.append(_button("step_done", f"Done: {step.title}", where))
+    return [*found, _button("step_note", "Done, with a note", where)]
 
 
 def _button(action: str, label: str, value: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from bot.core.delivery import Outbound
 from bot.core.dry_run import dry_run
 from bot.core.incident import Incident
 from bot.core.refusal import Refused
-from bot.core.runbook import Runbook, Step, by_name, unwrapped
+from bot.core.runbook import SOMETHING_ELSE, Runbook, Step, by_name, unwrapped
 from bot.core.sentences import when
 from bot.core.walk import Visit, Walk
 from bot.desk import errands, steps
@@ -184,9 +184,8 @@ def done(asked: Asked) -> Answers:
     ref = walked.ref(visit)
     found = find(asked.house, ref)
     words = _after_step(asked, visit, found[0] if found is not None else None)
-    answer = steps.answer_of(found[1] if found is not None else None, words[0]) if words else ""
-    note = " ".join(words[1:] if answer else words)
-    return _ticked(asked, place, ref, answer, note)
+    answer, rest = steps.answer_of(found[1] if found is not None else None, words)
+    return _ticked(asked, place, ref, answer, " ".join(rest))
 
 
 def _after_step(asked: Asked, visit: Visit, book: Runbook | None) -> tuple[str, ...]:
@@ -264,6 +263,7 @@ def note_form(asked: Asked, value: str) -> Answers:
     visit = steps.must_stand(asked.tx, wanted, ref)
     found = find(asked.house, ref)
     answers = found[1].answers if found is not None else ()
+    answers = (*answers, SOMETHING_ELSE) if answers else ()
     return OpenForm(name="step_note", title=visit.title, context=value, values={"answers": " ".join(answers)})
 
 

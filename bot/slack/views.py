@@ -121,7 +121,7 @@ def _step_note(values: Mapping[str, str]) -> list[Block]:
         "action_id": FIELD,
         "options": [_option(*answer) for answer in answers],
     }
-    return [_input("answer", "What is it?", choice, optional=True), note]
+    return [_input("answer", "What is it?", choice), note]
 
 
 def _notify(values: Mapping[str, str]) -> list[Block]:

@@ -144,7 +144,9 @@ def test_messages_answers_snoozes_and_ticked_steps_are_in_the_audit_book_whose_c
     room = people.channel_of("INC-1")
     people.ask("alice", room, "/incident snooze 2h the source rolls back", "the source rolls back")
     people.ask("bob", "general", "/runbook run emergency-contacts", "Emergency contacts")
-    people.ask("bob", "general", "/runbook done nobody is out of reach", "Ticked off, and in the audit book")
+    people.refused("bob", "general", "/runbook done nobody is out of reach", "Which answer?")
+    said = "/runbook done something else: nobody is out of reach"
+    people.ask("bob", "general", said, "Ticked off, and in the audit book")
     entries = get(f"{people.stage.app_url}/audit", timeout=30)["entries"]
     told = [f"{e['incident']}: {e['text']}" for e in reversed(entries)]
     assert "INC-1: alice wrote to the data contact, data-sources@yourcompany.com" in told

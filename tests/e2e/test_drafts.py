@@ -129,7 +129,7 @@ def test_data_source_owners_and_business_are_written_to_from_the_steps_of_data_q
     )
     for title, answer, subject in (
         ("Handle a missing field", "", ""),
-        ("Turn on detailed logging", "", ""),
+        ("Turn on detailed logging", "not_needed", ""),
         ("Notify the data source owners", "", "data"),
         ("Tell the business stakeholders", "the_source_mends_it", "business"),
     ):

@@ -104,6 +104,8 @@ def test_readings_are_the_bots_for_each_pipeline_and_the_rest_waits_for_people()
 
 
 def test_an_answer_ends_the_round_or_leads_on() -> None:
+    with pytest.raises(Refused, match="several ways on; choose one: all_is_well, work, something_else"):
+        rounds.tick(opened(), "sign", "alice", FRIDAY, note="as ever")
     well = rounds.tick(opened(), "sign", "alice", FRIDAY, answer="all_is_well")
     assert (well.state, well.over_at) == (DONE, FRIDAY)
     work = rounds.tick(opened(), "sign", "alice", FRIDAY, answer="work", note="see the lag")

@@ -21,7 +21,7 @@ from bot.core.incident import Event, Incident
 from bot.core.policy import Policy
 from bot.core.refusal import Refused
 from bot.core.roster import Always, Contact, FirstLevel, Person, Roster
-from bot.core.runbook import Branch, Runbook, Step
+from bot.core.runbook import SOMETHING_ELSE, Branch, Runbook, Step
 from bot.desk import confirming, errands, runs, steps
 from bot.desk.change import change, fire_due
 from bot.desk.house import House
@@ -227,7 +227,13 @@ def test_a_person_s_answer_chooses_the_branch_and_a_way_back_is_another_visit(de
     offered = next(text for text in desk.texts() if "Tell them" in text and "for you" in text)
     assert "Write to: data@example.com (contact data)" in offered
     assert "orders was down since 2026-11-23 03:10 UTC." in offered
-    desk.tick({"incident": 1}, desk.ref)
+    ref = desk.ref
+    with pytest.raises(
+        Refused, match=r"Which answer\? “Tell them” .*`they_knew`, `something_else`.* Nothing was ticked"
+    ):
+        desk.tick({"incident": 1}, ref, note="called them")
+    assert desk.ref == ref, "nobody is taken along a way that they did not choose"
+    desk.tick({"incident": 1}, ref, answer=SOMETHING_ELSE)
     assert desk.ref == "pipeline-health/look#1.2"
     assert desk.run("step:INC-1:pipeline-health/look#1.2").state == "asked"
     desk.report(desk.run("step:INC-1:pipeline-health/look#1.2"), "stopped")
@@ -235,6 +241,25 @@ def test_a_person_s_answer_chooses_the_branch_and_a_way_back_is_another_visit(de
     desk.tick({"incident": 1}, desk.ref, answer="they_knew")
     assert desk.ref == ""
     assert desk.events("runbook_ended")[-1].data["reason"] == "it is through"
+
+
+@pytest.mark.parametrize(
+    ("said", "answer", "note"),
+    [
+        ("they_knew", "they_knew", ""),
+        ("They knew: called them", "they_knew", "called them"),
+        ("they-knew, called them", "they_knew", "called them"),
+        ("something else they were out", SOMETHING_ELSE, "they were out"),
+        ("they were out", "", "they were out"),
+        ("", "", ""),
+    ],
+)
+def test_an_answer_is_understood_as_it_is_spoken(said: str, answer: str, note: str) -> None:
+    tell = BOOK.step("tell")
+    assert steps.answer_of(tell, said.split()) == (answer, tuple(note.split()))
+    assert steps.answer_of(CHECKLIST.step("sign"), said.split()) == ("", tuple(said.split())), (
+        "has one way on"
+    )
 
 
 def test_a_step_that_was_killed_is_unknown_and_asks(desk: Desk) -> None:
