@@ -29,7 +29,7 @@ ELSE = "else"
 END = "end"
 
 SOMETHING_ELSE = "something_else"
-"""What a person says at a step with several ways on when no answer fits: the way of `else`, chosen and not fallen into."""
+"""The answer of a person whom no other fits at a step with several ways on: the way of `else`, chosen."""
 
 SKIPS_GATE: Mapping[str, str] = {
     "yes": "would confirm for a person",

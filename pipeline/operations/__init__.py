@@ -62,6 +62,7 @@ _WHERE: Final[dict[str, tuple[str, str]]] = {
     "pipeline.perf": ("perf", "Perf"),
     "pipeline.validate": ("validate", "Validate"),
     "pipeline.restart": ("restart", "Restart"),
+    "pipeline.workers": ("workers", "WorkersNow"),
     "pipeline.scale": ("scale", "Scale"),
     "pipeline.drain": ("drain", "Drain"),
     "pipeline.cancel": ("cancel", "Cancel"),

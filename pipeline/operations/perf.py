@@ -176,7 +176,7 @@ def scaling(found: Bottleneck) -> tuple[NextStep, ...]:
     if found.kind != "workers":
         return ()
     if found.target is None:
-        return (NextStep("Show the worker range", "pipeline.scale"),)
+        return (NextStep("Show the worker range", "pipeline.workers"),)
     return (NextStep(f"Allow {plural(found.target, 'worker')}", "pipeline.scale", {"max": found.target}),)
 
 

@@ -18,18 +18,17 @@ from pipeline.operations.base import (
     Risk,
     plan_id,
 )
-from pipeline.operations.scale_nodes import plan_nodes, run_nodes, shown, verify_nodes
+from pipeline.operations.scale_nodes import plan_nodes, run_nodes, verify_nodes
+from pipeline.operations.workers import HOURS, at_work, worker_hour
 from pipeline.report import Evidence, Finding, NextStep, Report, number, plural
 from pipeline.waiting import looks
 
-_WINDOW_S: Final = 10 * 60
 _TAKEN_S: Final = 3 * 60
-_HOURS: Final = 730  # of a month
 _ONE_THING: Final = "Workers and nodes are changed one after the other: say --min and --max, or --nodes."
 
 
 class Scale(ChangeOperation):
-    """Shows in its plan what stands, and sets the worker range (the autoscaler keeps to it) or Bigtable's nodes."""
+    """Sets the worker range (the autoscaler keeps to it) or Bigtable's nodes; without a number it is a reading."""
 
     name = "pipeline.scale"
     words = ("scale",)
@@ -44,6 +43,10 @@ class Scale(ChangeOperation):
     )
     risk = Risk.CHANGE
     resumable = True
+
+    def instead(self, params: Mapping[str, Any]) -> str:
+        wanted = any(params.get(name) is not None for name in ("min", "max", "nodes"))
+        return "" if wanted else "pipeline.workers"
 
     def plan(self, ctx: Context, params: Mapping[str, Any]) -> Plan:
         from pipeline.google import dataflow
@@ -60,8 +63,6 @@ class Scale(ChangeOperation):
         if job is not None and refusal is None:
             now_at = dataflow.workers_of(ctx.clients, pipeline, job.id, ctx.deadline_s)
             refusal = _senseless(now_at, least, most)
-        if least is None and most is None:
-            refusal = f"{refusal}{shown(ctx)}"
         effects, warnings = _words(ctx, now_at, least, most) if now_at and refusal is None else ((), ())
         return Plan(
             id=plan_id(),
@@ -114,7 +115,7 @@ class Scale(ChangeOperation):
             found = dataflow.workers_of(ctx.clients, ctx.pipeline, id_, ctx.deadline_s)
             if _holds(plan, found):
                 break
-        evidence = (Evidence("workers at work", _at_work(ctx, id_), "workers", ctx.now()),)
+        evidence = (Evidence("workers at work", at_work(ctx, id_), "workers", ctx.now()),)
         if _holds(plan, found):
             text = f"Verified: job {name} may have {found.words()}; the autoscaler needs minutes to follow."
             return _report(ctx, plan, Finding("verified", "ok", text, evidence), "Worker range verified")
@@ -149,12 +150,12 @@ def _summary(
 ) -> str:
     if job is None or now_at is None:
         return f"The worker range of {ctx.pipeline.job_name}."
-    working = _at_work(ctx, job.id)
-    at_work = f", {plural(working, 'is', 'are')} at work" if working is not None else ""
+    working = at_work(ctx, job.id)
+    busy = f", {plural(working, 'is', 'are')} at work" if working is not None else ""
     wanted = Workers(least=least or now_at.least, most=most or now_at.most, machine="").words()
     if least is None and most is None:
-        return f"Job {job.name} may have {now_at.words()}{at_work}."
-    return f"Give job {job.name} {wanted}; it may have {now_at.words()}{at_work}."
+        return f"Job {job.name} may have {now_at.words()}{busy}."
+    return f"Give job {job.name} {wanted}; it may have {now_at.words()}{busy}."
 
 
 def _words(
@@ -200,47 +201,19 @@ def _quota(ctx: Context, more: int, machine: str) -> list[str]:
 
 def _cost(ctx: Context, before: Workers, after: Workers) -> str:
     """What the change costs by list, or that it is not known; never a made-up figure."""
-    from pipeline.google.prices import worker_prices
-
-    try:
-        prices = worker_prices(ctx.clients, ctx.pipeline.region, ctx.deadline_s)
-        why = "the price list does not name them exactly"
-    except PipelineError as error:
-        prices, why = None, str(error)
-    hour = prices.worker_hour(before.machine) if prices else None
-    if prices is None or hour is None:
-        reason = why if prices is None else f"the shape of {before.machine or 'its machine'} is not known"
-        return f"What that costs is not known: {reason}."
+    hour, currency, why = worker_hour(ctx, before.machine)
+    if hour is None:
+        return f"What that costs is not known: {why}."
     low, high = (after.least or 1) - (before.least or 1), after.most - before.most
-    ends = []
-    for count, name in ((low, "at least"), (high, "at most")):
-        if count:
-            ends.append(
-                f"{name} {number(count * hour, 2)} {prices.currency} an hour "
-                f"({number(count * hour * _HOURS)} a month)"
-            )
+    ends = [
+        f"{name} {number(count * hour, 2)} {currency} an hour ({number(count * hour * HOURS)} a month)"
+        for count, name in ((low, "at least"), (high, "at most"))
+        if count
+    ]
     return (
         f"Change of cost, an estimate by list price: {' and '.join(ends) or 'none'}; vCPU and memory only, without "
         "disks, Streaming Engine and discounts."
     )
-
-
-def _at_work(ctx: Context, job_id: str) -> int | None:
-    from pipeline.google import metrics
-
-    try:
-        found = metrics.job_series(
-            ctx.clients,
-            ctx.pipeline.project,
-            ctx.pipeline.job_name,
-            "active_worker_instances",
-            ctx.now(),
-            _WINDOW_S,
-            ctx.deadline_s,
-        )
-    except PipelineError:
-        return None
-    return next((int(one.last.value) for one in found if one.labels.get("job_id") == job_id), None)
 
 
 def _holds(plan: Plan, found: Workers) -> bool:

@@ -17,17 +17,6 @@ _THERE_S: Final = 20 * 60  # nodes are there within minutes
 _HOURS: Final = 730  # of a month
 
 
-def shown(ctx: Context) -> str:
-    """The clusters in words; empty for a pipeline without Bigtable."""
-    if not ctx.pipeline.bigtable_instance:
-        return ""
-    try:
-        found = _clusters(ctx)
-    except PipelineError as error:
-        return f" How many nodes Bigtable has is not known: {error}"
-    return "".join(f" Bigtable's cluster {one.name} has {plural(one.nodes, 'node')}." for one in found)
-
-
 def plan_nodes(ctx: Context, operation: str, params: Mapping[str, Any]) -> Plan:
     """What setting ``params["nodes"]`` would do and cost; params are those of ``scale``."""
     wanted, name = int(params["nodes"]), params.get("cluster")

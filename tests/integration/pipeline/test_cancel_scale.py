@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import Refused
 from pipeline.google import dataflow
+from pipeline.operations import get
 from pipeline.operations.base import Plan, Risk
 
 from .conftest import Stand
@@ -140,9 +141,28 @@ def test_scale_without_prices_says_that_they_are_not_known(stand: Stand) -> None
     assert "USD" not in said
 
 
-def test_scale_shows_and_refuses_what_makes_no_sense(stand: Stand) -> None:
-    shown = stand.plan("pipeline.scale")
-    assert "may have 1 to 6 workers" in (shown.refusal or "")
+def test_scale_alone_shows_what_is_and_what_it_costs(stand: Stand) -> None:
+    assert get("pipeline.scale").instead({"min": None, "cluster": None}) == "pipeline.workers"
+    assert get("pipeline.scale").instead({"max": 3}) == ""
+    stand.happen({}, minutes=3)
+    shown = stand.read("pipeline.workers")
+    assert shown.severity == "ok"
+    assert shown.verdict == (
+        "Job ecommerce-streaming has 2 workers at work and may have 1 to 6 workers of n1-standard-2."
+    )
+    hour = 2 * 0.069 + 7.5 * 0.003557
+    cost = next(one.text for one in shown.findings if one.id == "worker_cost")
+    assert f"now {2 * hour:.2f} USD an hour" in cost
+    assert f"at most {6 * hour:.2f} USD an hour" in cost
+    stand.happen({"errors": [{"method": "ListSkus", "code": "PERMISSION_DENIED", "count": 9}]})
+    assert "What they cost is not known" in stand.read("pipeline.workers").dumps()
+    stand.happen({"scenario": "job_failed"}, minutes=1)
+    dead = stand.read("pipeline.workers")
+    assert (dead.severity, dead.findings[0].id) == ("warning", "not_running")
+    assert "is FAILED: no worker is at work" in dead.verdict
+
+
+def test_scale_refuses_what_makes_no_sense(stand: Stand) -> None:
     assert "is none" in (stand.plan("pipeline.scale", min=9).refusal or "")
     assert "already" in (stand.plan("pipeline.scale", min=1, max=6).refusal or "")
     stand.happen({"scenario": "job_failed"}, minutes=1)
@@ -164,7 +184,7 @@ def stored(tmp_path: Path) -> Iterator[Stand]:
 
 
 def test_nodes_of_bigtable_are_shown_priced_set_and_verified(stored: Stand) -> None:
-    assert "Bigtable's cluster ecommerce-c1 has 3 nodes." in (stored.plan("pipeline.scale").refusal or "")
+    assert "Bigtable's cluster ecommerce-c1 has 3 nodes: 1.95 USD" in stored.read("pipeline.workers").dumps()
     plan = stored.plan("pipeline.scale", nodes=5)
     assert plan.refusal is None
     said = " ".join(plan.effects)

@@ -134,7 +134,7 @@ def test_more_workers_are_proposed_by_a_bounded_number(
     assert found is not None
     assert (found.kind, found.target) == ("workers", target)
     (step,) = scaling(found)
-    assert step.operation == "pipeline.scale"
+    assert step.operation == ("pipeline.scale" if target else "pipeline.workers")
     assert step.params == ({"max": target} if target else {})
     if target:
         assert step.label == f"Allow {target:,} workers"

@@ -155,7 +155,8 @@ def test_help_lists_what_there_is(stand: Stand) -> None:
         (["cost", "forecast"], 2),
         (["cost", "drivers"], 2),
         (["scale", "--max", "8", "--dry-run"], 0),
-        (["scale"], 1),
+        (["scale"], 0),
+        (["workers"], 0),
         (["cancel", "--dry-run"], 0),
         (["dlq", "ack", "--dry-run"], 1),
         (["dlq", "export"], 0),
@@ -170,7 +171,11 @@ def test_every_operation_answers_in_words_and_in_json(stand: Stand, words: list[
     exact = run(stand, *words, "--json")
     assert exact.returncode == code
     name = ".".join(word for word in words if word.isalpha())
-    assert json.loads(exact.stdout)["operation"] in (name, f"pipeline.{name}")
+    assert json.loads(exact.stdout)["operation"] in (
+        name,
+        f"pipeline.{name}",
+        "pipeline.workers" if words == ["scale"] else name,
+    )
 
 
 def test_a_destructive_change_of_production_wants_its_name(stand: Stand) -> None:
