@@ -74,6 +74,15 @@ def test_a_chart_comes_as_a_picture_with_its_figures_to_who_asked(people: People
     assert room["is_im"]
 
 
+def test_in_an_incidents_channel_everybody_there_sees_the_picture(people: People) -> None:
+    people.ask("bob", "general", "/incident declare info quality What is drawn here", "is declared")
+    name = next(str(i["id"]) for i in people.stage.incidents() if i["title"] == "What is drawn here")
+    room, since = people.channel_of(name), people.mark()
+    people.ask("bob", room, "/cost drivers --visualize", "Its chart comes as a picture in this channel")
+    told = people.saw("Cost drivers of orders (as of", channel=room, since=since)
+    assert [file["name"] for file in told["files"]] == ["cost-drivers-orders.png"]
+
+
 def test_in_the_terminal_a_chart_is_a_file(people: People, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pipeline", "cost", "drivers", "--visualize", "--json"],

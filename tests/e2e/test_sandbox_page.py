@@ -23,6 +23,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from pipeline.chart import Chart
+from pipeline.painter import paint, size
 from sandbox.app import running
 from sandbox.google.world import World
 from sandbox.page import routes as page_routes
@@ -333,6 +335,22 @@ def test_a_posted_message_appears_and_is_announced(page: Page, bot: Bot) -> None
     bot.client.chat_postMessage(channel="incidents", text="Another one")
     nav = page.get_by_role("navigation", name="Channels")
     expect(nav.get_by_role("button", name="incidents, 1 unread")).to_be_visible()
+
+
+def test_a_picture_is_shown_in_the_message_with_its_words(page: Page, bot: Bot) -> None:
+    rows = (("2026-12", 31944.0, "31,944 events"), ("2026-11", 29040.0, "29,040 events"))
+    chart = Chart(name="events-orders", title="Events a day of orders", note="by month", rows=rows)
+    bot.client.files_upload_v2(
+        channel=bot.client.conversations_create(name="charts")["channel"]["id"],
+        filename="events-orders.png",
+        alt_txt=chart.words,
+        content=paint(chart),
+    )
+    page.get_by_role("navigation", name="Channels").get_by_role("button", name=re.compile("charts")).click()
+    shown = page.get_by_role("main").get_by_role("img", name=chart.words)
+    expect(shown).to_be_visible()
+    expect(shown).to_have_js_property("complete", True)
+    expect(shown).to_have_js_property("naturalWidth", size(chart)[0])
 
 
 def test_outside_text_stays_text(page: Page) -> None:
