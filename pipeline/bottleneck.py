@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
+from pipeline.catching_up import CatchingUp
 from pipeline.measurements import LogError
 from pipeline.report import Evidence, clock, duration, percent
 
-Kind = Literal["hot_key", "slow_sink", "workers", "stage"]
+Kind = Literal["hot_key", "slow_sink", "workers", "stage", "catching_up"]
 
 BEHIND_S: Final = 30.0  # less than this is the usual way of a stream
 _STANDS_OUT: Final = 3.0  # times the middle of the other stages
@@ -51,11 +52,13 @@ class Speed:
     most_workers: int | None = None
     backlog: int | None = None
     warnings: tuple[LogError, ...] = ()
+    catching_up: CatchingUp | None = None  # what waits, where it gets less
 
 
 @dataclass(frozen=True, slots=True)
 class Bottleneck:
-    """The stage that holds the others back; ``text`` completes "NAME is held back by ..."."""
+    """The stage that holds the others back; ``text`` completes "NAME is held back by ...", or of one that catches up
+    "NAME catches up: ..."."""
 
     kind: Kind
     stage: Stage
@@ -63,6 +66,16 @@ class Bottleneck:
     advice: str
     evidence: tuple[Evidence, ...]
     target: int | None = None  # of workers at most, where more of them would help
+
+    @property
+    def catches_up(self) -> bool:
+        """Whether it is over soon without anybody's doing."""
+        return self.kind == "catching_up"
+
+    @property
+    def of_it(self) -> str:
+        """What is said of the pipeline: "is held back by ...", "catches up: ..."."""
+        return f"catches up: {self.text}" if self.catches_up else f"is held back by {self.text}"
 
 
 def bottleneck(speed: Speed) -> Bottleneck | None:
@@ -79,9 +92,10 @@ def bottleneck(speed: Speed) -> Bottleneck | None:
         return _made(speed, "hot_key", named)
     if _SINK.search(worst.name) and _stands_out(worst, speed.stages):
         return _made(speed, "slow_sink", worst)
-    if (speed.utilisation or 0.0) >= _BUSY and (
-        _SOURCE.search(worst.name) or not _stands_out(worst, speed.stages)
-    ):
+    at_source = bool(_SOURCE.search(worst.name)) or not _stands_out(worst, speed.stages)
+    if at_source and speed.catching_up is not None and speed.catching_up.soon:
+        return _caught_up(speed.catching_up, worst)
+    if at_source and (speed.utilisation or 0.0) >= _BUSY:
         return _made(speed, "workers", worst)
     return _made(speed, "stage", worst)
 
@@ -112,6 +126,11 @@ def _hot_steps(warnings: Sequence[LogError]) -> set[str]:
     return {match.group(1).rstrip(".") for match in found if match}
 
 
+def _caught_up(catching: CatchingUp, stage: Stage) -> Bottleneck:
+    advice = "No worker is needed: look again then. If it does not shrink any more by that time, more workers help."
+    return Bottleneck("catching_up", stage, catching.text, advice, catching.evidence)
+
+
 def _made(speed: Speed, kind: Kind, stage: Stage) -> Bottleneck:
     behind = f"{duration(stage.lag_s)} behind" + (
         f" since {clock(stage.since, speed.now)}" if stage.since else ""
@@ -131,7 +150,7 @@ def _made(speed: Speed, kind: Kind, stage: Stage) -> Bottleneck:
         ),
         "workers": (
             f"too few workers: {stage.name} is {behind}{busy}",
-            _more(speed, target),
+            _slowly(speed) + _more(speed, target),
         ),
         "stage": (
             f"stage {stage.name}, which is {behind}{busy}",
@@ -146,6 +165,11 @@ def _made(speed: Speed, kind: Kind, stage: Stage) -> Bottleneck:
         evidence.append(Evidence("workers that it may have", speed.most_workers or speed.workers))
         evidence.append(Evidence("workers that it needs, about", target))
     return Bottleneck(kind, stage, text, advice, tuple(evidence), target if kind == "workers" else None)
+
+
+def _slowly(speed: Speed) -> str:
+    """Where it catches up, and nobody should wait for so long."""
+    return f"It catches up, but slowly: {speed.catching_up.text}. " if speed.catching_up is not None else ""
 
 
 def _more(speed: Speed, target: int | None) -> str:

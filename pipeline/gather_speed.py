@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.bottleneck import Speed, Stage
 from pipeline.catalogue import Pipeline
+from pipeline.catching_up import WINDOW_S, Looks, catching_up
 from pipeline.errors import PipelineError
 from pipeline.gaps import Gap
 from pipeline.gather import error_groups
@@ -39,7 +40,8 @@ class SpeedGauge:
 
     def speed(self) -> Speed:
         """Lag by stage with what explains it."""
-        with Together(max_workers=5, thread_name_prefix="speed") as pool:
+        with Together(max_workers=6, thread_name_prefix="speed") as pool:
+            queues = pool.submit(self._queues)
             stages = pool.submit(self.series, "per_stage_system_lag")
             busy = pool.submit(self._newest, "aggregated_worker_utilization")
             workers = pool.submit(self._newest, "active_worker_instances")
@@ -53,6 +55,7 @@ class SpeedGauge:
             most_workers=_whole(most.result()),
             backlog=self._backlog,
             warnings=warnings.result(),
+            catching_up=catching_up(queues.result(), self._now),
         )
 
     def series(self, metric: str, window_s: float = _WINDOW_S) -> tuple[Series, ...]:
@@ -73,6 +76,24 @@ class SpeedGauge:
             self.gaps.append(Gap(metric.replace("_", " "), str(error)))
             return ()
         return tuple(one for one in found if not self._ids or one.labels.get("job_id", "") in self._ids)
+
+    def _queues(self) -> dict[str, Looks]:
+        """What waited in each subscription lately; nothing where it cannot be read: the backlog's gap is told."""
+        from pipeline.google import metrics
+
+        try:
+            found = metrics.subscription_series(
+                self._clients,
+                self._pipeline.project,
+                self._pipeline.subscriptions,
+                "num_undelivered_messages",
+                self._now,
+                WINDOW_S,
+                self._deadline_s,
+            )
+        except PipelineError:
+            return {}
+        return {name: [(point.at, point.value) for point in one.points] for name, one in found.items()}
 
     def _newest(self, metric: str) -> float | None:
         fresh = [

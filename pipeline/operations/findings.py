@@ -14,7 +14,7 @@ from pipeline.quality import CAUSE_IDS
 _ALWAYS: Final = frozenset({"unknown", "gap_*"})
 _RATES: Final = frozenset({"error_rate_critical", "error_rate_high", "few_errors", "few_events"})
 _CAUSES: Final = frozenset(CAUSE_IDS.values())
-_BOTTLENECKS: Final = frozenset({"hot_key", "slow_sink", "workers", "stage"})
+_BOTTLENECKS: Final = frozenset({"hot_key", "slow_sink", "workers", "stage", "catching_up"})
 _LEAKS: Final = frozenset({"doubled_job", "stuck_job", "idle_job", "forgotten_job", "scaled_up"})
 
 FINDINGS: Final[Mapping[str, frozenset[str]]] = {

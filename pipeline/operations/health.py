@@ -220,6 +220,9 @@ def _verdict(
     if known["down"].on:
         return _down(pipeline, m, known, issue, waiting)
     if severity in ("critical", "warning"):
+        held = beside.held
+        if severity == "warning" and held is not None and held.catches_up and known["degraded"].on:
+            return f"{pipeline} {held.of_it}; until then it is degraded: {known['degraded'].text}."
         parts = [f.text.rstrip(".") for f in found if f.severity == severity]
         word = "in serious trouble" if severity == "critical" else "in trouble"
         told = waiting if any(f.id == "backlog" for f in found) and "waiting" not in parts[0] else ""

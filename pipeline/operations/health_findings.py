@@ -86,7 +86,7 @@ def speed(m: Measurements, known: Mapping[str, Fact], held: Bottleneck | None) -
 
 
 def held_by(held: Bottleneck) -> str:
-    return f"held back by {held.text}"
+    return f"catches up: {held.text}" if held.catches_up else f"held back by {held.text}"
 
 
 def trend(m: Measurements, known: Mapping[str, Fact], held: Bottleneck | None) -> Fact:
@@ -96,6 +96,8 @@ def trend(m: Measurements, known: Mapping[str, Fact], held: Bottleneck | None) -
         return Fact(name, None, "the lag is not measured")
     if held is None or known["degraded"].on:
         return Fact(name, False, "no stage falls behind" if held is None else "it is degraded already")
+    if held.catches_up:
+        return Fact(name, False, held_by(held))
     return Fact(name, True, held_by(held), held.stage.lag_s, "s")
 
 

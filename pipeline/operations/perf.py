@@ -101,6 +101,8 @@ def _first(down: Fact, speed: Speed, found: Bottleneck | None, stores: Sinks) ->
         return Finding("stopped", "critical", f"{down.text[:1].upper()}{down.text[1:]}.")
     if found is not None:
         evidence = (*found.evidence, *sink_evidence(found, stores, speed.now))
+        if found.catches_up:
+            return Finding(found.kind, "info", f"Catches up: {found.text}.", found.evidence)
         return Finding(found.kind, "warning", f"Held back by {found.text}.", evidence)
     if not speed.stages:
         return Finding(
@@ -136,7 +138,7 @@ def _verdict(name: str, down: Fact, speed: Speed, found: Bottleneck | None) -> s
     if down.on:
         return f"{name} moves nothing, so no stage can be called slow: {down.text}."
     if found is not None:
-        return f"{name} is held back by {found.text}."
+        return f"{name} {found.of_it}."
     if not speed.stages:
         return f"Where the time of {name} goes is unknown: the lag of its stages has no data."
     slowest = max(speed.stages, key=lambda stage: stage.lag_s)
@@ -165,7 +167,7 @@ def _tables(speed: Speed, rates: tuple[tuple[str, float], ...]) -> tuple[Table, 
 def _next(down: Fact, found: Bottleneck | None) -> tuple[NextStep, ...]:
     if down.on:
         return (NextStep("Look at its health", "pipeline.health"),)
-    if found is None:
+    if found is None or found.catches_up:
         return ()
     logs = NextStep("Read the logs", "pipeline.logs", {"severity": "WARNING"})
     return (*scaling(found), logs)

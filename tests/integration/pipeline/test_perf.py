@@ -54,6 +54,24 @@ def test_a_stopped_pipeline_is_not_called_slow(stand: Stand) -> None:
     assert [step.operation for step in report.next] == ["pipeline.health"]
 
 
+def test_a_pipeline_that_works_off_what_piled_up_says_by_when_and_asks_for_no_worker(stand: Stand) -> None:
+    stand.happen({"scenario": "job_failed"}, minutes=60)
+    stand.run(stand.plan("pipeline.restart"))
+    stand.happen({}, minutes=4)
+    report = stand.read("pipeline.perf")
+    assert report.verdict.startswith("orders catches up: "), report.verdict
+    assert "fewer each second: done by about" in report.verdict
+    assert (report.severity, report.next) == ("info", ())
+    assert "No worker is needed" in report.dumps()
+    health = stand.read("pipeline.health")
+    assert health.verdict.startswith("orders catches up: "), health.verdict
+    assert "too few workers" not in health.dumps()
+    assert health.data["bottleneck"]["kind"] == "catching_up"
+    assert not any(step.operation == "pipeline.scale" for step in health.next)
+    stand.happen({}, minutes=12)
+    assert stand.read("pipeline.perf").verdict.startswith("orders keeps up")
+
+
 def test_what_cannot_be_measured_is_unknown(stand: Stand) -> None:
     stand.happen({}, minutes=3)
     stand.happen({"errors": [{"method": "ListTimeSeries", "code": "PERMISSION_DENIED", "count": 50}]})
