@@ -15,13 +15,14 @@ from typing import Final, Literal
 
 from pipeline.catching_up import CatchingUp
 from pipeline.measurements import LogError
-from pipeline.report import Evidence, clock, duration, percent
+from pipeline.report import Evidence, clock, duration, percent, plural
 
 Kind = Literal["hot_key", "slow_sink", "workers", "stage", "catching_up"]
 
 BEHIND_S: Final = 30.0  # less than this is the usual way of a stream
 _STANDS_OUT: Final = 3.0  # times the middle of the other stages
 _BUSY: Final = 0.8
+_YOUNG_S: Final = 5 * 60.0
 _COMFORTABLE: Final = 0.6  # so busy, workers can take a rush
 _MOST: Final = 1000  # what Dataflow allows
 _SINK: Final = re.compile(r"big ?query|big ?table|write|sink|insert|append|load", re.IGNORECASE)
@@ -53,6 +54,7 @@ class Speed:
     backlog: int | None = None
     warnings: tuple[LogError, ...] = ()
     catching_up: CatchingUp | None = None  # what waits, where it gets less
+    began: datetime | None = None  # since when the job runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ def bottleneck(speed: Speed) -> Bottleneck | None:
     at_source = bool(_SOURCE.search(worst.name)) or not _stands_out(worst, speed.stages)
     if at_source and speed.catching_up is not None and speed.catching_up.soon:
         return _caught_up(speed.catching_up, worst)
+    if at_source and speed.catching_up is None and _young(speed):
+        return _just_begun(speed, worst)
     if at_source and (speed.utilisation or 0.0) >= _BUSY:
         return _made(speed, "workers", worst)
     return _made(speed, "stage", worst)
@@ -129,6 +133,19 @@ def _hot_steps(warnings: Sequence[LogError]) -> set[str]:
 def _caught_up(catching: CatchingUp, stage: Stage) -> Bottleneck:
     advice = "No worker is needed: look again then. If it does not shrink any more by that time, more workers help."
     return Bottleneck("catching_up", stage, catching.text, advice, catching.evidence)
+
+
+def _young(speed: Speed) -> bool:
+    """Whether the job is too new for two looks at what waits: it has everything to work off, and nothing is known."""
+    return speed.began is not None and (speed.now - speed.began).total_seconds() <= _YOUNG_S
+
+
+def _just_begun(speed: Speed, stage: Stage) -> Bottleneck:
+    waits = f", and {plural(speed.backlog, 'message waits', 'messages wait')}" if speed.backlog else ""
+    began = clock(speed.began or speed.now, speed.now)
+    text = f"its job runs since {began}{waits}; by when it is done shows within minutes"
+    evidence = (Evidence("waiting", speed.backlog, "messages", speed.now),)
+    return Bottleneck("catching_up", stage, text, "Look again in a few minutes.", evidence)
 
 
 def _made(speed: Speed, kind: Kind, stage: Stage) -> Bottleneck:

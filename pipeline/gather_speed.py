@@ -37,6 +37,7 @@ class SpeedGauge:
         self._now = measured.now
         self._ids = {job.id for job in measured.jobs or () if not job.ended}
         self._backlog = measured.backlog
+        self._began = measured.job.since if measured.job is not None and measured.job.running else None
 
     def speed(self) -> Speed:
         """Lag by stage with what explains it."""
@@ -55,6 +56,7 @@ class SpeedGauge:
             most_workers=_whole(most.result()),
             backlog=self._backlog,
             warnings=warnings.result(),
+            began=self._began,
             catching_up=catching_up(queues.result(), self._now),
         )
 

@@ -234,7 +234,8 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     ),
     "fact_ended": lambda _, e: f"Over: {_fact(e.data)}{_facts_with(e.data)}.",
     "fact_unknown": lambda _, e: (
-        f"Nobody can measure it now: {_fact(e.data)}, last measured {when(e.data.get('last_measured'))}."
+        f"Nobody can measure it now: {_fact(e.data)}{f' ({why})' if (why := e.data.get('text')) else ''}, "
+        f"last measured {when(e.data.get('last_measured'))}."
         " Its timers run on."
     ),
     "fact_known": lambda _, e: f"Measured again, it still holds: {_fact(e.data)}.",

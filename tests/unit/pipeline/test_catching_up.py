@@ -77,6 +77,18 @@ def test_a_busy_pipeline_that_catches_up_needs_no_worker_unless_it_takes_too_lon
     assert "`scale --max 10`" in held.advice
 
 
+def test_a_job_that_has_just_begun_is_not_short_of_workers_before_two_looks_at_what_waits() -> None:
+    begun = replace(BUSY, backlog=650, began=NOW - timedelta(minutes=1))
+    found = bottleneck(begun)
+    assert found is not None
+    assert found.of_it == (
+        "catches up: its job runs since 09:59 UTC, and 650 messages wait; by when it is done shows within minutes"
+    )
+    older = bottleneck(replace(begun, began=NOW - timedelta(minutes=6)))
+    assert older is not None
+    assert older.kind == "workers"
+
+
 def test_a_slow_sink_stays_one_though_what_waits_falls() -> None:
     stages = (
         Stage(name="ReadEvents", lag_s=2),
