@@ -96,7 +96,9 @@ def clock_moved(tx: Tx, moved: timedelta) -> None:
         if back
         else "What fell due in between is done now; nothing is done twice."
     )
-    by = format_duration(timedelta(seconds=round(abs(moved).total_seconds())))
+    # Measured to a second or two: of hours, the nearest minute is what was meant.
+    step = 60 if abs(moved) > timedelta(minutes=10) else 1
+    by = format_duration(timedelta(seconds=step * round(abs(moved).total_seconds() / step)))
     text = f"The clock was set {'back' if back else 'forward'} by {by}. {what}"
     tx.enqueue([announce(f"clock:{tx.wall().isoformat()}", text)])
 

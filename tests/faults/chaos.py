@@ -304,8 +304,10 @@ def main() -> int:
     if "postgresql" in names and find_postgres() is None:
         print("PostgreSQL is not installed here: only SQLite is attacked.")
         names.remove("postgresql")
-    # Ended by exceptions, so that whatever was started is ended on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Ended by exceptions, so that whatever was started is ended on the way out; in a shell's background, too, where
+    # SIGINT is ignored until somebody wants it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     broken = False
     for name in names:
         print(f"{name}: two replicas, {args.minutes:g} minutes, seed {args.seed} ...", flush=True)

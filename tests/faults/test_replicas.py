@@ -28,13 +28,14 @@ def attack(place: Field, variable: str, points: list[str], chance: random.Random
     for number, point in enumerate(points):
         turn = 1 if point.startswith(("intake", "process")) else chance.randint(1, 3)
         a = place.start("a", **{variable: f"{point}:{turn}"})
-        for copy in range(3):
+        # B may be the quicker one for a while.
+        for copy in range(8):
             key = f"{number}x{copy}"
             if not place.post(a, key):
                 assert place.post(place.replicas["b"], key), "B takes what A did not"
+            place.until(lambda a=a: not a.alive or a.frozen or place.rows()["pending"] == 0, "A does nothing")  # type: ignore[misc]
             if not a.alive or a.frozen:
                 break
-        place.until(lambda a=a: not a.alive or a.frozen or place.rows()["pending"] == 0, "A does nothing")  # type: ignore[misc]
         fell += not a.alive or a.frozen
         a.send(signal.SIGCONT)
         a.kill()
