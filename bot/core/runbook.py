@@ -6,6 +6,7 @@ next; a step without one is a person's ("Outside interface: Files in runbooks").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -24,6 +25,8 @@ KINDS: tuple[str, ...] = (*INCIDENT_KINDS, *CALENDAR_KINDS, GUIDE)
 
 SEVERITIES: tuple[str, ...] = ("ok", "info", "warning", "critical", "unknown")
 """What a report's severity can be, and so what a branch may ask for."""
+
+_LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^)\s]+)\)")
 
 ELSE = "else"
 END = "end"
@@ -210,7 +213,10 @@ def _plain(name: str) -> str:
 
 
 def unwrapped(prose: str) -> str:
-    """The prose with each paragraph and list item on one line: a chat breaks lines where its reader's window ends."""
+    """The prose with each paragraph and list item on one line: a chat breaks lines where its reader's window ends.
+
+    A link to another page of the folder leads nowhere in a chat: its words stay, and of an address the address too.
+    """
     lines: list[str] = []
     fresh = True
     for raw in prose.splitlines():
@@ -226,4 +232,9 @@ def unwrapped(prose: str) -> str:
         else:
             lines[-1] = f"{lines[-1]} {line}"
         fresh = False
-    return "\n".join(lines)
+    return _LINK.sub(_spoken, "\n".join(lines))
+
+
+def _spoken(link: re.Match[str]) -> str:
+    words, target = link.groups()
+    return f"{words} ({target})" if "://" in target and target != words else words

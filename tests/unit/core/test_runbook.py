@@ -11,6 +11,7 @@ from bot.core.runbook import (
     for_kind,
     kinds_by_name,
     reachable,
+    unwrapped,
 )
 
 
@@ -78,3 +79,16 @@ def test_a_runbook_is_found_by_its_name_however_it_is_joined(name: str) -> None:
     assert by_name([BOOK], name) is BOOK
     assert by_name([BOOK], "pipeline") is None
     assert kinds_by_name([BOOK]) == {"pipeline-health": "health"}
+
+
+@pytest.mark.parametrize(
+    ("prose", "said"),
+    [
+        ("Take the runbook [Data\nquality](data-quality.md) first.", "Take the runbook Data quality first."),
+        ("It stands in [`roster.yaml`](roster.yaml).", "It stands in `roster.yaml`."),
+        ("See [Google](https://status.cloud.google.com/).", "See Google (https://status.cloud.google.com/)."),
+        ("Not a link: [x] (y)", "Not a link: [x] (y)"),
+    ],
+)
+def test_a_link_of_a_page_is_spoken_in_a_chat(prose: str, said: str) -> None:
+    assert unwrapped(prose) == said
