@@ -18,7 +18,7 @@ def effects(preview: Preview, name: str) -> tuple[str, ...]:
         f"{plural(count, 'message')} to topic {topic}" for topic, count in sorted(preview.topics.items())
     ]
     lines += [
-        f"{plural(count, 'row')} to {sink_words(sink)}, under their own ids, and not to a topic"
+        f"{plural(count, 'row')} to {sink_words(sink)}, under {'its own id' if count == 1 else 'their own ids'}, and not to a topic"
         for sink, count in sorted(preview.sinks.items())
     ]
     for fate, words in FATES.items():
