@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bot.core.runbook import label_of
 from bot.demo_procedures import Move
 from bot.demo_world import Trouble
 
@@ -17,7 +18,7 @@ def press(step: Mapping[str, Any], move: Move) -> str:
     also = f"first the report's button that plans {move.also}, and run it; then " if move.also else ""
     approve = f", type the pipeline's name; then be {move.approve} and approve" if move.approve else ""
     if not step["operation"]:
-        label = move.answer.replace("_", " ").capitalize() if move.answer else f"Done: {step['title']}"
+        label = label_of(move.answer) if move.answer else f"Done: {step['title']}"
         return f"{also}press “{label}”{approve}"
     again = ""
     if step["operation"] == "dlq.replay":

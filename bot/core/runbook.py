@@ -28,6 +28,8 @@ SEVERITIES: tuple[str, ...] = ("ok", "info", "warning", "critical", "unknown")
 
 _LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^)\s]+)\)")
 
+_NAMES = {"bigquery": "BigQuery", "bigtable": "Bigtable", "google": "Google", "cloud": "Cloud"}
+
 ELSE = "else"
 END = "end"
 
@@ -210,6 +212,12 @@ def kinds_by_name(runbooks: Iterable[Runbook]) -> dict[str, str]:
 
 def _plain(name: str) -> str:
     return name.strip().casefold().removesuffix(".md").replace("_", "-")
+
+
+def label_of(answer: str) -> str:
+    """An answer as a button says it: "They go back", "BigQuery"."""
+    words = " ".join(_NAMES.get(word, word) for word in answer.split("_"))
+    return words[:1].upper() + words[1:]
 
 
 def unwrapped(prose: str) -> str:

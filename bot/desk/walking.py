@@ -17,7 +17,7 @@ from bot.core.delivery import Outbound
 from bot.core.folding import evolve
 from bot.core.incident import Event, Incident
 from bot.core.rows import line
-from bot.core.runbook import SOMETHING_ELSE, Runbook, Step, by_name
+from bot.core.runbook import SOMETHING_ELSE, Runbook, Step, by_name, label_of
 from bot.desk.house import House
 from bot.desk.ports import Run, Tx
 
@@ -189,8 +189,7 @@ def buttons(step: Step, ref: str, place: Mapping[str, Any], *, unknown: bool = F
         )
     where = {**place, "step": ref}
     for answer in step.answers:
-        words = answer.replace("_", " ")
-        found.append(_button("step_done", words[:1].upper() + words[1:], {**where, "answer": answer}))
+        found.append(_button("step_done", label_of(answer), {**where, "answer": answer}))
     if step.answers:
         found.append(_button("step_done", "Something else", {**where, "answer": SOMETHING_ELSE}))
     else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.core.alerts import Kind, Severity
 from bot.core.asks import OpenForm
+from bot.core.runbook import label_of
 from bot.core.text import cut, inline
 from bot.slack.blocks import Block, Unrenderable, context
 
@@ -110,9 +111,7 @@ def _action(values: Mapping[str, str]) -> list[Block]:
 
 
 def _step_note(values: Mapping[str, str]) -> list[Block]:
-    answers = [
-        (answer, answer.replace("_", " ").capitalize()) for answer in values.get("answers", "").split()
-    ]
+    answers = [(answer, label_of(answer)) for answer in values.get("answers", "").split()]
     note = _input("note", "What came of it?", _text("", lines=True, most=500), optional=True)
     if not answers:
         return [note]

@@ -195,8 +195,7 @@ def _verified(ctx: Context, plan: Plan, name: str, back: Counter[str], seen: int
     else:
         findings = [Finding("came_back", "ok", "None of the replayed messages came back.", evidence)]
         verdict = (
-            f"The replay holds: no message of it came back; "
-            f"{plural(seen, 'dead letter')} left in {name}."
+            f"The replay holds: no message of it came back; {plural(seen, 'dead letter')} left in {name}."
         )
     text = f"Cloud Monitoring counts {count} in {name}." if count is not None else f"Count unknown: {reason}."
     findings.append(Finding("left", "info", text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline.deadletters import FATES, Preview
 from pipeline.operations.base import Context, Plan
@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from pipeline.operations.dlq_run import Outcome
 
 
+_OWN: Final = ("its own id", "their own ids")
+
+
 def effects(preview: Preview, name: str) -> tuple[str, ...]:
     """What the run would do, line by line."""
     lines = [
         f"{plural(count, 'message')} to topic {topic}" for topic, count in sorted(preview.topics.items())
     ]
     lines += [
-        f"{plural(count, 'row')} to {sink_words(sink)}, under {'its own id' if count == 1 else 'their own ids'}, and not to a topic"
+        f"{plural(count, 'row')} to {sink_words(sink)}, under {_OWN[count != 1]}, and not to a topic"
         for sink, count in sorted(preview.sinks.items())
     ]
     for fate, words in FATES.items():

@@ -10,6 +10,7 @@ from bot.core.runbook import (
     choose_next,
     for_kind,
     kinds_by_name,
+    label_of,
     reachable,
     unwrapped,
 )
@@ -79,6 +80,14 @@ def test_a_runbook_is_found_by_its_name_however_it_is_joined(name: str) -> None:
     assert by_name([BOOK], name) is BOOK
     assert by_name([BOOK], "pipeline") is None
     assert kinds_by_name([BOOK]) == {"pipeline-health": "health"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [("they_go_back", "They go back"), ("bigquery", "BigQuery"), ("google_cloud", "Google Cloud")],
+)
+def test_an_answer_is_a_button_s_label(answer: str, said: str) -> None:
+    assert label_of(answer) == said
 
 
 @pytest.mark.parametrize(
