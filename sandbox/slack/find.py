@@ -103,7 +103,9 @@ def choose(blocks: list[Json], body: Json) -> tuple[Json, Json]:
     Raises Refused: 404 with what there is when nothing fits, 409 with the list when several do.
     """
     everything = actionable(blocks)
-    found = [pair for pair in everything if _fits(pair, body)]
+    # A block without an id of its own gets a new one with each edit, and people press what they saw before it.
+    bodies = (body, {**body, "block_id": None})
+    found = next((f for b in bodies if (f := [pair for pair in everything if _fits(pair, b)])), [])
     if len(found) == 1:
         return found[0]
     listed = [_described(pair) for pair in (found or everything)]

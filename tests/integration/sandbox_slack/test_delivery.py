@@ -197,6 +197,25 @@ def test_button_is_found_by_label_and_its_message_replaced(
     assert sim.channel("incidents")["messages"][0]["blocks"] == []
 
 
+def test_a_button_pressed_while_its_message_is_edited_is_still_that_button(
+    sim: Sim, client: WebClient
+) -> None:
+    blocks = [{"type": "actions", "elements": [button("Restart", "step_run", value="7")]}]
+    posted = client.chat_postMessage(channel="C02INCIDENTS", text="x", blocks=blocks)
+    where = {
+        "user": "alice",
+        "channel": "incidents",
+        "ts": posted["ts"],
+        "action_id": "step_run",
+        "value": "7",
+    }
+    seen = posted["message"]["blocks"][0]["block_id"]
+    client.chat_update(channel="C02INCIDENTS", ts=posted["ts"], text="y", blocks=blocks)
+    assert "ms" in sim.post("click", **where, block_id=seen), "it reached the app"
+    other = sim.post("click", status=404, **{**where, "value": "8"}, block_id=seen)
+    assert len(other["candidates"]) == 1
+
+
 def test_ambiguous_click_lists_what_there_is(sim: Sim, client: WebClient) -> None:
     elements = [[button("Run", "step_run", value=str(n))] for n in range(2)]
     blocks = [{"type": "actions", "elements": item} for item in elements]
