@@ -49,6 +49,8 @@ class Incidents(Session):
     def incident(self, number: int, *, lock: bool = True) -> Incident | None:
         """The folded state, locked against other writers unless told otherwise."""
         query = sa.select(incidents.c.data).where(incidents.c.id == number)
+        if lock:
+            self._mine.add(number)
         return self._one(self._locked(query) if lock else query)
 
     def open_incident(self, key: str) -> Incident | None:
@@ -89,7 +91,7 @@ class Incidents(Session):
         """
         if not new:
             return []
-        if self._postgres:
+        if self._postgres and number not in self._mine:
             self._execute(self._locked(sa.select(incidents.c.id).where(incidents.c.id == number)))
         last = sa.select(events.c.seq, events.c.hash).where(events.c.incident == number)
         found = self._execute(last.order_by(events.c.seq.desc()).limit(1)).one_or_none()

@@ -30,6 +30,7 @@ class Session:
         self._clock = clock
         self._writable = writable
         self._postgres = connection.dialect.name == "postgresql"
+        self._mine: set[int] = set()  # incidents that this transaction has locked
         self._wall: datetime | None = None
         self._now: datetime | None = None
 
