@@ -15,6 +15,7 @@ from bot.core.policy import format_duration
 from bot.core.rows import announce
 from bot.desk.change import fire_due
 from bot.desk.house import House
+from bot.desk.live import live
 from bot.desk.ports import Store, Tx
 from bot.probe import Probe, nowhere
 
@@ -61,8 +62,8 @@ class Timers:
         return did
 
     def _fire(self, tx: Tx) -> int:
-        house = self._house()
         due = tx.due_incidents(AT_ONCE)
+        house = live(tx, self._house()) if due else self._house()
         for number in due:
             fire_due(tx, house, number)
         if due:
