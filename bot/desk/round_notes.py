@@ -30,13 +30,13 @@ MOST = 1000
 # --- statistics and actions -------------------------------------------------------------------------------
 
 
-def patterns(tx: Tx, house: House, days: int) -> Statistics:
-    """The statistics of the last days; of private incidents nothing."""
-    now = tx.now()
-    since = now - timedelta(days=days)
+def patterns(tx: Tx, house: House, days: int, until: datetime | None = None) -> Statistics:
+    """The statistics of so many days before an instant, or before now; of private incidents nothing."""
+    until = until or tx.now()
+    since = until - timedelta(days=days)
     found = [i for i in tx.incidents(limit=MOST) if not i.private and i.opened_at >= since]
     told = [(i, tx.events(i.id)) for i in found]
-    return statistics.compute(told, since, now, house.runbooks)
+    return statistics.compute(told, since, until, house.runbooks)
 
 
 def open_actions(tx: Tx, house: House) -> list[Todo]:
@@ -58,11 +58,13 @@ def reminders(tx: Tx, house: House) -> list[Outbound]:
     return rows
 
 
-def notes(tx: Tx, house: House, kind: str, readings: Sequence[Reading]) -> tuple[list[str], list[Chart]]:
+def notes(tx: Tx, house: House, this: Round, readings: Sequence[Reading]) -> tuple[list[str], list[Chart]]:
     """(lines, charts) of a digest: the trends; the day's due actions; the week's list; the month's statistics.
 
+    What it counts ends when it was due, however late it comes: so each incident is in one week's digest.
     A day has no charts: one each morning is one that nobody looks at.
     """
+    kind = this.kind
     public = [todo for todo in open_actions(tx, house) if not todo.private]
     shown = [todo for todo in public if todo.due] if kind == "daily" else public
     lines = [f"Action items {'due' if kind == 'daily' else 'open'}: {len(shown)}."] if shown else []
@@ -70,9 +72,9 @@ def notes(tx: Tx, house: House, kind: str, readings: Sequence[Reading]) -> tuple
     lines += [f"- and {len(shown) - 10} more: `/review actions`"] if len(shown) > 10 else []
     drawn = round_charts.charts(tx, readings) if kind != "daily" else []
     if kind == "weekly":
-        lines += statistics_words.lines(patterns(tx, house, 7))[:3]
+        lines += statistics_words.lines(patterns(tx, house, 7, this.due_at))[:3]
     if kind == "monthly":
-        found = patterns(tx, house, 30)
+        found = patterns(tx, house, 30, this.due_at)
         lines += statistics_words.lines(found)
         if found.incidents:
             rows, note = (

@@ -141,7 +141,7 @@ def _measured(tx: Tx, this: Round) -> bool:
 def _post(tx: Tx, house: House, this: Round) -> None:
     """All readings have ended: the digest is written, with what is for a person."""
     readings = tuple(_read(tx, reading) for reading in this.readings)
-    notes, drawn = round_notes.notes(tx, house, this.kind, readings)
+    notes, drawn = round_notes.notes(tx, house, this, readings)
     _open(tx, house, replace(this, readings=readings, notes=tuple(notes)))
     for chart in drawn:
         title = f"{chart.title}, {this.id.partition(':')[2]}"
