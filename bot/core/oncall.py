@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from bot.core.overrides import Overridden, Override, touching
 from bot.core.policy import Level
-from bot.core.roster import Person, PhoneNumber, Place, Roster
+from bot.core.roster import Person, PhoneNumber, Place, Roster, contact_people, holders
 from bot.core.rotation import DAY, instant_of
 
 FIRST = ("primary", "backup", "emergency")
@@ -108,6 +108,16 @@ def standing(roster: Roster, at: datetime) -> tuple[Standing, ...]:
         )
         for each in places(roster)
     )
+
+
+def paged(roster: Roster, at: datetime) -> dict[str, str]:
+    """Whom a page may go to at this instant, by name, and as what: the highest level that they hold, else the
+    subject that they are a contact for. Of user groups those who were last read to be in them."""
+    found = {person.name: str(level) for level in Level for person in holders(roster, level, at)}
+    for contact in roster.contacts.values():
+        for person in contact_people(roster, contact):
+            found.setdefault(person.name, contact.subject)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

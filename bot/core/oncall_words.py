@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.core import groups
-from bot.core.oncall import clock, hand_overs, standing
+from bot.core.oncall import clock, hand_overs, paged, standing
 from bot.core.oncall import plan as days_of
 from bot.core.overrides import Override
 from bot.core.policy import Level
@@ -137,12 +137,11 @@ def plan_table(
 
 
 def receipt_lines(roster: Roster, receipts: Sequence[Receipt], at: datetime) -> list[str]:
-    """The newest test page by each method to each person who is on call now; `receipts` newest first."""
+    """The newest test page by each method to each person whom a page may go to now; `receipts` newest first."""
     newest = {(r.person, r.method): r for r in reversed(receipts)}
-    names = dict.fromkeys(s.person.name for s in standing(roster, at) if s.person)
     return [
         f"Test page to {name} by {WAYS.get(r.method, r.method)}: {r.words}"
-        for name in names
+        for name in paged(roster, at)
         for (person, _), r in newest.items()
         if person == name
     ]

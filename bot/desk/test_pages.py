@@ -1,7 +1,8 @@
-"""The weekly test page: to each method of everybody who is on call, with its receipt.
+"""The weekly test page: to each method of everybody whom a page may go to, with its receipt.
 
-Once a week for each person: at the roster's time in their own zone, or when they come on call later in that
-week. It goes the way of any message; a receipt that stays away is told to the level above.
+Once a week for each person: at the roster's time in their own zone, or when they come on call, or into a user
+group of the roster, later in that week. It goes the way of any message; a receipt that stays away is told to the
+level above.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ _POSTED = {"email": Kind.PAGE_MAIL, "hook": Kind.PAGE_HOOK}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A test page that is due: to a person as a holder of a level, by one method."""
+    """A test page that is due, by one method: to a person as a holder of a level, or as the contact for a subject."""
 
     id: str
     person: Person
-    level: Level
+    level: str
     method: str
 
 
@@ -48,11 +49,10 @@ def due(tx: Tx, roster: Roster) -> list[Wanted]:
 
 def _of_this_week(roster: Roster, begun: datetime, now: datetime) -> Iterator[Wanted]:
     test = roster.test_page
-    people = {s.person.name: s.person for s in oncall.standing(roster, now) if s.person is not None}
-    for name, person in people.items():
+    for name, level in oncall.paged(roster, now).items():
+        person = roster.people[name]
         slot = oncall.slot(test.weekday or 0, test.at, now, oncall.zone_of(person))
-        level = rosters.level_of(roster, name, now)
-        if slot <= begun or level is None:
+        if slot <= begun:
             continue
         week = f"{slot.astimezone(oncall.zone_of(person)):%Y-%m-%d}"
         for method in (METHODS[way] for way in rosters.reached_by(roster, person)):
@@ -72,7 +72,7 @@ def send(tx: Tx, wanted: Sequence[Wanted]) -> None:
             continue
         tx.put_receipt(
             Receipt(
-                id=each.id, person=each.person.name, level=str(each.level), method=each.method, made_at=tx.now()
+                id=each.id, person=each.person.name, level=each.level, method=each.method, made_at=tx.now()
             )
         )  # fmt: skip
         tx.enqueue(_message(each, tx.now()))
@@ -82,14 +82,14 @@ def _message(wanted: Wanted, now: datetime) -> list[Outbound]:
     """To Slack with a button; a mail and a call of the hook take the way of pages, with their signed link."""
     how = "Press the button" if wanted.method == "slack" else "Open the link"
     text = (
-        f"Test page to {wanted.level}, {wanted.person.name}: this is how Streamwatch reaches you by "
+        f"Test page to {_role(wanted.level)}, {wanted.person.name}: this is how Streamwatch reaches you by "
         f"{WAYS[wanted.method]}. Nothing is wrong. {how} to say that it does."
     )
     if wanted.method in _POSTED:
         key = f"test:{wanted.id}"
         data = {
-            "receipt": wanted.id, "person": wanted.person.name, "level": str(wanted.level), "text": text,
-            "subject": f"Test page to {wanted.level}: nothing is wrong", "due_at": stamp(now),
+            "receipt": wanted.id, "person": wanted.person.name, "level": wanted.level, "text": text,
+            "subject": f"Test page to {_role(wanted.level)}: nothing is wrong", "due_at": stamp(now),
         }  # fmt: skip
         kind = _POSTED[wanted.method]
         return [Outbound(key=key, kind=kind, lane=key, priority=Priority.ANSWER, data=data)]
@@ -97,6 +97,11 @@ def _message(wanted: Wanted, now: datetime) -> list[Outbound]:
     metadata = {"event_type": "streamwatch_test_page", "event_payload": {"receipt": wanted.id}}
     more = {"buttons": [button], "receipt": wanted.id, "metadata": metadata}
     return tell(wanted.person, f"test:{wanted.id}", text, **more)
+
+
+def _role(level: str) -> str:
+    """A level is its own name; a contact is known by its subject."""
+    return level if level in list(Level) else f"the {level} contact"
 
 
 def settled(tx: Tx, row: Leased, outcome: Outcome) -> None:
@@ -149,7 +154,8 @@ def report(tx: Tx, roster: Roster, missing: Sequence[Receipt]) -> None:
         tx.put_receipt(replace(known, reported_at=now))
         text = _missing(receipt, roster, now)
         tx.enqueue([announce(f"test:{receipt.id}:missing", text)])
-        above = Level(receipt.level).up
+        # Nothing is above a contact; whoever asks them is L2.
+        above = Level(receipt.level).up if receipt.level in list(Level) else Level.L2
         found = rosters.next_up(roster, above, now, without={receipt.person}) if above else None
         if found is not None:
             tx.enqueue(tell(found[1], f"test:{receipt.id}:missing:{found[1].name}", text))
@@ -164,6 +170,6 @@ def _missing(receipt: Receipt, roster: Roster, now: datetime) -> str:
     else:
         what = f"is not acknowledged after {format_duration(now - receipt.made_at)}"
     return (
-        f"The weekly test page to {receipt.person} ({receipt.level}) by {way} {what}. A real page might not "
+        f"The weekly test page to {receipt.person} ({_role(receipt.level)}) by {way} {what}. A real page might not "
         f"reach them either.{dial}"
     )

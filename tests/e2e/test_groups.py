@@ -13,7 +13,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.people import WAIT_S, People
+from bot.clock import Clock
+from bot.desk.test_pages import SINCE
+from bot.store.database import Database
+from tests.e2e.people import WAIT_S, People, metadata
 from tests.e2e.running import ROOT, Json, staged
 from tests.e2e.test_operations import dead_letter
 
@@ -188,6 +191,23 @@ def test_whoever_left_the_group_has_lost_the_right_when_it_is_carried_out(people
         WAIT_S,
         "nobody wrote it down",
     )
+
+
+def test_the_members_last_read_get_the_weekly_test_page_and_whoever_left_gets_none(people: People) -> None:
+    with Database(people.stage.env["DATABASE_URL"], Clock.from_env({}), create=False) as database:
+        # As if the bot had been there for years: this week's test is due.
+        database.write(lambda tx: tx.put_value(SINCE, "2020-01-01T00:00:00+00:00"))
+    people.saw("Test page to L4, erin", channel="erin")
+    page = people.saw("Test page to the data contact, sam", channel="sam")
+    people.saw("Test page to L3, dave", channel="dave")
+    got = {metadata(m)[1]["receipt"].split(":")[1] for m in people.messages(event="streamwatch_test_page")}
+    assert {"sam", "dave", "erin"} <= got
+    assert "carol" not in got
+    people.click("sam", page, "oncall_test_ack")
+    people.saw("Slack reaches you", channel="sam")
+    shown = str(people.ask("bob", "general", "/oncall", "On call now"))
+    assert "Test page to sam by Slack: acknowledged" in shown
+    assert "Test page to dave by Slack: sent" in shown
 
 
 def test_the_check_names_groups_that_give_nobody_anything(people: People) -> None:

@@ -16,13 +16,15 @@ from bot.core import lifecycle
 from bot.core.alert_model import Kind, Severity
 from bot.core.asks import Asker, Click, Command
 from bot.core.delivery import Leased, Refused, Sent
+from bot.core.groups import Group, Known, Member
 from bot.core.incident import Incident
 from bot.core.policy import Policy
-from bot.core.roster import Always, FirstLevel, Level, Person, Reach, Roster, Rotation
+from bot.core.roster import Always, Contact, FirstLevel, Level, Person, Reach, Roster, Rotation
 from bot.desk import oncall
 from bot.desk.change import change
 from bot.desk.front import FrontDesk
 from bot.desk.house import House
+from bot.desk.live import GROUPS
 from bot.desk.settling import settled
 from bot.store.database import Database
 
@@ -98,12 +100,23 @@ class Night:
         assert found is not None
         return found
 
+    def reads(self, **members: tuple[str, ...]) -> None:
+        """From now on Slack is known to have said that these are in the groups of these handles."""
+        found = {
+            f"@{handle}": Group(
+                id=f"S{handle.upper()}", read_at=self.clock.now(),
+                members=tuple(Member(id=f"U{name.upper()}", name=name) for name in names),
+            )
+            for handle, names in members.items()
+        }  # fmt: skip
+        self.database.write(lambda tx: tx.put_value(GROUPS, Known(groups=found).as_json()))
+
     def asker(self, who: str) -> Asker:
         return Asker(user=f"U{who.upper()}", channel="C1", request_id=f"r{next(self._ids)}")
 
     async def types(self, who: str, name: str, text: str) -> str:
         await self._desk.command(Command(asker=self.asker(who), name=name, text=text))
-        return " ".join(str(r["text"]) for r in self.sent() if r["key"].startswith("answer:"))
+        return " ".join(words(r) for r in self.sent() if r["key"].startswith("answer:"))
 
     async def presses(self, who: str, value: str) -> str:
         await self._desk.click(Click(asker=self.asker(who), action="oncall_test_ack", value=value))
@@ -270,6 +283,44 @@ def test_every_method_of_a_person_is_tested_with_a_receipt_of_its_own(night: Nig
     assert rows["2026-11-23:bob:hook"]["kind"] == "page_hook"
     receipts = night.database.read(lambda tx: tx.receipts(SUNDAY))
     assert {r.method for r in receipts if r.person == "bob" and r.sent_at} == {"slack", "email", "hook"}
+
+
+def test_whoever_a_user_group_or_a_contact_stands_for_gets_a_test_page_too(night: Night) -> None:
+    """By the members last read; who has a level besides has the test of that, and one alone."""
+    contacts = {
+        "data": Contact(subject="data", kind="group", value="@owners"),
+        "security": Contact(subject="security", kind="person", value="alice"),
+        "business": Contact(subject="business", kind="mailbox", value="business@example.com"),
+    }
+    groups = {Level.L1: ("@team",), Level.L2: ("@leads",)}
+    night.house = replace(HOUSE, roster=replace(ROSTER, contacts=contacts, groups=groups))
+    never = {str(r["to"]) for r in night.at(14) if r["key"].startswith("test:")}
+    assert never == {"UALICE", "UBOB", "UCAROL", "UDAVE"}, "no group was read: it has nobody"
+    night.reads(leads=("bob", "erin"), team=("gina",), owners=("erin", "sam"))
+    rows = {r["to"]: words(r) for r in night.at(15) if r["key"].startswith("test:")}
+    assert set(rows) == {"UERIN", "UGINA", "USAM"}, "bob had his: one a week"
+    assert "Test page to L2, erin" in rows["UERIN"]
+    assert "Test page to L1, gina" in rows["UGINA"]
+    assert "Test page to the data contact, sam" in rows["USAM"]
+    night.reads(leads=("bob", "erin"), team=("gina",), owners=("erin",))
+    again = {r["to"] for r in night.at(14 + 7 * 24) if r["key"].startswith("test:2026-11-30")}
+    assert again == {"UALICE", "UCAROL", "UDAVE", "UBOB", "UERIN", "UGINA"}, "sam has left"
+
+
+async def test_a_member_of_a_contact_s_group_has_a_receipt_and_l2_is_told_where_it_stays_away(
+    night: Night,
+) -> None:
+    contacts = {"data": Contact(subject="data", kind="group", value="@owners")}
+    night.house = replace(HOUSE, roster=replace(ROSTER, contacts=contacts))
+    night.reads(owners=("sam", "tess"))
+    rows = night.at(14)
+    assert "Slack reaches you" in await night.presses("sam", receipt_of(rows, "sam"))
+    for who in ("bob", "carol", "dave"):
+        await night.presses(who, receipt_of(rows, who))
+    assert "test page to tess (the data contact) by Slack is not acknowledged" in to(night.at(38), "dave")
+    shown = await night.types("bob", "/oncall", "")
+    assert "Test page to sam by Slack: acknowledged" in shown
+    assert "Test page to tess by Slack: sent" in shown
 
 
 def test_test_pages_can_be_turned_off(night: Night) -> None:
