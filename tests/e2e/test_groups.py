@@ -194,6 +194,8 @@ def test_whoever_left_the_group_has_lost_the_right_when_it_is_carried_out(people
 
 
 def test_the_members_last_read_get_the_weekly_test_page_and_whoever_left_gets_none(people: People) -> None:
+    grouped(people, "data-leads", "dave")
+    known(people, "@data-leads", 1)
     with Database(people.stage.env["DATABASE_URL"], Clock.from_env({}), create=False) as database:
         # As if the bot had been there for years: this week's test is due.
         database.write(lambda tx: tx.put_value(SINCE, "2020-01-01T00:00:00+00:00"))
