@@ -30,7 +30,7 @@ def rehearse(file: Path, *, as_json: bool, expect: Path | None, env: Mapping[str
     )
     try:
         house = furnish(settings)
-        story = play(load_rehearsal(file, tuple(house.roster.people)), house)
+        story = play(load_rehearsal(file, house.roster), house)
         wanted = expect.read_text() if expect is not None else None
         different = differences(story, wanted) if wanted is not None else []
     except DocumentErrors as errors:
@@ -40,6 +40,7 @@ def rehearse(file: Path, *, as_json: bool, expect: Path | None, env: Mapping[str
         print(str(error), file=sys.stderr)
         return 2
     print("\n".join(json_lines(story)) if as_json else text_of(story))
-    for line in different:
+    untold = story.unknown_groups() if as_json else ()  # the story has them
+    for line in (*untold, *different):
         print(line, file=sys.stderr)
     return 1 if different else 0

@@ -180,10 +180,13 @@ def _zone(name: str) -> str:
 
 def lines(roster: Roster, now: datetime) -> list[str]:
     """One line for each group of the roster: what it is for, who is in it, and how old that is."""
-    return [f"{ref} ({_for(roster, ref)}): {_told(roster, ref, now)}" for ref in rosters.group_refs(roster)]
+    return [
+        f"{ref} ({meant_for(roster, ref)}): {_told(roster, ref, now)}" for ref in rosters.group_refs(roster)
+    ]
 
 
-def _for(roster: Roster, ref: str) -> str:
+def meant_for(roster: Roster, ref: str) -> str:
+    """What the roster names a group for: "L2, contact data"."""
     levels = [str(level) for level, refs in roster.groups.items() if ref in refs]
     contacts = [c.subject for c in roster.contacts.values() if c.kind == "group" and c.value == ref]
     return ", ".join([*levels, *(f"contact {subject}" for subject in contacts)])

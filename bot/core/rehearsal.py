@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -70,19 +70,26 @@ Happening = AlertArrives | FactChanges | PersonActs | Outage | Maintained
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """What a rehearsal file says, in time order. `policy` and `roster` None: those of the folder."""
+    """What a rehearsal file says, in time order. `policy` and `roster` None: those of the folder.
+
+    groups: who is in the roster's Slack user groups, by name; there is no Slack to ask.
+    """
 
     name: str
     start: datetime
     happenings: tuple[Happening, ...]
     policy: Policy | None = None
     roster: Roster | None = None
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 # --- what comes of it -------------------------------------------------------------------------------------
 
 # What happens to the story alone: people read it, a script that counts pages does not want it.
-_TOLD_ONLY = frozenset({"fact_began", "fact_ended", "fact_unknown", "outage", "back", "announced"})
+UNKNOWN_GROUP = "group_unknown"
+_TOLD_ONLY = frozenset(
+    {"fact_began", "fact_ended", "fact_unknown", "outage", "back", "announced", UNKNOWN_GROUP}
+)
 _FIELDS = ("at", "due", "kind", "level", "person", "rule", "late_s")
 
 
@@ -125,6 +132,10 @@ class Story:
     name: str
     start: datetime
     lines: tuple[Line, ...]
+
+    def unknown_groups(self) -> tuple[str, ...]:
+        """A sentence for each user group of the roster that the file says nothing of."""
+        return tuple(line.text for line in self.lines if line.kind == UNKNOWN_GROUP)
 
     def pages(self, level: str | None = None) -> tuple[Line, ...]:
         """The pages that were sent, to one level or to all."""

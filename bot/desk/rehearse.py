@@ -15,7 +15,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import cast
 
-from bot.core import lifecycle, roster
+from bot.core import access, lifecycle
+from bot.core.access import Denied
 from bot.core.alert_model import Severity
 from bot.core.escalation import TimerKind, timers
 from bot.core.facts import Measured, from_measurements
@@ -26,6 +27,7 @@ from bot.core.page_rows import page_keys
 from bot.core.policy import format_duration
 from bot.core.refusal import Refused
 from bot.core.rehearsal import (
+    UNKNOWN_GROUP,
     AlertArrives,
     FactChanges,
     Happening,
@@ -44,7 +46,7 @@ from bot.desk.ports import Tx
 from bot.desk.receive import let_go, receive
 from bot.desk.rehearse_lines import lines_of
 from bot.desk.rehearse_memory import Memory
-from bot.desk.rehearse_people import deed
+from bot.desk.rehearse_people import NEEDED, deed, unknown, with_members
 from bot.desk.rehearse_world import World, gravity_of, kind_of
 
 AFTERWARDS = timedelta(hours=24)  # how long a story goes on after its last event, at most
@@ -59,7 +61,9 @@ def rehearse(rehearsal: Rehearsal, house: House) -> Story:
     """
     if not 2000 <= rehearsal.start.year < 9000:
         raise ValueError(f"a rehearsal cannot start in the year {rehearsal.start.year}")
-    own = replace(house, policy=rehearsal.policy or house.policy, roster=rehearsal.roster or house.roster)
+    roster = with_members(rehearsal.roster or house.roster, rehearsal.groups, rehearsal.start)
+    # Nobody overrides anything, and the groups stay as the file has them: this roster is the live one.
+    own = replace(house, policy=rehearsal.policy or house.policy, roster=roster, live=True)
     player = _Player(rehearsal, own)
     player.play()
     lines = sorted(
@@ -102,6 +106,8 @@ class _Player:
         lasting = (Outage, Maintained)
         ends = [h.at + h.length if isinstance(h, lasting) else h.at for h in rehearsal.happenings]
         self._last = max(ends, default=rehearsal.start)
+        for text in unknown(house.roster):
+            self._tell(UNKNOWN_GROUP, text)
 
     @property
     def _now(self) -> datetime:
@@ -221,10 +227,12 @@ class _Player:
             self._probes.update(dict.fromkeys(self._measured & {hold.pipeline}, self._now))
 
     def _person(self, item: PersonActs) -> None:
-        if roster.level_of(self._house.roster, item.person, self._now) is None:
-            self._refused(item, f"{item.person} holds no level and cannot {item.act} an incident")
-            return
         incident = self._meant(item)
+        needed = NEEDED[item.act]
+        decided = access.decide(self._house.roster, item.person, self._now, needed, incident=incident)
+        if isinstance(decided, Denied):
+            self._refused(item, decided.reason)
+            return
         if incident is None:
             self._refused(item, "there is no open incident")
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -59,12 +59,12 @@ def load_roster(path: Path) -> Roster:
     return _yaml(path, read_roster)
 
 
-def load_rehearsal(path: Path, people: Collection[str] | None = None) -> Rehearsal:
-    """The rehearsal of this file. `people` are the roster's names, to check who acts; None checks nothing.
+def load_rehearsal(path: Path, roster: Roster | None = None) -> Rehearsal:
+    """The rehearsal of this file. `roster` is the one that stands, to check who acts; None checks nothing.
 
     Raises DocumentErrors with every mistake in it.
     """
-    return _yaml(path, lambda tree, notes: read_rehearsal(path.stem, tree, people, notes))
+    return _yaml(path, lambda tree, notes: read_rehearsal(path.stem, tree, roster, notes))
 
 
 def load_runbooks(

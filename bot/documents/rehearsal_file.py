@@ -12,12 +12,12 @@ from bot.core.alert_model import Unusable
 from bot.core.alerts import parse_monitoring
 from bot.core.policy import FACTS, Level, Policy
 from bot.core.rehearsal import AlertArrives, FactChanges, Happening, Maintained, Outage, PersonActs, Rehearsal
-from bot.core.roster import Roster
+from bot.core.roster import Roster, group_refs
 from bot.core.runbook import KINDS
 from bot.documents import reader
 from bot.documents.mistakes import Notes, shown, suggest
 from bot.documents.policy_file import read_policy
-from bot.documents.roster_file import read_roster
+from bot.documents.roster_file import PERSON_NAME, read_roster
 from bot.documents.tree import Scalar, Tree
 
 _DEEDS = ("ack", "resolve", "snooze", "escalate")
@@ -27,19 +27,22 @@ _AS_SENT = frozenset({"incident_id", "policy_name", "condition_name", "resource"
 _OFFSET = re.compile(r"\+\s*(.+)")
 
 
-def read_rehearsal(name: str, tree: Tree, people: Collection[str] | None, notes: Notes) -> Rehearsal:
+def read_rehearsal(name: str, tree: Tree, standing: Roster | None, notes: Notes) -> Rehearsal:
     """The rehearsal that the file describes; every mistake is noted.
 
-    `people` are the names of the roster that stands, None when it is not known; the file's own roster wins.
+    `standing` is the roster that stands, None when it is not known; the file's own wins.
     """
-    top = reader.entries(tree, notes, "the rehearsal", ["start", "policy", "roster", "events"])
+    top = reader.entries(tree, notes, "the rehearsal", ["start", "policy", "roster", "groups", "events"])
     given = {key: value for key, value in top.items() if not reader.absent(value)}
     start = reader.instant(given["start"], notes, "start") if "start" in given else None
     if "start" not in given:
         notes.add(tree.line, "the rehearsal has no start", "Add `start: 2026-01-31T03:10:00Z`.")
     policy: Policy | None = read_policy(given["policy"], notes) if "policy" in given else None
     roster: Roster | None = read_roster(given["roster"], notes) if "roster" in given else None
-    known = roster.people if roster is not None else people
+    on_duty = roster or standing
+    groups = _groups(given["groups"], on_duty, notes) if "groups" in given else {}
+    named = {name for names in groups.values() for name in names}
+    known = {*on_duty.people, *named} if on_duty is not None else None
     if "events" not in given:
         notes.add(tree.line, "the rehearsal has no events", "Add `events:` with at least one.")
     listed = reader.items(given["events"], notes, "events") if "events" in given else ()
@@ -51,7 +54,27 @@ def read_rehearsal(name: str, tree: Tree, people: Collection[str] | None, notes:
         happenings=tuple(sorted(happenings, key=lambda happening: happening.at)),
         policy=policy,
         roster=roster,
+        groups=groups,
     )
+
+
+def _groups(tree: Tree, roster: Roster | None, notes: Notes) -> dict[str, tuple[str, ...]]:
+    """`{"@data-leads": [carol, frank]}`: user groups of the roster, and who is in them, by name."""
+    refs = group_refs(roster) if roster is not None else None
+    found: dict[str, tuple[str, ...]] = {}
+    for ref, value in reader.entries(tree, notes, "groups").items():
+        if refs is not None and ref not in refs:
+            remedy = suggest(ref, refs) if refs else "Remove it: the roster names no user group."
+            notes.add(value.line, f"groups: the roster names no user group {shown(ref)}", remedy)
+            continue
+        names = [
+            reader.text(item, notes, f"groups, {ref}")
+            for item in reader.items(value, notes, f"groups, {ref}")
+        ]
+        for name in (each for each in names if each is not None and not PERSON_NAME.fullmatch(each)):
+            notes.add(value.line, f"groups, {ref}: {shown(name)} is not a name", "Write it like carol.")
+        found[ref] = tuple(dict.fromkeys(name for name in names if name and PERSON_NAME.fullmatch(name)))
+    return found
 
 
 def _event(tree: Tree, start: datetime, people: Collection[str] | None, notes: Notes) -> Iterator[Happening]:

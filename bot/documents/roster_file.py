@@ -13,7 +13,7 @@ from bot.documents.mistakes import Notes, shown, suggest
 from bot.documents.rotation_file import WEEKDAYS, holder, time_of_day, zone
 from bot.documents.tree import Entries, Scalar, Tree
 
-_NAME = re.compile(r"[^\W_][\w.-]{0,79}")
+PERSON_NAME = re.compile(r"[^\W_][\w.-]{0,79}")
 # A member id, a handle (@alice, alice), or the e-mail address that Slack knows: the last two are looked up.
 _SLACK_REF = re.compile(
     r"[UW][A-Z0-9]{2,20}|@?[a-z0-9][a-z0-9._-]{0,79}|[A-Za-z0-9._%+'-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}",
@@ -78,7 +78,7 @@ def _people(tree: Tree, notes: Notes) -> dict[str, Person]:
     people: dict[str, Person] = {}
     owners: dict[str, str] = {}
     for name, value in reader.entries(tree, notes, "people").items():
-        if not _NAME.fullmatch(name):
+        if not PERSON_NAME.fullmatch(name):
             notes.add(
                 value.line, f"{shown(name)} is not a name", "Use letters, digits, dot and hyphen: alice."
             )

@@ -128,6 +128,31 @@ def test_the_shipped_documents_are_without_mistake() -> None:
     assert "no mistake" in done.stdout
 
 
+def test_a_rehearsal_pages_who_is_in_the_groups_that_its_file_names_and_says_of_which_it_names_none(
+    tmp_path: Path,
+) -> None:
+    rehearsals = ROOT / "runbooks" / "rehearsals"
+    shipped = f"bot rehearse {rehearsals / 'security.yaml'} --expect {rehearsals / 'security.expected.jsonl'}"
+    assert _run(shipped, {}).returncode == 0
+
+    for each in (ROOT / "runbooks").glob("*.[my]*"):
+        text = each.read_text(encoding="utf-8").replace("L2: [carol] ", 'L2: ["@data-leads"] ')
+        (tmp_path / each.name).write_text(text.replace("L3: [dave] ", 'L3: ["@heads"] '), encoding="utf-8")
+    story = tmp_path / "story.yaml"
+    events = (rehearsals / "security.yaml").read_text(encoding="utf-8")
+    events = events.replace("events:", 'groups: {"@data-leads": [frank, carol]}\nevents:')
+    story.write_text(events.replace("ack: carol", "ack: frank"), encoding="utf-8")
+    done = _run(f"bot rehearse {story} --json", {"RUNBOOKS_DIR": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert ("page", "L2", "frank") in {(each["kind"], each["level"], each["person"]) for each in lines}
+    assert done.stderr.startswith("Who is in @heads (L3) is not known")
+    assert (
+        "Who is in @heads (L3) is not known"
+        in _run(f"bot rehearse {story}", {"RUNBOOKS_DIR": str(tmp_path)}).stdout
+    )
+
+
 def test_an_altered_timeline_is_found_and_the_first_broken_link_named(staging: Staging) -> None:
     stage = staging()
     stage.post(alert("evidence"))

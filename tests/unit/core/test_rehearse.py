@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from bot.core.rehearsal import (
     json_lines,
     text_of,
 )
+from bot.core.roster import Always, Contact
 from bot.desk.house import House, claims_of
 from bot.desk.rehearse import rehearse
 from bot.documents.loading import load_policy, load_rehearsal, load_roster
@@ -91,7 +93,7 @@ def pages(story: Story) -> list[tuple[float, str | None, str | None]]:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_rehearsal_gives_the_story_that_is_shipped_with_it(name: str) -> None:
-    told = load_rehearsal(RUNBOOKS / "rehearsals" / f"{name}.yaml", HOUSE.roster.people)
+    told = load_rehearsal(RUNBOOKS / "rehearsals" / f"{name}.yaml", HOUSE.roster)
     expected = (RUNBOOKS / "rehearsals" / f"{name}.expected.jsonl").read_text("utf-8")
     assert differences(rehearse(told, HOUSE), expected) == []
 
@@ -261,6 +263,51 @@ def test_a_snooze_that_is_too_long_is_refused() -> None:
     (refused,) = [line for line in story.lines if line.kind == "refused"]
     assert refused.person == "alice"
     assert "at most 8 h" in refused.text
+
+
+# --- user groups ---
+
+
+def grouped(**told: tuple[str, ...]) -> Story:
+    """A security incident of a house whose L2 is the group @leads, and whose security contact the group @owners;
+    frank and sam acknowledge."""
+    owners = Contact(subject="security", kind="group", value="@owners")
+    roster = replace(
+        HOUSE.roster,
+        upper={Level.L3: (Always("dave"),)},
+        groups={Level.L2: ("@leads",)},
+        contacts={**HOUSE.roster.contacts, "security": owners},
+    )
+    happenings = (opens(0, kind="security"), acks(1, "frank"), acks(2, "sam"), resolves(3, "alice"))
+    groups = {f"@{handle}": names for handle, names in told.items()}
+    return rehearse(
+        Rehearsal(name="test", start=START, happenings=happenings, groups=groups),
+        replace(HOUSE, roster=roster),
+    )
+
+
+def test_members_that_the_file_names_are_paged_and_may_act() -> None:
+    story = grouped(leads=("frank", "carol"), owners=("sam", "carol"))
+    paged = pages(story)
+    assert {(0, "L2", "frank"), (0, "L2", "sam"), (0, "L2", "carol")} <= set(paged)
+    assert (0, "L3", "dave") not in paged
+    assert seen(story, "refused") == []
+    answers = [line for line in story.lines if line.kind in ("acknowledged", "page_acknowledged")]
+    assert {line.person for line in answers} == {"frank", "sam"}
+    assert story.unknown_groups() == ()
+
+
+def test_a_group_that_the_file_says_nothing_of_has_nobody_and_a_line_says_so() -> None:
+    story = grouped(owners=("sam",))
+    assert (0, "L3", "dave") in pages(story), "the next level up"
+    (told,) = story.unknown_groups()
+    assert "Who is in @leads (L2) is not known" in told
+    assert 'groups: {"@leads": [NAME, NAME]}' in told
+    assert told in text_of(story)
+    assert all("group" not in line for line in json_lines(story)), (
+        "a script that counts pages does not want it"
+    )
+    assert [line.person for line in story.lines if line.kind == "refused"] == ["frank"]
 
 
 # --- lines ---

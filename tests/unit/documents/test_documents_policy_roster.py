@@ -1,6 +1,7 @@
 """Policy, roster and rehearsals: what is read, and which line of which file a mistake is in."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,12 +9,15 @@ import pytest
 
 from bot.core.policy import SHIPPED_RULES, Level, Policy
 from bot.core.rehearsal import AlertArrives, FactChanges, Outage, PersonActs
-from bot.core.roster import Always, PhoneNumber
+from bot.core.roster import Always, FirstLevel, Person, PhoneNumber, Roster
 from bot.documents import DocumentErrors, Surroundings, load_all, load_policy, load_rehearsal, load_roster
 
 GOOD_PERSON = "people: {alice: {slack: U01ALICE}}\n"
 L1 = "levels: {L1: {primary: alice}}\n"
 START = "start: 2026-03-02T03:10:00Z\n"
+KNOWN = Roster(
+    people={"alice": Person(name="alice", slack="U01ALICE")}, first=FirstLevel(primary=Always("alice"))
+)
 
 
 def _file(folder: Path, text: str) -> Path:
@@ -98,6 +102,14 @@ contacts: {data: "@data-owners", security: alice, network: S0123ABCD}
     ]
 
 
+def test_a_rehearsal_names_who_is_in_the_groups_of_the_roster_and_they_may_act(tmp_path: Path) -> None:
+    text = START + 'groups: {"@leads": [alice, frank, frank]}\nevents:\n  - {at: +1m, ack: frank}\n'
+    roster = replace(KNOWN, groups={Level.L2: ("@leads",)})
+    rehearsal = load_rehearsal(_file(tmp_path, text), roster)
+    assert rehearsal.groups == {"@leads": ("alice", "frank")}
+    assert [item.person for item in rehearsal.happenings if isinstance(item, PersonActs)] == ["frank"]
+
+
 def test_a_rehearsal_is_a_story_in_time_order(tmp_path: Path) -> None:
     text = (
         START
@@ -110,7 +122,7 @@ events:
   - {at: 2026-03-02T04:12:00+01:00, down: bot, for: 20m}
 """
     )
-    rehearsal = load_rehearsal(_file(tmp_path, text), {"alice"})
+    rehearsal = load_rehearsal(_file(tmp_path, text), KNOWN)
     start = datetime(2026, 3, 2, 3, 10, tzinfo=UTC)
 
     def minute(count: int) -> datetime:
@@ -187,6 +199,20 @@ REHEARSAL = [
     (START + "events:\n  - {at: +0m, fact: {name: sad}}\n", 3, "“sad” is not possible", "down"),
     (START + "events:\n  - {at: +0m, fact: {name: down, on: maybe}}\n", 3, "neither true nor false", "true"),
     (START + "events:\n  - {at: +0m, alert: {severity: bad}}\n", 3, "“bad” is not possible", "critical"),
+    (
+        START + 'groups: {"@leads": [alice]}\nevents:\n  - {at: +0m, ack: alice}\n',
+        2,
+        "the roster names no user group “@leads”",
+        "Remove it",
+    ),
+    (
+        START
+        + "roster: {people: {alice: {slack: U01ALICE}}, levels: {L1: {primary: alice, groups: [S01ABCDEF]}}}\n"
+        + "groups: {S01ABCDEF: [alice, two words]}\nevents:\n  - {at: +0m, ack: alice}\n",
+        3,
+        "“two words” is not a name",
+        "carol",
+    ),
     (START + "policy: {repeat: x}\nevents:\n  - {at: +0m, ack: alice}\n", 2, "not a duration", "15m"),
 ]
 
@@ -221,7 +247,7 @@ def test_a_mistake_in_a_rehearsal_names_its_line(
     tmp_path: Path, text: str, line: int, says: str, remedy: str
 ) -> None:
     path = _file(tmp_path, text)
-    _check(lambda: load_rehearsal(path, {"alice"}), path, line, says, remedy)
+    _check(lambda: load_rehearsal(path, KNOWN), path, line, says, remedy)
 
 
 def test_people_are_named_to_slack_by_id_handle_or_e_mail_address(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_each_root_cause_leads_to_a_person_then_to_containment(documents: Docume
 
 @pytest.mark.parametrize("name", ["pipeline-down", "data-quality"])
 def test_the_shipped_rehearsals_load_in_time_order(documents: Documents, name: str) -> None:
-    rehearsal = load_rehearsal(FOLDER / "rehearsals" / f"{name}.yaml", documents.roster.people)
+    rehearsal = load_rehearsal(FOLDER / "rehearsals" / f"{name}.yaml", documents.roster)
     times = [happening.at for happening in rehearsal.happenings]
     assert times == sorted(times)
     assert rehearsal.start == times[0]
@@ -119,7 +119,7 @@ def test_the_shipped_rehearsals_load_in_time_order(documents: Documents, name: s
 
 
 def test_a_slack_outage_of_a_rehearsal_has_its_length(documents: Documents) -> None:
-    rehearsal = load_rehearsal(FOLDER / "rehearsals" / "data-quality.yaml", documents.roster.people)
+    rehearsal = load_rehearsal(FOLDER / "rehearsals" / "data-quality.yaml", documents.roster)
     outages = [happening for happening in rehearsal.happenings if isinstance(happening, Outage)]
     assert [(outage.what, outage.length) for outage in outages] == [("slack", timedelta(minutes=10))]
 
