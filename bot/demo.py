@@ -29,6 +29,8 @@ from bot.demo_story import Story, Trouble
 from bot.demo_world import Processes, Sandbox, free_port
 
 SPEED = 720.0
+# A channel takes one message a second, which at 720 is two in 24 minutes: enough where pages are waited for alone.
+SPEED_SHORT = 120.0
 SPEED_PROCEDURE = 60.0  # its plans are read and confirmed within 15 minutes of this clock
 # A page that a killed bot held waits for the end of its lease, 20 s: two hours on this clock.
 SPEED_KILLED = 360.0
@@ -64,8 +66,7 @@ def demo(*, exit_: bool, scenario: str, port: int, replicas: int = 1, speed: flo
     if left := interrupted():
         print(f"A demo was killed in the middle of its story ({left[0].folder}). {TAKE_UP}\n")
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    usual = SPEED_PROCEDURE if scenario in PROCEDURES else SPEED if replicas == 1 else SPEED_KILLED
-    speed = speed or usual
+    speed = speed or _usual_speed(scenario, replicas)
     clock: dict[str, str] = {}
     if exit_:
         now = time.time()
@@ -75,6 +76,14 @@ def demo(*, exit_: bool, scenario: str, port: int, replicas: int = 1, speed: flo
         ports=_ports(replicas), sandbox_port=free_port(port),
     )  # fmt: skip
     return _direct(kept)
+
+
+def _usual_speed(scenario: str, replicas: int) -> float:
+    if scenario in PROCEDURES:
+        return SPEED_PROCEDURE
+    if scenario != "job_failed":
+        return SPEED_SHORT
+    return SPEED if replicas == 1 else SPEED_KILLED
 
 
 def take_up() -> int:

@@ -1,8 +1,9 @@
-"""What comes in: commands, clicks, forms, reactions. Each is acknowledged at once, then handed to the desk.
+"""What comes in: commands, clicks, forms, reactions. Each is handed to the desk, and acknowledged when the desk is done
+with it: when the process is killed before, Slack tells the person that nothing happened.
 
-The work runs in a task of its own, so that Slack's three seconds never depend on the desk, and so that an
-error after the acknowledgement cannot take it back. Such an error is logged under a reference, which the
-person who asked is told.
+The work runs in a task of its own and Slack waits for it only so long, so that its three seconds never depend on
+the desk, and so that an error after the acknowledgement cannot take it back. An error is logged under a reference,
+which the person who asked is told.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from bot.slack.views import values_of, view_of
 
 COMMANDS = ("/pipeline", "/dlq", "/cost", "/incident", "/runbook", "/oncall", "/review")
 SUBMIT_LIMIT_S = 2.0
+ACK_LIMIT_S = 0.5  # a desk needs some milliseconds; a longer wait would eat up Slack's three seconds
 PUSHPIN = "pushpin"
 Body = Mapping[str, Any]
 
@@ -54,20 +56,20 @@ class Listeners:
             await asyncio.wait(self._running, timeout=timeout_s)
 
     async def _on_command(self, ack: AsyncAck, body: Body) -> None:
-        await ack()
         asker = _asker(body)
         name = str(body.get("command", ""))
         asked = Command(asker=asker, name=name, text=command_text(name, str(body.get("text") or "")))
-        self._later(asker, name, self._command(asked, str(body.get("trigger_id", ""))))
+        await self._soon(asker, name, self._command(asked, str(body.get("trigger_id", ""))))
+        await ack()
 
     async def _command(self, asked: Command, trigger: str) -> None:
         await self._show(await self._desk.command(asked), trigger)
 
     async def _on_click(self, ack: AsyncAck, body: Body) -> None:
-        await ack()
         asker = _asker(body)
         action: Body = (body.get("actions") or [{}])[0]
         if action.get("url"):
+            await ack()
             return
         asked = Click(
             asker=asker,
@@ -75,7 +77,8 @@ class Listeners:
             value=_chosen(action),
             message_ts=str((body.get("message") or body.get("container") or {}).get("ts") or ""),
         )
-        self._later(asker, asked.action, self._click(asked, str(body.get("trigger_id", ""))))
+        await self._soon(asker, asked.action, self._click(asked, str(body.get("trigger_id", ""))))
+        await ack()
 
     async def _click(self, asked: Click, trigger: str) -> None:
         await self._show(await self._desk.click(asked), trigger)
@@ -176,8 +179,12 @@ class Listeners:
         task.add_done_callback(self._running.discard)
         return task
 
-    def _later(self, asker: Asker, what: str, work: Awaitable[None]) -> None:
-        self._start(self._guarded(asker, what, work))
+    def _later(self, asker: Asker, what: str, work: Awaitable[None]) -> asyncio.Task[None]:
+        return self._start(self._guarded(asker, what, work))
+
+    async def _soon(self, asker: Asker, what: str, work: Awaitable[None]) -> None:
+        """Until it is done, or has taken as long as an acknowledgement can wait; then it goes on by itself."""
+        await asyncio.wait({self._later(asker, what, work)}, timeout=ACK_LIMIT_S)
 
     async def _guarded(self, asker: Asker, what: str, work: Awaitable[None]) -> None:
         """The one place where an error after the acknowledgement ends."""

@@ -172,6 +172,27 @@ async def test_a_slow_desk_does_not_delay_the_acknowledgement(room: Room) -> Non
     never.set()
 
 
+async def test_a_command_and_a_click_are_acknowledged_after_the_desk_has_stored_them(room: Room) -> None:
+    """Who is killed in between has not said yes: Slack tells the person, who asks again."""
+    sent = await room.sender.send(leased(page()), None)
+    ts, channel = sent.result["ts"], sent.result["channel"]  # type: ignore[union-attr]
+    stored = False
+
+    async def working() -> None:
+        nonlocal stored
+        await asyncio.sleep(0.05)
+        stored = True
+
+    room.desk.answer = working
+    for ask in (
+        lambda: run(room, "resolve"),
+        lambda: room.slack.act("click", user="alice", channel=channel, ts=ts, action_id="page_ack"),
+    ):
+        stored = False
+        assert (await ask())["status"] == 200
+        assert stored
+
+
 async def test_a_desk_that_fails_is_told_with_a_reference_and_the_room_stays_up(room: Room) -> None:
     async def broken() -> None:
         raise RuntimeError("a fault inside")
