@@ -15,7 +15,7 @@ from bot.core.delivery import Outbound
 from bot.core.folding import begin
 from bot.core.incident import Event, Incident
 from bot.core.paging import contact_by_hand, next_level, page_by_hand
-from bot.core.policy import Level, format_duration, parse_duration
+from bot.core.policy import Level, fact_words, format_duration, parse_duration
 from bot.core.refusal import Refused
 from bot.core.roster import CONTACTS
 from bot.core.sentences import sentence, when
@@ -289,7 +289,15 @@ def resolve(asked: Asked, *, confirmed: bool = False) -> Answers:
         if alert.source == BUDGET and (state := budget_state(asked.tx, alert.key)) is not None:
             put_budget_state(asked.tx, state, decided=True)
     _store(asked, incident, events)
-    return _done(asked, f"{incident.name} is resolved.")
+    return _done(asked, f"{incident.name} is resolved.{_still(incident)}")
+
+
+def _still(before: Incident) -> str:
+    """What the watch saw last; it does not take a person's word for it."""
+    seen = [fact_words(f.id) for f in before.holding if f.by_probe]
+    if not seen:
+        return ""
+    return f" If the watch goes on seeing it ({', '.join(seen)}), the incident opens again."
 
 
 def reopen(asked: Asked) -> Answers:

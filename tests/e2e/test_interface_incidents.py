@@ -152,6 +152,16 @@ def test_the_watch_opens_an_incident_without_any_alert(staging: Staging) -> None
     assert "Cloud Monitoring is silent" in str(incident["events"])
     assert get(f"{stage.app_url}/readyz")["status"] == "ready"
 
+    stage.until(lambda: stage.incident("INC-1")["channel"], 40, "the bot does not know its channel")
+    room = stage.incident("INC-1")["channel"]
+    stage.command("alice", room, "/incident resolve it will run again soon")
+    told = stage.sandbox.wait("INC-1 is resolved. If", channel=room)["text"]
+    assert "goes on seeing it (down" in told
+    assert "opens again" in told
+    stage.processes.kill("bot")
+    stage.start_bot()  # which looks at once, not in a minute
+    stage.until(lambda: stage.incident("INC-1")["status"] == "open", 40, "whoever resolved it was believed")
+
 
 def test_a_review_is_closed_with_words_alone_once_it_says_why_and_who_does_what(staging: Staging) -> None:
     stage = staging()
