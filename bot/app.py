@@ -45,7 +45,7 @@ from bot.posts import PostRoom
 from bot.probe import Probe, nowhere
 from bot.reading import Reading
 from bot.settings import Settings
-from bot.slack.app import SlackSettings, build_app, make_client, start_socket_mode
+from bot.slack.app import SlackSettings, build_app, make_client, socket_mode
 from bot.slack.groups import UserGroups
 from bot.slack.sender import Sender
 from bot.store.database import Database
@@ -314,7 +314,9 @@ class Bot:
         self._alarms.start()
         self._socket = None
         if self.settings.slack_app_token:
-            self._socket = await start_socket_mode(self.slack.bolt, self.settings.slack_app_token)
+            self._socket = socket_mode(self.slack.bolt, self.settings.slack_app_token)
+            # Not waited for: while Slack gives no socket, notifications come in all the same.
+            self._later(self._socket.connect_async())  # type: ignore[no-untyped-call]
 
     async def stop(self) -> None:
         """Let what is under way end, within the grace; the rest is taken up by the next process."""
@@ -324,7 +326,10 @@ class Bot:
         for loop in self.loops:
             await loop.stop()
         await asyncio.gather(
-            self.deliverer.drain(GRACE_S), self.postman.drain(GRACE_S), self.operator.drain(GRACE_S / 2)
+            self.slack.listeners.drain(GRACE_S),
+            self.deliverer.drain(GRACE_S),
+            self.postman.drain(GRACE_S),
+            self.operator.drain(GRACE_S / 2),
         )
         for task in list(self._background):
             task.cancel()

@@ -16,7 +16,7 @@ from bot.slack.api import DEFAULT_URL, Api, Clock, make_client
 from bot.slack.guard import Forged, Guard, Receive, Scope, Send
 from bot.slack.listeners import Listeners
 
-__all__ = ["SlackApp", "SlackSettings", "build_app", "make_client", "start_socket_mode"]
+__all__ = ["SlackApp", "SlackSettings", "build_app", "make_client", "socket_mode"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +105,7 @@ class _Entrance:
         await send({"type": "http.response.body", "body": content})
 
 
-async def start_socket_mode(app: AsyncApp, token: str) -> AsyncSocketModeHandler:
-    """Hear the same things over a socket, for an app without a public address; close_async() ends it."""
-    handler = AsyncSocketModeHandler(app, token)
-    await handler.connect_async()  # type: ignore[no-untyped-call]
-    return handler
+def socket_mode(app: AsyncApp, token: str) -> AsyncSocketModeHandler:
+    """Hears the same things over a socket, for an app without a public address. connect_async() tries until Slack gives
+    it one, as long as that takes, so nothing may wait for it; close_async() ends it."""
+    return AsyncSocketModeHandler(app, token)

@@ -8,7 +8,7 @@ from bot.clock import Clock
 from bot.core.asks import Click, Command
 from bot.core.delivery import Sent
 from bot.slack.api import make_client
-from bot.slack.app import SlackSettings, build_app, start_socket_mode
+from bot.slack.app import SlackSettings, build_app, socket_mode
 from bot.slack.sender import Sender
 from sandbox.app import running
 from sandbox.slack import ids
@@ -28,7 +28,8 @@ async def test_commands_and_clicks_arrive_over_a_socket() -> None:
         desk = RecordingDesk()
         settings = SlackSettings(signing_secret="unused", token="xoxb-sandbox", api_url=api_url)
         app = build_app(settings, desk, sender.api, Clock())
-        socket = await start_socket_mode(app.bolt, ids.APP_TOKEN)
+        socket = socket_mode(app.bolt, ids.APP_TOKEN)
+        await socket.connect_async()  # type: ignore[no-untyped-call]
         try:
             answer = await slack.act("command", user="alice", channel="general", text="/oncall help")
             assert answer["status"] == 200

@@ -60,7 +60,9 @@ async def test_without_a_signing_secret_no_signature_is_right() -> None:
     assert door.passed == []
 
 
-@pytest.mark.parametrize("other", [FORM, b"Application/X-WWW-Form-URLencoded", b"text/plain", b"application/json"])
+@pytest.mark.parametrize(
+    "other", [FORM, b"Application/X-WWW-Form-URLencoded", b"text/plain", b"application/json"]
+)
 async def test_a_command_that_is_played_back_is_refused_whatever_type_it_is_given(other: bytes) -> None:
     """The signature covers time and body alone, so whoever plays a request back may change its headers."""
     door = Door("secret")
