@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from bot.app import furnish
@@ -23,8 +22,8 @@ from bot.core.roster import Roster, group_refs
 from bot.core.text import counted
 from bot.desk.house import House
 from bot.desk.live import known_groups
-from bot.settings import DEFAULT_DATABASE, Settings, read
-from bot.store.database import Database
+from bot.settings import Settings, read
+from bot.terminal import NoDatabase, incident_number, placeholder, stored
 
 
 def check(env: Mapping[str, str], *, as_json: bool = False) -> int:
@@ -78,12 +77,11 @@ class Overrides(NamedTuple):
 
 def _overrides(env: Mapping[str, str]) -> Overrides:
     """What people changed in Slack stands in the database alone, which whoever edits documents may not reach."""
-    url = env.get("DATABASE_URL") or DEFAULT_DATABASE
-    if url.startswith("sqlite") and not Path(url.partition("///")[2]).exists():
-        return Overrides((), "there is no database here (DATABASE_URL)")
     try:
-        with _database(env) as database:
+        with stored(env) as database:
             return Overrides(database.read(lambda tx: tx.overrides(tx.now())), "")
+    except NoDatabase:
+        return Overrides((), "there is no database here (DATABASE_URL)")
     except BotError as error:
         return Overrides((), f"the database cannot be read ({str(error).rstrip('.')})")
 
@@ -144,27 +142,12 @@ def _with_members(env: Mapping[str, str], settings: Settings | None, roster: Ros
     if not refs:
         return roster
     known = groups.NOTHING
-    url = env.get("DATABASE_URL") or DEFAULT_DATABASE
-    if not url.startswith("sqlite") or Path(url.partition("///")[2]).exists():
-        with contextlib.suppress(BotError), _database(env) as database:
-            known = database.read(known_groups)
+    with contextlib.suppress(BotError), stored(env) as database:
+        known = database.read(known_groups)
     if settings is not None:
         read, error = ask(settings.slack_bot_token, settings.slack_api_url, refs, now)
         known = groups.after(known, read, error, now)
     return groups.with_groups(roster, known)
-
-
-def placeholder(env: Mapping[str, str]) -> Settings:
-    """Settings enough to read the documents by; nothing for Slack."""
-    return Settings(
-        slack_bot_token="",
-        slack_signing_secret="",
-        runbooks_dir=Path(env.get("RUNBOOKS_DIR") or "runbooks"),
-        google_cloud_project=env.get("GOOGLE_CLOUD_PROJECT", ""),
-        region=env.get("REGION", ""),
-        smtp_host=env.get("SMTP_HOST", ""),
-        hook_url=env.get("HOOK_URL", ""),
-    )
 
 
 def documents(env: Mapping[str, str]) -> tuple[str, list[str], list[str]]:
@@ -190,22 +173,10 @@ def _read(env: Mapping[str, str]) -> tuple[str, list[str], list[str], House | No
     return said, [], list(house.warnings), house
 
 
-def _database(env: Mapping[str, str]) -> Database:
-    return Database(env.get("DATABASE_URL") or DEFAULT_DATABASE, Clock.from_env(env), create=False)
-
-
-def number_of(text: str) -> int:
-    """INC-7, inc-7 and 7 are 7. Raises ConfigError."""
-    digits = text.strip().upper().removeprefix("INC-").lstrip("0")
-    if not digits.isdigit():
-        raise ConfigError(f"{text!r} is no incident; write INC-7.")
-    return int(digits)
-
-
 def review(incident: str, env: Mapping[str, str]) -> str:
     """The review as Markdown. Raises BotError when there is no such incident."""
-    number = number_of(incident)
-    with _database(env) as database:
+    number = incident_number(incident)
+    with stored(env) as database:
         found = database.read(lambda tx: (tx.incident(number, lock=False), tx.events(number)))
     if found[0] is None:
         raise StorageUnavailable(f"There is no INC-{number} in this database.")
@@ -214,8 +185,8 @@ def review(incident: str, env: Mapping[str, str]) -> str:
 
 def verify(incident: str, env: Mapping[str, str]) -> dict[str, Any] | None:
     """The first broken link, or None."""
-    number = number_of(incident) if incident else None
-    with _database(env) as database:
+    number = incident_number(incident) if incident else None
+    with stored(env) as database:
         broken = database.read(lambda tx: tx.verify(number))
     if broken is None:
         return None
@@ -224,8 +195,8 @@ def verify(incident: str, env: Mapping[str, str]) -> dict[str, Any] | None:
 
 def pages(incident: str, env: Mapping[str, str]) -> tuple[list[str], bool]:
     """What the auditor finds of the pages of one incident, or of all, in words; and whether it agrees."""
-    number = number_of(incident) if incident else None
-    with _database(env) as database:
+    number = incident_number(incident) if incident else None
+    with stored(env) as database:
 
         def read(tx: Any) -> list[Audit]:
             numbers = [number] if number is not None else [i.id for i in tx.incidents(limit=1_000_000)]
@@ -239,6 +210,3 @@ def pages(incident: str, env: Mapping[str, str]) -> tuple[list[str], bool]:
     if not odd:
         head += ": every page that was due was made, none twice, none without a rule"
     return [f"{head}.", *(f"{finding.kind}: {finding.words()}" for finding in found)], not odd
-
-
-__all__ = ["BotError", "check", "number_of", "pages", "review", "verify"]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from bot.app import furnish
-from bot.checks import placeholder
 from bot.clock import Clock
 from bot.core import groups, oncall_words
 from bot.core.errors import ConfigError
@@ -18,8 +16,7 @@ from bot.core.receipts import Receipt
 from bot.core.roster import Roster
 from bot.desk.house import House
 from bot.desk.live import on_call
-from bot.settings import DEFAULT_DATABASE
-from bot.store.database import Database
+from bot.terminal import NoDatabase, placeholder, stored
 
 
 def oncall(env: Mapping[str, str], *, as_json: bool, tz: str) -> str:
@@ -30,7 +27,7 @@ def oncall(env: Mapping[str, str], *, as_json: bool, tz: str) -> str:
         raise ConfigError(f"{tz!r} is no time zone; write one like Europe/Berlin.") from error
     at = Clock.from_env(env)
     house = furnish(placeholder(env), at.now().date())
-    roster, overrides, receipts = _stored(env, house, at)
+    roster, overrides, receipts = _known(env, house)
     now = at.now()
     if as_json:
         return json.dumps(oncall_words.as_json(roster, overrides, receipts, now), indent=2)
@@ -52,12 +49,10 @@ def oncall(env: Mapping[str, str], *, as_json: bool, tz: str) -> str:
     )
 
 
-def _stored(
-    env: Mapping[str, str], house: House, at: Clock
-) -> tuple[Roster, Sequence[Override], Sequence[Receipt]]:
+def _known(env: Mapping[str, str], house: House) -> tuple[Roster, Sequence[Override], Sequence[Receipt]]:
     """With the database; without one that is there, the roster as it is written."""
-    url = env.get("DATABASE_URL") or DEFAULT_DATABASE
-    if url.startswith("sqlite") and not Path(url.partition("///")[2]).exists():
+    try:
+        with stored(env) as database:
+            return database.read(lambda tx: on_call(tx, house))
+    except NoDatabase:
         return house.roster, (), ()
-    with Database(url, at, create=False) as database:
-        return database.read(lambda tx: on_call(tx, house))

@@ -12,7 +12,7 @@ from bot.core.rehearsal import differences, json_lines, text_of
 from bot.desk.rehearse import rehearse as play
 from bot.documents import DocumentErrors, load_rehearsal
 from bot.runbooks import tell
-from bot.settings import Settings
+from bot.terminal import placeholder
 
 
 def rehearse(file: Path, *, as_json: bool, expect: Path | None, env: Mapping[str, str]) -> int:
@@ -22,14 +22,8 @@ def rehearse(file: Path, *, as_json: bool, expect: Path | None, env: Mapping[str
     """
     if file.suffix.lower() == ".md":
         return tell(file.name, dry_run=True, env=env)
-    settings = Settings(
-        slack_bot_token="",
-        slack_signing_secret="",
-        runbooks_dir=Path(env.get("RUNBOOKS_DIR") or "runbooks"),
-        google_cloud_project=env.get("GOOGLE_CLOUD_PROJECT", ""),
-    )
     try:
-        house = furnish(settings)
+        house = furnish(placeholder({**env, "SMTP_HOST": "", "HOOK_URL": ""}))
         story = play(load_rehearsal(file, house.roster), house)
         wanted = expect.read_text() if expect is not None else None
         different = differences(story, wanted) if wanted is not None else []

@@ -11,21 +11,14 @@ from bot.core.dry_run import dry_run as walked
 from bot.core.errors import BotError
 from bot.core.runbook import Runbook, by_name, unwrapped
 from bot.desk.house import House
-from bot.settings import Settings
+from bot.terminal import placeholder
 from pipeline.operations import complete_word
 
 
 def tell(name: str, *, dry_run: bool, env: Mapping[str, str]) -> int:
     """Print the list, one runbook, or its dry run. 0; 2 for mistakes in the documents or an unknown name."""
-    settings = Settings(
-        slack_bot_token="",
-        slack_signing_secret="",
-        runbooks_dir=Path(env.get("RUNBOOKS_DIR") or "runbooks"),
-        google_cloud_project=env.get("GOOGLE_CLOUD_PROJECT", ""),
-        region=env.get("REGION", ""),
-    )
     try:
-        house = furnish(settings)
+        house = furnish(placeholder(env))
     except BotError as error:
         print(str(error), file=sys.stderr)
         return 2

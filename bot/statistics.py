@@ -6,18 +6,15 @@ import json
 from collections.abc import Mapping
 
 from bot.app import furnish
-from bot.checks import placeholder
-from bot.clock import Clock
 from bot.core import statistics_words
 from bot.desk.round_notes import patterns
-from bot.settings import DEFAULT_DATABASE
-from bot.store.database import Database
+from bot.terminal import placeholder, stored
 
 
 def statistics(env: Mapping[str, str], *, days: int, as_json: bool) -> str:
     """Words, or JSON; of private incidents nothing. Raises BotError."""
     house = furnish(placeholder(env))
-    with Database(env.get("DATABASE_URL") or DEFAULT_DATABASE, Clock.from_env(env), create=False) as database:
+    with stored(env) as database:
         found = database.read(lambda tx: patterns(tx, house, days))
     return (
         json.dumps(statistics_words.as_json(found), indent=2)

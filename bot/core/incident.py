@@ -6,6 +6,7 @@ All instants are aware UTC datetimes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,6 +32,13 @@ class Status(StrEnum):
 
 
 ACTIVE = (Status.OPEN, Status.ACKNOWLEDGED, Status.RECOVERING)
+_NUMBER = re.compile(r"(?:inc-?)?0*([1-9][0-9]{0,8})", re.IGNORECASE | re.ASCII)
+
+
+def number_of(text: str) -> int | None:
+    """INC-7, inc-7, inc-0007 and 7 are all incident 7; anything else is None."""
+    match = _NUMBER.fullmatch(text.strip())
+    return int(match[1]) if match else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

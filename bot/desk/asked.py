@@ -12,13 +12,11 @@ from bot.core import roster as rosters
 from bot.core.access import Allowed, Denied
 from bot.core.asks import Asker
 from bot.core.book import Barred
-from bot.core.incident import Incident
+from bot.core.incident import Incident, number_of
 from bot.core.refusal import Refused
 from bot.core.roster import Person
 from bot.desk.house import House
 from bot.desk.ports import Tx
-
-_ID = re.compile(r"(?:inc-?)?0*([1-9][0-9]{0,8})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +76,6 @@ def split(text: str) -> tuple[str, ...]:
         return tuple(text.split())
 
 
-def number_of(word: str) -> int | None:
-    """INC-7, inc-7, inc-0007 and 7 are all incident 7; anything else is None."""
-    match = _ID.fullmatch(word.strip().lstrip("#"))
-    return int(match.group(1)) if match else None
-
-
 def which(asked: Asked) -> tuple[Incident, tuple[str, ...]]:
     """The incident that the words name first, else the channel's; and the words that are left.
 
@@ -91,7 +83,7 @@ def which(asked: Asked) -> tuple[Incident, tuple[str, ...]]:
     """
     words = asked.words
     found = None
-    if words and (number := number_of(words[0])) is not None:
+    if words and (number := number_of(words[0].lstrip("#"))) is not None:
         found = asked.tx.incident(number)
         if found is not None and _is_text(asked, found, words[0]):
             found = None

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from bot.core import book as books
 from bot.core import groups, oncall_words, review
 from bot.core.book import Entry
-from bot.core.incident import Event, Incident
+from bot.core.incident import Event, Incident, number_of
 from bot.core.overrides import Override
 from bot.core.policy import fact_words, format_duration
 from bot.core.receipts import Receipt
@@ -39,7 +39,6 @@ from bot.web.pages_timeline import minutes
 LINES_SHOWN = 500
 STYLE = "/incidents/static/style.css"
 _TEMPLATES = Path(__file__).parent / "templates"
-_NUMBER = re.compile(r"(?:inc-)?0*([0-9]{1,9})", re.IGNORECASE | re.ASCII)
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
@@ -194,8 +193,8 @@ class _Pages:
         return self._html("operations.html", now=self._read.now(), **pages_operations.values(read))
 
     async def _find(self, request: Request) -> tuple[Incident, Sequence[Event]] | None:
-        match = _NUMBER.fullmatch(request.path_params["id"])
-        found = await self._read.incident(int(match[1])) if match else None
+        number = number_of(request.path_params["id"])
+        found = await self._read.incident(number) if number is not None else None
         return None if found is None or found[0].private else found
 
     def _html(self, name: str, **values: Any) -> Response:
