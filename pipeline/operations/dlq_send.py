@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.deadletters import Decision
-from pipeline.envelope import DeadLetter, SinkRow
+from pipeline.envelope import REPLAY_STAGE, DeadLetter, SinkRow
 from pipeline.errors import PipelineError, Refused
 from pipeline.operations.base import Context, Plan
 from pipeline.tables import LONGEST_KEY, cells, row_key
@@ -136,6 +136,7 @@ def stamped(letter: DeadLetter, replay: str, message: str) -> dict[str, str]:
         "replay_of": message,
         "replay_id": replay,
         "replay_count": str(letter.replay_count + 1),
+        REPLAY_STAGE: letter.stage,
     }
 
 

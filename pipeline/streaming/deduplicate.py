@@ -3,7 +3,8 @@
 Two memories, one after the other.  A replayed message is known by ``replay_of``, the id of the dead
 letter it came from, so that a replay that was killed between publish and acknowledgement counts
 once.  Then every event is known by the schema's own key: transaction_id; user, product and time of
-a click; product, warehouse and time of a stock movement.  Keys are digests.
+a click; product, warehouse and time of a stock movement.  Keys are digests.  A replay of what failed
+behind these memories asks the first one only: the second knows its event from the try that failed.
 
 A memory lasts ``dedup_s`` (a day unless set) of the watermark, counted from when the message was published,
 and a timer clears it; so state grows with a day's events and no further.  What comes again later is
@@ -19,6 +20,7 @@ import apache_beam as beam
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
 
+from pipeline.envelope import REMEMBERED_STAGES, REPLAY_STAGE
 from pipeline.streaming.messages import Message, digest
 from pipeline.streaming.steps import DEAD, VALID, Frame, Step
 
@@ -78,9 +80,12 @@ class Deduplicate(beam.PTransform):  # type: ignore[misc]
     def expand(self, messages: Any) -> dict[str, Any]:
         fresh, replayed = messages | "Replayed" >> beam.Partition(_is_replayed, 2)
         once = self._first(replayed, "Replay", _replay_key)
-        event = self._first((fresh, once[VALID]) | beam.Flatten(), "Event", _event_key)
-        dead = (once[DEAD], event[DEAD]) | "Dead" >> beam.Flatten()
-        return {VALID: event[VALID], DEAD: dead}
+        unknown, remembered = once[VALID] | "Remembered" >> beam.Partition(_is_remembered, 2)
+        event = self._first((fresh, unknown) | beam.Flatten(), "Event", _event_key)
+        return {
+            VALID: (event[VALID], remembered) | "Valid" >> beam.Flatten(),
+            DEAD: (once[DEAD], event[DEAD]) | "Dead" >> beam.Flatten(),
+        }
 
     def _first(self, messages: Any, name: str, key: Callable[[_Identified], str]) -> Any:
         step = beam.ParDo(_FirstOnly(self.frame, self.memory_s)).with_output_types(_Identified)
@@ -94,6 +99,10 @@ class Deduplicate(beam.PTransform):  # type: ignore[misc]
 
 def _is_replayed(value: _Identified, _: int) -> int:
     return int(bool(value[1].attributes.get("replay_of")))
+
+
+def _is_remembered(value: _Identified, _: int) -> int:
+    return int(value[1].attributes.get(REPLAY_STAGE) in REMEMBERED_STAGES)
 
 
 def _replay_key(value: _Identified) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from apache_beam.testing import test_stream
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
+from pipeline.envelope import read
+from pipeline.operations.dlq_send import stamped
 from pipeline.streaming.counting import close_board, open_board
 from pipeline.streaming.windows import as_time, as_timestamp, lateness
 from tests.unit.streaming.events import NOON, Out, build, click, message, transaction
@@ -156,6 +159,19 @@ def test_a_replay_sent_twice_counts_once_even_when_its_event_was_mended(tmp_path
 def test_a_replay_of_an_event_that_came_through_is_a_duplicate(tmp_path: Path) -> None:
     out = Stream().publish(10, click(1, 5)).publish(20, click(1, 5), replay_of="m-7").run(tmp_path)
     assert (out.counts["click_valid"], out.counts["click_duplicates"]) == (1, 1)
+
+
+def test_a_replay_of_an_event_that_failed_behind_the_memory_is_no_duplicate(tmp_path: Path) -> None:
+    """Its first try was remembered and then failed, so the memory must not swallow what comes of the dead letter."""
+    endless = click(1, timestamp="9999-12-31T23:59:30Z")  # its window would end after the last year
+    stream = Stream().publish(10, endless)
+    (failed,) = stream.run(tmp_path / "first").letters()
+    assert failed["stage"] == "enrich"
+    sent_back = stamped(read(json.dumps(failed).encode(), {}), "plan-1", "m-7")
+    again = Stream().publish(10, endless).publish(20, endless, **sent_back).publish(30, endless, **sent_back)
+    out = again.run(tmp_path / "again")
+    assert (out.counts["click_dead_lettered"], out.counts["click_duplicates"]) == (2, 1)
+    assert sorted(letter["replay_count"] for letter in out.letters()) == [0, 1]
 
 
 def test_lateness_counts_from_the_end_of_the_window() -> None:
