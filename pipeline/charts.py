@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pipeline.alerting import error_rate_query, of_job, of_subscriptions, owned, quoted
 from pipeline.catalogue import EVENT_TYPES, Pipeline
+from pipeline.report import duration
 
 _COLUMNS: Final = 48
 _WIDE: Final = 24
@@ -65,7 +66,7 @@ def charts(pipeline: Pipeline) -> list[Chart]:
             [limits.watermark_age_s],
         ),
         (
-            "Error rate: invalid by received, 5 min",
+            f"Error rate: invalid by received, {duration(limits.rate_s)}",
             [{"timeSeriesQuery": {"prometheusQuery": error_rate_query(pipeline)}, "plotType": "LINE"}],
             [limits.error_warning, limits.error_escalates, limits.error_critical],
         ),
@@ -139,7 +140,7 @@ def _stores(pipeline: Pipeline) -> list[Chart]:
         )
         method = ("metric.label.method",)
         found += [
-            ("Bigtable: load of the nodes", [_set(cpu, "ALIGN_MEAN")], [0.7]),
+            ("Bigtable: load of the nodes", [_set(cpu, "ALIGN_MEAN")], [pipeline.limits.store_cpu]),
             (
                 "Bigtable: requests a second, by method",
                 [_set(requests, "ALIGN_RATE", "REDUCE_SUM", by=method)],

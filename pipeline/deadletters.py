@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from pipeline.catalogue import Pipeline
@@ -79,7 +79,7 @@ class Preview:
         self.topics[decision.topic] += 1
         if decision.event_time is not None and now - decision.event_time > ALLOWED_LATENESS:
             self.late += 1
-            self.late_days[decision.event_time.date().isoformat()] += 1
+            self.late_days[_partition(decision.event_time)] += 1
 
 
 def decide(letter: DeadLetter, pipeline: Pipeline, rule: str | None) -> Decision:
@@ -101,6 +101,14 @@ def decide(letter: DeadLetter, pipeline: Pipeline, rule: str | None) -> Decision
     if topic is None:
         return Decision("no topic")
     return Decision("replay", topic=topic, event_time=outcome.event.timestamp)
+
+
+def _partition(at: datetime) -> str:
+    """The day under which BigQuery keeps an event; its days are UTC."""
+    try:
+        return at.astimezone(UTC).date().isoformat()
+    except OverflowError:  # within hours of the first or the last day that there is
+        return at.date().isoformat()
 
 
 def _has_sink(pipeline: Pipeline, sink: str) -> bool:

@@ -1,18 +1,15 @@
-"""Looks at what a pipeline needs to run: credentials, template, topics, permissions on them."""
+"""Looks at what a pipeline needs to run: credentials, topics, permissions on them."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from pipeline.catalogue import Pipeline
 from pipeline.checks import Failed, Unknowable
-from pipeline.google.calls import once, reading
+from pipeline.google.calls import reading
 from pipeline.google.clients import Clients
 from pipeline.google.errors import explained
-from pipeline.patience import at_most
 
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
-_LAUNCH_S: Final = 30.0
 
 
 def credentials(clients: Clients) -> str:
@@ -28,28 +25,6 @@ def credentials(clients: Clients) -> str:
         raise Failed(str(error).splitlines()[0]) from error
     account = getattr(found, "service_account_email", "") or getattr(found, "account", "") or "a user's"
     return f"{account}, project {project or 'not set'}"
-
-
-def template(clients: Clients, pipeline: Pipeline) -> str:
-    """Lets Dataflow validate a launch of the template without launching anything."""
-    from google.cloud import dataflow_v1beta3 as dataflow
-
-    if not pipeline.template:
-        raise Failed("pipelines.yaml names no template; nothing could be launched")
-    parameter = dataflow.LaunchFlexTemplateParameter(
-        # a name of its own: the living job's would be taken
-        job_name=f"{pipeline.job_name}-check",
-        container_spec_gcs_path=pipeline.template,
-    )
-    request = dataflow.LaunchFlexTemplateRequest(
-        project_id=pipeline.project,
-        location=pipeline.region,
-        launch_parameter=parameter,
-        validate_only=True,
-    )
-    with explained("Dataflow", f"validating a launch of {pipeline.template}"):
-        clients.flex.launch_flex_template(request=request, **once(at_most(_LAUNCH_S)))
-    return f"a launch of {pipeline.template} is valid"
 
 
 def topic(clients: Clients, path: str, deadline_s: float) -> str:

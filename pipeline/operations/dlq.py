@@ -30,15 +30,19 @@ def subscription_of(ctx: Context) -> str:
     return name
 
 
-def guarded(ctx: Context) -> Subscription:
-    """The dead-letter subscription as it is; Refused where looking costs delivery attempts."""
+def described(ctx: Context) -> Subscription:
+    """The dead-letter subscription as it is."""
     from pipeline.google import pubsub
 
-    name = subscription_of(ctx)
-    found = pubsub.describe(ctx.clients, ctx.pipeline.project, name, ctx.deadline_s)
+    return pubsub.describe(ctx.clients, ctx.pipeline.project, subscription_of(ctx), ctx.deadline_s)
+
+
+def guarded(ctx: Context) -> Subscription:
+    """The same; Refused where looking into it costs delivery attempts."""
+    found = described(ctx)
     if found.dead_letter_topic:
         raise Refused(
-            f"{name} has a dead-letter policy of its own (to {found.dead_letter_topic}): each look would cost "
+            f"{found.name} has a dead-letter policy of its own (to {found.dead_letter_topic}): each look would cost "
             "a delivery attempt and could push messages out of the queue. Remove the policy from the subscription, "
             "or look at that topic's subscription instead."
         )
@@ -98,5 +102,5 @@ def queue_findings(ctx: Context, retention_s: float) -> tuple[list[Finding], int
         left = retention_s - oldest_s
         at = now + timedelta(seconds=left)
         text = f"{name} keeps messages for {duration(retention_s)}: data will start to be deleted at {clock(at, now)}."
-        findings.append(Finding("deletion_clock", "warning" if left < 86400 else "info", text))
+        findings.append(Finding("deletion_clock", "warning" if left < ctx.pipeline.limits.deletion_warning_s else "info", text))
     return findings, count

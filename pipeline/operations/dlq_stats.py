@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.deadletters import groups
 from pipeline.errors import PipelineError, Refused
 from pipeline.operations.base import Context, Param, ReadOperation
-from pipeline.operations.dlq import guarded, queue_findings, sample, subscription_of
+from pipeline.operations.dlq import described, queue_findings, sample, subscription_of
 from pipeline.report import Finding, NextStep, Report, Table, clock, plural, worst
 
 
@@ -32,11 +32,10 @@ class DlqStats(ReadOperation):
     def read(self, ctx: Context, params: Mapping[str, Any]) -> Report:
         name = subscription_of(ctx)
         tables: tuple[Table, ...] = ()
-        retention_s = 7 * 86400.0
         findings: list[Finding] = []
         seen = 0
+        retention_s = described(ctx).retention_s
         try:
-            retention_s = guarded(ctx).retention_s
             with sample(ctx, int(params.get("limit") or 200)) as held:
                 seen = len(held)
                 tables = (groups(held, ctx.now()),) if held else ()

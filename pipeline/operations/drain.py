@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pipeline.errors import Refused
 from pipeline.gather import measure
-from pipeline.jobs import Job, doubles
+from pipeline.jobs import Job, doubles, stands
 from pipeline.operations.base import (
     ChangeOperation,
     Context,
@@ -88,6 +88,9 @@ class Drain(ChangeOperation):
         if job.state == "DRAINED":
             text = f"Job {id_} was drained in {took}; what it held is written."
             return _report(ctx, plan, Finding("drained", "ok", text, _state(job)), "Drain")
+        if job.ended:
+            text = f"Job {id_} {stands(job, ctx.now())} and was not drained: what it had not written is lost."
+            return _report(ctx, plan, Finding("drained", "critical", text, _state(job)), "Drain")
         text = (
             f"Job {id_} is still {job.state} after {took}. A person decides: wait longer, mend the sink that holds "
             f"it, or `cancel --job {id_}` and lose what it holds."

@@ -90,7 +90,7 @@ class LoadTest(ChangeOperation):
         refusal = _trouble(ctx, measured)
         if topic is None:
             refusal = f"{ctx.pipeline.name} has no topic for clicks in pipelines.yaml."
-        usual = measured.counters.received / 300 if measured.counters else None
+        usual = measured.counters.received / measured.limits.rate_s if measured.counters else None
         now_at = f"; it receives {number(usual, 1)} a second now" if usual is not None else ""
         return Plan(
             id=plan_id(),

@@ -127,7 +127,7 @@ def _refusal(ctx: Context, mode: str, job: Job | None, double: tuple[Job, ...]) 
         ids = ", ".join(f"{one.name} ({one.id}, {one.state})" for one in double)
         return (
             f"{len(double)} living jobs split the stream already: {ids}. Drain the one that is too many "
-            "(`gcloud dataflow jobs drain ID`); a third must not be started."
+            "(`drain --job ID`); a third must not be started."
         )
     if not ctx.pipeline.template:
         return f"pipelines.yaml names no template for {ctx.pipeline.name}; nothing can be launched."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from pipeline.operations.validate_access import access_probes
 from pipeline.operations.validate_stores import store_probes
 from pipeline.patience import Together, within
 from pipeline.report import Finding, NextStep, Report, Severity, Table, duration, plural
+from pipeline.streaming.settings import template_parameters
 
 _PUBSUB: Final = "pubsub.googleapis.com"
 _DATAFLOW: Final = "dataflow.googleapis.com"
@@ -115,7 +117,7 @@ def _probes(ctx: Context) -> Iterator[Probe]:
     yield from _messaging(ctx)
     yield Probe(
         name="template",
-        look=lambda: environment.template(clients, pipeline),
+        look=lambda: _template(ctx),
         mend=f"gcloud storage ls {pipeline.template or 'gs://'}",
         api=_DATAFLOW,
         project=pipeline.project,
@@ -132,6 +134,19 @@ def _project(ctx: Context) -> str:
     if not found.enabled:
         raise Failed("billing is off: nothing in it will run")
     return f"exists, billed to {found.account}"
+
+
+def _template(ctx: Context) -> str:
+    """Lets Dataflow look at a launch, with the parameters that it would have, without launching anything."""
+    from pipeline.google import dataflow
+
+    pipeline = ctx.pipeline
+    if not pipeline.template:
+        raise Failed("pipelines.yaml names no template; nothing could be launched")
+    # a name of its own: the living job's would be taken
+    check = replace(pipeline, job_name=f"{pipeline.job_name}-check")
+    dataflow.check_launch(ctx.clients, check, template_parameters(pipeline))
+    return f"a launch of {pipeline.template} is valid"
 
 
 def _messaging(ctx: Context) -> Iterator[Probe]:

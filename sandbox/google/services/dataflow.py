@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from google.cloud import dataflow_v1beta3 as dataflow
@@ -21,6 +22,8 @@ IMPORTANCE = {"DEBUG": 1, "INFO": 5, "WARNING": 3, "ERROR": 4}
 # From most to least said: debug, detailed, basic, warning, error.
 RANKED = (1, 2, 5, 3, 4)
 KEPT_S = 30 * 86_400.0
+# What the pipeline's template cannot do without.
+_REQUIRED = ("click_subscription", "transaction_subscription", "stock_subscription", "dead_letter_topic")
 NORMAL_TOTALS = ("TotalVcpuTime", "TotalMemoryUsage", "TotalPdUsage", "TotalStreamingDataProcessed")
 
 
@@ -133,6 +136,7 @@ def _launch(world: World, request: Any) -> Any:
         if flow.spec.template and path != flow.spec.template and not batch:
             raise not_found(path)
         if request.validate_only:
+            _check_parameters(launched.parameters, () if batch else _REQUIRED)
             return dataflow.types.LaunchFlexTemplateResponse()
         job = stage.launch(
             flow,
@@ -150,6 +154,13 @@ def _launch(world: World, request: Any) -> Any:
             if launched.environment.num_workers:
                 job.workers = launched.environment.num_workers
         return dataflow.types.LaunchFlexTemplateResponse(job=_proto(job, now))
+
+
+def _check_parameters(given: Mapping[str, str], required: Iterable[str]) -> None:
+    """What the template's metadata asks for, Google looks at before anything is launched."""
+    lacking = [f"{name}: Missing required parameter" for name in required if not given.get(name)]
+    if lacking:
+        raise invalid(f"The template parameters are invalid. Details: {'; '.join(lacking)}")
 
 
 def _metrics(world: World, request: Any) -> Any:

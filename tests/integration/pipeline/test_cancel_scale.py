@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import Refused
 from pipeline.google import dataflow
 from pipeline.operations import get
-from pipeline.operations.base import Plan, Risk
+from pipeline.operations.base import ChangeOperation, Plan, Progress, Risk
 
 from .conftest import Stand
 from .stores import standing
@@ -111,6 +111,21 @@ def test_a_drain_loses_nothing_and_launches_nothing(stand: Stand) -> None:
     stand.run(last)
     assert [step.operation for step in stand.verify(last).next] == ["pipeline.restart"]
     assert "nothing to drain" in (stand.plan("pipeline.drain").refusal or "")
+
+
+def test_a_drain_that_somebody_turned_into_a_cancel_is_over_and_is_told_so(stand: Stand) -> None:
+    drain = get("pipeline.drain")
+    assert isinstance(drain, ChangeOperation)
+    plan = stand.plan("pipeline.drain")
+
+    def cancelled_meanwhile(step: Progress) -> None:
+        if step.text.startswith("Draining"):
+            dataflow.cancel(stand.ctx.clients, stand.ctx.pipeline, str(plan.data["job_id"]))
+
+    done = drain.run(stand.ctx, plan, cancelled_meanwhile)
+    assert done.severity == "critical"
+    assert "was cancelled" in done.verdict
+    assert "still" not in done.verdict
 
 
 def test_scale_prices_the_change_and_sets_the_range(stand: Stand) -> None:

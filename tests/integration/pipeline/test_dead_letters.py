@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
@@ -110,6 +110,7 @@ def test_peek_is_refused_where_each_look_costs_a_delivery_attempt(stand: Stand) 
         request={
             "name": path,
             "topic": found.topic,
+            "message_retention_duration": {"seconds": 86_400},
             "dead_letter_policy": {
                 "dead_letter_topic": "projects/demo-project/topics/stock",
                 "max_delivery_attempts": 5,
@@ -118,7 +119,11 @@ def test_peek_is_refused_where_each_look_costs_a_delivery_attempt(stand: Stand) 
     )
     with pytest.raises(Refused, match="delivery attempt"):
         stand.read("dlq.peek")
-    assert "No sample was taken" in " ".join(f.text for f in stand.read("dlq.stats").findings)
+    stand.dead_letters(*clicks(1))
+    stand.happen({}, minutes=3)
+    told = " ".join(f.text for f in stand.read("dlq.stats").findings)
+    assert "No sample was taken" in told
+    assert "keeps messages for 1 d" in told
 
 
 def test_replay_sends_originals_back_and_keeps_what_would_fail_again(stand: Stand) -> None:
@@ -224,10 +229,13 @@ def test_verify_tells_what_came_back(stand: Stand) -> None:
 
 
 def test_late_events_are_told_with_the_partitions_that_need_a_backfill(stand: Stand) -> None:
-    old = (stand.clock.now() - timedelta(days=2)).isoformat()
-    stand.dead_letters(envelope(CLICK | {"timestamp": old}))
+    old = (stand.clock.now() - timedelta(days=2)).replace(hour=23)
+    # BigQuery's days are UTC, wherever the event was made: there it was the 19th already.
+    abroad = old.astimezone(timezone(timedelta(hours=2)))
+    stand.dead_letters(envelope(CLICK | {"timestamp": abroad.isoformat()}))
     plan = stand.knowing(**UP).plan("dlq.replay")
     assert plan.data["late"] == 1
+    assert plan.data["late_days"] == {"2026-11-18": 1}
     assert "2026-11-18" in " ".join(plan.warnings)
 
 

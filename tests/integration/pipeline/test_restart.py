@@ -75,6 +75,7 @@ def test_two_living_jobs_are_refused_a_third(stand: Stand) -> None:
     plan = stand.plan("pipeline.restart")
     assert plan.refusal is not None
     assert "split the stream" in plan.refusal
+    assert "`drain --job ID`" in plan.refusal
     before = living(stand)
     with pytest.raises(Refused):
         stand.run(plan)

@@ -11,9 +11,12 @@ import pytest
 from bot.app import furnish
 from bot.settings import ConfigError, Settings
 from pipeline.catalogue import load
+from pipeline.charts import charts
+from pipeline.operations import Plan
 from pipeline.report import Severity
 
 from .conftest import Stand
+from .test_dead_letters import CLICK, envelope
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,30 @@ def test_the_policy_file_decides_what_is_slow_and_how_long_a_rate_is(stand: Stan
     report = desk.read("pipeline.health")
     assert report.severity == "warning"
     assert any("events in 2 min are invalid" in one.text for one in report.findings)
+
+
+def test_plans_queues_and_charts_take_their_numbers_from_the_policy_file(stand: Stand) -> None:
+    stand.happen({}, minutes=10)
+    stand.dead_letters(envelope(CLICK | {"page_type": "x"}))
+    stand.happen({}, minutes=2)
+    shipped = received(stand.plan("pipeline.loadtest"))
+    text = "facts: {error_rate: {window: 2m}, data_loss: {warning: 8d}, resources: {cpu: 50%}}\n"
+    (stand.catalogue_file.parent / "escalation.yaml").write_text(text, encoding="utf-8")
+    desk = replace(stand, ctx=replace(stand.ctx, pipeline=load(stand.catalogue_file).find()))
+    assert 0.8 * shipped < received(desk.plan("pipeline.loadtest")) < 1.2 * shipped
+    assert "during the last 2 min" in " ".join(desk.plan("pipeline.cancel").effects)
+    (clock,) = (one for one in desk.read("dlq.stats").findings if one.id == "deletion_clock")
+    assert clock.severity == "warning"
+    drawn = {
+        title: lines for title, _, lines in charts(replace(desk.ctx.pipeline, bigtable_instance="ecommerce"))
+    }
+    assert "Error rate: invalid by received, 2 min" in drawn
+    assert drawn["Bigtable: load of the nodes"] == [0.5]
+
+
+def received(plan: Plan) -> float:
+    """What a load test's plan says that the pipeline gets now, a second."""
+    return float(plan.summary.partition("it receives ")[2].partition(" ")[0].replace(",", ""))
 
 
 def test_the_bot_judges_by_its_policy_file(tmp_path: Path) -> None:

@@ -172,18 +172,28 @@ def test_job_metrics_and_messages(google: Google) -> None:
     assert error.message_text.startswith("Workflow failed.")
 
 
-def test_validate_only_launches_nothing(google: Google) -> None:
-    parameter = {
-        "job_name": JOB,
-        "container_spec_gcs_path": "gs://demo-project-templates/ecommerce-streaming.json",
-    }
-    google.world.apply({"scenario": "job_failed"})
-    google.flex.launch_flex_template(
-        dataflow_v1beta3.LaunchFlexTemplateRequest(
-            project_id=PROJECT, location=REGION, launch_parameter=parameter, validate_only=True
+def test_validate_only_looks_at_the_parameters_and_launches_nothing(google: Google) -> None:
+    names = ("click_subscription", "transaction_subscription", "stock_subscription", "dead_letter_topic")
+    given = dict.fromkeys(names, f"projects/{PROJECT}/...")
+
+    def check(parameters: dict[str, str]) -> None:
+        parameter = {
+            "job_name": JOB,
+            "container_spec_gcs_path": "gs://demo-project-templates/ecommerce-streaming.json",
+            "parameters": parameters,
+        }
+        google.flex.launch_flex_template(
+            dataflow_v1beta3.LaunchFlexTemplateRequest(
+                project_id=PROJECT, location=REGION, launch_parameter=parameter, validate_only=True
+            )
         )
-    )
+
+    google.world.apply({"scenario": "job_failed"})
+    check(given)
     assert google.active() == []
+    del given["click_subscription"]
+    with pytest.raises(exceptions.InvalidArgument, match="click_subscription: Missing required parameter"):
+        check(given)
 
 
 def test_billing_tells_the_account_and_no_stranger(google: Google) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.catalogue import Pipeline
-from pipeline.deadletters import decide
+from pipeline.deadletters import Decision, Preview, decide
 from pipeline.envelope import cause, read
 from pipeline.events import Invalid, Violation
 from pipeline.masking import MASK, mask_payload, mask_text, shape
@@ -195,3 +195,10 @@ def test_the_four_root_causes_are_told_apart() -> None:
 )
 def test_the_name_of_a_broken_rule_is_no_secret_but_a_value_is(text: str, shown: str) -> None:
     assert mask_text(text) == shown
+
+
+def test_an_event_of_the_first_day_that_there_is_stops_no_preview() -> None:
+    preview = Preview()
+    first = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5)))  # in UTC it would be in no year
+    preview.add(Decision("replay", topic="clicks", event_time=first), datetime(2026, 11, 20, tzinfo=UTC))
+    assert preview.late_days == {"0001-01-01": 1}
