@@ -27,7 +27,9 @@ _SOURCE_STAGES: Final = frozenset({"", "validate", "parse", "deduplicate", "enri
 
 # Of these, what fails behind the memory of duplicates: its event is remembered, and its replay no copy of anything.
 REMEMBERED_STAGES: Final = frozenset({"deduplicate", "enrich"})
-REPLAY_STAGE: Final = "replay_stage"  # the attribute of a replayed message that says where its first try failed
+REPLAY_STAGE: Final = (
+    "replay_stage"  # the attribute of a replayed message that says where its first try failed
+)
 
 # The sinks whose dead letters can be written again, by the word that begins their stage.
 _SINKS: Final = frozenset({"bigquery", "bigtable"})

@@ -14,6 +14,7 @@ from pipeline.google.errors import explained
 from pipeline.tables import FAMILY, Cells
 
 _PASSING: Final = frozenset({4, 8, 10, 14})  # deadline, exhausted, aborted, unavailable
+_INVALID: Final = 3
 _PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 
@@ -65,8 +66,10 @@ class StatsTable:
             self._own.close()
 
     def _attempt(self, cells: Sequence[Cells]) -> dict[int, Any]:
-        """The statuses that are not fine, by place."""
+        """The statuses that are not fine, by place; halves a request that one row spoils as a whole."""
+        from google.api_core import exceptions as api
         from google.cloud.bigtable_v2 import types
+        from google.rpc.status_pb2 import Status
 
         request = types.MutateRowsRequest(table_name=self._path)
         entries = types.MutateRowsRequest.pb(request).entries
@@ -76,8 +79,15 @@ class StatsTable:
             for column, value in one.values.items():
                 entry.mutations.add().set_cell.MergeFrom(_cell(types, column, micros, value))
         with explained("Bigtable", f"writing to {self.name}"):
-            answers = self._client.mutate_rows(request=request, **repeatable(self._patience_s))
-            found = [entry for answer in answers for entry in type(answer).pb(answer).entries]
+            try:
+                answers = self._client.mutate_rows(request=request, **repeatable(self._patience_s))
+                found = [entry for answer in answers for entry in type(answer).pb(answer).entries]
+            except api.InvalidArgument as error:
+                if len(cells) == 1:
+                    return {0: Status(code=_INVALID, message=str(error.message)[:500])}
+                half = len(cells) // 2
+                second = {half + at: it for at, it in self._attempt(cells[half:]).items()}
+                return self._attempt(cells[:half]) | second
         return {entry.index: entry.status for entry in found if entry.status.code}
 
 

@@ -118,8 +118,8 @@ def choose(
 def _effects(m: Measurements, living: int) -> tuple[str, ...]:
     counters = m.counters
     held = (
-        f"{number(counters.received)} events came in during the last {duration(m.limits.rate_s)}, and the longest window "
-        "is open for 5 min"
+        f"{number(counters.received)} events came in during the last {duration(m.limits.rate_s)}, and the longest "
+        "window is open for 5 min"
         if counters
         else "how many events that is, is unknown: the counters cannot be read"
     )

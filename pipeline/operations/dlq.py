@@ -102,5 +102,6 @@ def queue_findings(ctx: Context, retention_s: float) -> tuple[list[Finding], int
         left = retention_s - oldest_s
         at = now + timedelta(seconds=left)
         text = f"{name} keeps messages for {duration(retention_s)}: data will start to be deleted at {clock(at, now)}."
-        findings.append(Finding("deletion_clock", "warning" if left < ctx.pipeline.limits.deletion_warning_s else "info", text))
+        soon = left < ctx.pipeline.limits.deletion_warning_s
+        findings.append(Finding("deletion_clock", "warning" if soon else "info", text))
     return findings, count

@@ -17,6 +17,7 @@ from sandbox.google.errors import Refused, invalid
 from sandbox.google.services.base import Method, Service, pb
 from sandbox.google.world import World
 
+_LONGEST_COLUMN = 16 * 1024
 _CODES = {"NOT_FOUND": 5, "INVALID_ARGUMENT": 3}
 
 
@@ -38,6 +39,10 @@ def services(world: World) -> list[Service]:
 def _mutate(world: World) -> Callable[[Iterator[Any], Callable[[], bool]], Iterator[Any]]:
     def mutate(requests: Iterator[Any], _: Callable[[], bool]) -> Iterator[Any]:
         request = pb(next(requests))
+        columns = (one.set_cell.column_qualifier for entry in request.entries for one in entry.mutations)
+        if any(len(column) > _LONGEST_COLUMN for column in columns):
+            # What no table could hold spoils the request, not its own row alone.
+            raise invalid(f"Column qualifiers must have at most {_LONGEST_COLUMN} bytes.")
         with world.turn():
             table = world.bigtable.table(request.table_name)
             statuses = [_apply(table, entry) for entry in request.entries]

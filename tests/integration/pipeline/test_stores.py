@@ -93,6 +93,19 @@ def test_what_cannot_be_seen_is_a_warning_and_no_obstacle(both: tuple[Stand, Res
     assert "Whether its tables are there is not known" in plan.warnings[0]
 
 
+def test_a_row_that_spoils_a_request_to_bigtable_is_refused_alone(both: tuple[Stand, Rest]) -> None:
+    """A runner would repeat the whole bundle without end."""
+    stand, _ = both
+    table = StatsTable(f"{PROJECT}/ecommerce/product_stats", 5.0, stand.ctx.clients.bigtable)
+    spoils = cells(SALES, sale("p2") | {"currency": "X" * 20_000})
+    refused = table.write([*(cells(SALES, sale(f"a{n}")) for n in range(4)), spoils, cells(SALES, sale("z"))])
+    assert list(refused) == [4]
+    assert "Column qualifiers" in refused[4]
+    (instance,) = stand.world.bigtable.instances.values()
+    (kept,) = instance.tables.values()
+    assert sorted(kept.rows) == [b"a0", b"a1", b"a2", b"a3", b"z"]
+
+
 def test_the_statistics_table_is_made_and_written_on_googles_emulator(both: tuple[Stand, Rest]) -> None:
     stand, _ = both
     only = replace(stand.ctx.pipeline, dataset="")

@@ -183,7 +183,7 @@ def test_parquet_holds_the_same_rows_with_their_types(tmp_path: Path) -> None:
     assert [row["revenue"] for row in sales] == [Decimal("79.92")]
 
 
-def test_a_row_key_that_bigtable_cannot_hold_is_refused_alone() -> None:
+def test_a_later_pane_is_the_newer_cell_in_whatever_order_they_are_written() -> None:
     window = {"window_start": "2026-03-01T12:00:00Z", "window_end": "2026-03-01T12:01:00Z"}
     values = {**window, "product_id": "p1", "view_count": 3, "product_page_views": 1}
     made = cells(VIEWS, values | {"pane": 0})
