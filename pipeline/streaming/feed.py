@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any, Final
@@ -91,25 +92,22 @@ class Feed:
         self._acknowledge()
         for name, messages in self._held.items():
             if messages:
-                pubsub.release(self._clients, self._project, self._subscriptions[name], messages)
+                with _away(self._subscriptions[name], "given back to"):
+                    pubsub.release(self._clients, self._project, self._subscriptions[name], messages)
         self._service.stop()
 
     def _pull(self, name: str) -> list[pubsub.Message]:
         if sum(map(len, self._held.values())) >= _MOST_OUT:
             return []
         subscription = self._subscriptions[name]
-        try:
+        with _away(subscription, "pulled from"):
             found = pubsub.pull(self._clients, self._project, subscription, _BATCH, wait_s=_WAIT_S)
             if found:
                 pubsub.lease(self._clients, self._project, subscription, found, _LEASE_S)
-        except PipelineError as error:
-            # The service is away for now: its messages wait there, and the next look may reach it.
-            print(f"{subscription} cannot be pulled: {error}", file=sys.stderr, flush=True)
-            time.sleep(_WAIT_S)
-            return []
-        self._held[name] += found
-        self._delivered += len(found)
-        return found
+            self._held[name] += found
+            self._delivered += len(found)
+            return found
+        return []
 
     def _acknowledge(self) -> None:
         counts = self._board.read()
@@ -118,8 +116,9 @@ class Feed:
             return
         for name, messages in self._held.items():
             if messages:
-                pubsub.acknowledge(self._clients, self._project, self._subscriptions[name], messages)
-                messages.clear()
+                with _away(self._subscriptions[name], "acknowledged in"):
+                    pubsub.acknowledge(self._clients, self._project, self._subscriptions[name], messages)
+                    messages.clear()
 
     def _advance(self) -> Iterator[_Payload]:
         """The watermark: now.  What waits unpulled is older; windows are kept for it (LOCAL_SLACK_S)."""
@@ -130,6 +129,16 @@ class Feed:
         for name in self._subscriptions:
             advance = beam_runner_api_pb2.TestStreamPayload.Event.AdvanceWatermark(new_watermark=at, tag=name)
             yield beam_runner_api_pb2.TestStreamPayload.Event(watermark_event=advance)
+
+
+@contextmanager
+def _away(subscription: str, doing: str) -> Iterator[None]:
+    """The service may be away for a while: its messages wait there, or are held, and the next look may reach it."""
+    try:
+        yield
+    except PipelineError as error:
+        print(f"Nothing could be {doing} {subscription}: {error}", file=sys.stderr, flush=True)
+        time.sleep(_WAIT_S)
 
 
 def _elements(name: str, messages: list[pubsub.Message]) -> _Payload:
