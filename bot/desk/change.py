@@ -7,6 +7,7 @@ from datetime import datetime
 
 from bot.core import book, brief, lifecycle, review
 from bot.core.effects import cancelled, effects
+from bot.core.errors import StorageBusy
 from bot.core.escalation import next_due
 from bot.core.folding import begin, evolve
 from bot.core.incident import Event, Incident
@@ -23,12 +24,16 @@ def change(tx: Tx, house: House, before: Incident | None, number: int, events: S
     """Store these events, then whatever they make due, and what follows from all of it.
 
     A page that an event makes due at once (L1 at opening, an immediate rule) is in the same
-    transaction as the event. Raises KeyTaken when another open incident holds the correlation key.
+    transaction as the event. Raises KeyTaken when another open incident holds the correlation key, and StorageBusy
+    when ``before`` was read without its lock and is not how the incident stands.
     """
     house = live(tx, house)
     if house.tally is not None:
         house.tally.note(number, opened=before is None)
     stored = list(tx.append(number, events))
+    if before is not None and stored and stored[0].seq != before.seq + 1:
+        # To fold these events onto what it was would undo what somebody else did meanwhile.
+        raise StorageBusy(f"{before.name} was changed since it was read")
     after = _fold(before, number, stored)
     for following in (_due, walking.follow):
         more = following(tx, house, after, stored)

@@ -93,8 +93,11 @@ def look(tx: Tx, house: House) -> int:
 
 
 def _tell(tx: Tx, house: House, found: Sequence[Change], mark: str) -> None:
-    for incident in tx.incidents(active=True, limit=MOST_OPEN):
-        _on_timeline(tx, house, incident, found)
+    for known in tx.incidents(active=True, limit=MOST_OPEN):
+        # Locked, and as it stands by then: the list is not.
+        incident = tx.incident(known.id)
+        if incident is not None and incident.active:
+            _on_timeline(tx, house, incident, found)
     now, roster = tx.now(), house.roster
     incidents = tx.incidents(active=True, limit=MOST_OPEN)
     key = f"handover:{mark}:{':'.join(change.key for change in found)}"

@@ -30,9 +30,11 @@ def ask(tx: Tx, house: House) -> None:
     The public digest leaves it out, so that nobody learns of it there.
     """
     now = tx.now()
-    for incident in round_notes.recent(tx):
-        over = incident.resolved_at
-        if not incident.private or not incident.runbook or over is None or now - over > REMEMBERED:
+    for known in round_notes.recent(tx):
+        # Locked, and as it stands by then: the list is not.
+        incident = tx.incident(known.id) if known.private else None
+        over = incident.resolved_at if incident is not None else None
+        if incident is None or not incident.runbook or over is None or now - over > REMEMBERED:
             continue
         events = tx.events(incident.id)
         asked = [e.at for e in events if e.type == upkeep.ASKED and e.at >= over]

@@ -58,9 +58,9 @@ class Incidents(Session):
         return self._one(self._locked(sa.select(incidents.c.data).where(incidents.c.open_key == key)))
 
     def last_incident(self, key: str) -> Incident | None:
-        """The newest with this key, in whatever status."""
+        """The newest with this key, in whatever status, locked: whoever looks for it may open it again."""
         query = sa.select(incidents.c.data).where(incidents.c.corr_key == key)
-        return self._one(query.order_by(incidents.c.id.desc()).limit(1))
+        return self._one(self._locked(query.order_by(incidents.c.id.desc()).limit(1)))
 
     def incident_of_channel(self, channel: str) -> int | None:
         """The number of the incident whose channel this is."""

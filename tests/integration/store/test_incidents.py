@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bot.clock import ManualClock
 from bot.core.alert_model import Alert, Family, Kind, Severity
 from bot.core.errors import KeyTaken
-from bot.core.folding import fold
+from bot.core.folding import evolve, fold
 from bot.core.incident import Event
 from bot.store.database import Database
 from bot.store.engines import open_engines
@@ -113,6 +113,29 @@ def test_racing_writers_keep_one_unbroken_chain(another: Callable[[], Database])
         thread.join()
     assert [e.seq for e in replicas[0].read(lambda tx: tx.events(number))] == list(range(1, 22))
     assert replicas[0].read(lambda tx: tx.verify()) is None
+
+
+def test_the_last_incident_of_a_key_is_read_after_whoever_changes_it(another: Callable[[], Database]) -> None:
+    """Whoever would reopen it waits for another who does, and sees it open."""
+    first, second = another(), another()
+    made = open_incident(first)
+    add(first, made.id, "resolved")
+    read: list[bool] = []
+    late = threading.Thread(
+        target=lambda: read.append(second.write(lambda tx: tx.last_incident(made.key)).active)  # type: ignore[union-attr]
+    )
+
+    def reopen(tx: StoreTx) -> None:
+        incident = tx.incident(made.id)
+        assert incident is not None
+        (event,) = tx.append(made.id, [Event(type="reopened", at=tx.now(), actor="alice", data={})])
+        late.start()
+        late.join(0.5)
+        tx.save(evolve(incident, event), next_due_at=None)
+
+    first.write(reopen)
+    late.join()
+    assert read == [True]
 
 
 def test_due_incidents_come_oldest_first_and_only_when_due(database: Database, clock: ManualClock) -> None:
