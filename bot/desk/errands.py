@@ -113,12 +113,18 @@ def _raw(event: Event) -> dict[str, Any]:
 def remind(tx: Tx, house: House) -> int:
     """Remind whoever has had a step for too long, in every channel; returns how many were reminded."""
     reminded = 0
-    for run in tx.runs_in(WALKING):
-        data = walk.reminder(_folded(events_of(run)), tx.now())
+    for known in tx.runs_in(WALKING):
+        # Locked, and as it stands by then: another replica may have reminded meanwhile.
+        run = tx.run(known.id) if _reminder(tx, known) is not None else None
+        data = _reminder(tx, run) if run is not None and run.state == WALKING else None
         if data is not None:
-            change(tx, house, run.id, [lifecycle.event(walk.REMINDED, tx.now(), lifecycle.BOT, **data)])
+            change(tx, house, known.id, [lifecycle.event(walk.REMINDED, tx.now(), lifecycle.BOT, **data)])
             reminded += 1
     return reminded
+
+
+def _reminder(tx: Tx, run: Run) -> dict[str, Any] | None:
+    return walk.reminder(_folded(events_of(run)), tx.now())
 
 
 def _rows(

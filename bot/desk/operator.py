@@ -63,13 +63,11 @@ class Operator:
         """Take up what a dead process left behind."""
         house = self._house()
         for run in await self._store.aread(lambda tx: tx.stale_runs("working")):
-            await self._store.awrite(lambda tx, r=run: tx.move_run(r.id, ["working"], "asked"))  # type: ignore[misc]
+            await self._store.awrite(lambda tx, r=run: again(tx, r, "asked"))  # type: ignore[misc]
         for run in await self._store.aread(lambda tx: tx.stale_runs("running")):
             if self._kit.registry[run.operation].resumable:
                 log.info("run_resumed", action="run_resumed", run=run.id)
-                await self._store.awrite(
-                    lambda tx, r=run: tx.move_run(r.id, ["running"], "confirmed")  # type: ignore[misc]
-                )
+                await self._store.awrite(lambda tx, r=run: again(tx, r, "confirmed"))  # type: ignore[misc]
             else:
                 await self._store.awrite(lambda tx, r=run: runs.interrupted(tx, house, r))  # type: ignore[misc]
 
@@ -157,6 +155,13 @@ class Operator:
     async def _progress(self, run: Run, house: House, step: Progress) -> None:
         await self._store.awrite(lambda tx: runs.progress(tx, house, run, step.text, step.done, step.total))
         self._wake()
+
+
+def again(tx: Tx, stale: Run, state: str) -> None:
+    """Put back a run whose process died, unless another replica did and it is being carried out already."""
+    run = tx.run(stale.id)
+    if run is not None and run.attempts == stale.attempts:
+        tx.move_run(stale.id, [stale.state], state)
 
 
 def claim(tx: Tx, house: House, state: str, to: str) -> tuple[Run | None, bool]:

@@ -378,6 +378,21 @@ def test_whoever_has_a_step_at_the_desk_for_too_long_is_reminded_there(desk: Des
     assert (told["channel"], told["mentions"]) == ("C01", ["U01ALICE"])
 
 
+def test_two_replicas_that_look_at_once_remind_of_a_step_at_the_desk_once(desk: Desk) -> None:
+    place = begin(desk, BOOK)
+    desk.report(desk.run("walk:1:pipeline-health/look#1.1"), "stopped")
+    desk.tick(place, "pipeline-health/restart#1.1")
+    desk.clock.advance(timedelta(minutes=31))
+
+    def late(tx: Any) -> int:
+        listed = tx.runs_in(errands.WALKING)
+        assert errands.remind(tx, HOUSE) == 1
+        tx.runs_in = lambda _: listed
+        return errands.remind(tx, HOUSE)
+
+    assert desk.database.write(late) == 0
+
+
 def test_a_change_at_the_desk_that_was_killed_asks_there(desk: Desk) -> None:
     begin(desk, BOOK)
     desk.report(desk.run("walk:1:pipeline-health/look#1.1"), "stopped")
