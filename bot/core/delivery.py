@@ -158,7 +158,6 @@ DRAWING = timedelta(seconds=8)
 DRAWINGS = 3
 """Tries, after which its words go out alone."""
 MARGIN = timedelta(seconds=2)
-LOOKUPS_BEFORE_REPEAT = 3
 
 
 def longest(row: Outbound) -> timedelta:

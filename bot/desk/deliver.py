@@ -18,7 +18,6 @@ import structlog
 from bot.core.delivery import (
     HTTP_TIMEOUT,
     LEASE,
-    LOOKUPS_BEFORE_REPEAT,
     MARGIN,
     POSTED,
     Kind,
@@ -178,7 +177,7 @@ class Deliverer:
                 sent = await self._sender.look_up(row, incident)
             except LookupFailed:
                 count = await self._store.awrite(lambda tx: tx.counted_lookup(row))
-                if count < LOOKUPS_BEFORE_REPEAT:
+                if count < (incident.policy if incident is not None else self._house().policy).lookups:
                     await self._settle(row, NotSent(reason="look-up failed", retry_in=timedelta(seconds=2)))
                     return None
                 repeat = True

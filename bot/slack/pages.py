@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.core.delivery import LOOKUPS_BEFORE_REPEAT, Leased, LookupFailed, Outcome, Refused, Sent
+from bot.core.delivery import Leased, LookupFailed, Outcome, Refused, Sent
 from bot.core.incident import Incident
 from bot.slack.api import Api, Clock
 from bot.slack.lookup import messages
@@ -196,6 +196,4 @@ def _settled(row: Leased) -> bool:
 def _item(row: Leased, incidents: Mapping[int, Incident]) -> PageItem:
     number = row.outbound.incident
     incident = incidents.get(number) if number is not None else None
-    unsure = row.lookups >= LOOKUPS_BEFORE_REPEAT
-    frame = Frame(incident=incident, maybe_repeat=unsure)
-    return PageItem(key=row.outbound.key, data=row.outbound.data, frame=frame)
+    return PageItem(key=row.outbound.key, data=row.outbound.data, frame=Frame(incident=incident))

@@ -69,7 +69,7 @@ def _one(body: Body, item: PageItem, *, here: bool = False) -> None:
     name = _incident(item)
     severity = str(data.get("severity", ""))
     title = str(data.get("title", ""))
-    repeat = f" {REPEAT_NOTE}" if frame.maybe_repeat or data.get("repeat") else ""
+    repeat = f" {REPEAT_NOTE}" if data.get("repeat") else ""
     lead = f"Page to {level}, {name}, {severity_word(severity)}: "
     body.lines.append(lead + inline(title, 400) + repeat)
     body.add(header(_heading(f"{severity_mark(severity)} {name}: ", title)))

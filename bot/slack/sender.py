@@ -19,7 +19,6 @@ from bot.core.delivery import (
     DRAWING,
     DRAWINGS,
     HTTP_TIMEOUT,
-    LOOKUPS_BEFORE_REPEAT,
     OPERATIONS,
     Ambiguous,
     Kind,
@@ -308,8 +307,7 @@ class Sender:
 
     async def _message(self, row: Leased, incident: Incident | None) -> Message:
         people = await self.directory.find_all(references(row.outbound))
-        unsure = row.lookups >= LOOKUPS_BEFORE_REPEAT
-        return render(row.outbound, Frame(incident=incident, people=people, maybe_repeat=unsure))
+        return render(row.outbound, Frame(incident=incident, people=people))
 
     async def _channel(self, out: Outbound, incident: Incident | None) -> str:
         """Where the row belongs. Raises Failure when the incident's channel does not exist yet."""

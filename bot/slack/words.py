@@ -34,12 +34,10 @@ class Frame:
 
     people: Slack ids by the references that rows hold (id, e-mail or handle); one that is absent is
         shown by its name and pings nobody.
-    maybe_repeat: an earlier send of the row may have arrived and nobody could find out.
     """
 
     incident: Incident | None = None
     people: Mapping[str, str] = field(default_factory=dict)
-    maybe_repeat: bool = False
 
 
 def severity_word(severity: str) -> str:

@@ -151,7 +151,7 @@ def test_the_text_alone_tells_a_page_in_full() -> None:
 
 
 def test_a_page_that_may_be_a_repeat_says_so() -> None:
-    assert "(may be a repeat)" in render(page(), Frame(maybe_repeat=True)).text
+    assert "(may be a repeat)" in render(page(repeat=True), Frame()).text
     assert "(may be a repeat)" not in render(page(), Frame()).text
 
 
