@@ -9,10 +9,7 @@ import re
 from collections.abc import Mapping
 
 from bot.core.alert_model import Kind, Severity
-
-# Document, "Severity Levels": critical = pipeline stopped or more than 50 % errors, warning = more than 10 %.
-CRITICAL_ERROR_RATE = 0.5
-WARNING_ERROR_RATE = 0.1
+from bot.core.policy import Thresholds
 
 # File stem of a runbook -> kind; what a policy label `runbook` may say. `-` and `_` are equal.
 RUNBOOK_KINDS: Mapping[str, Kind] = {
@@ -88,29 +85,45 @@ def measured_severity(
     value: float | None,
     threshold: float | None,
     comparison: str = "",
+    limits: Thresholds | None = None,
 ) -> Severity | None:
-    """What the document's thresholds say of the measured value; None where they say nothing.
+    """What the document's thresholds, as the policy has them, say of the measured value; None where they say nothing.
 
-    `names` are the condition's and the metric's display names: an error rate made by a query or a ratio of
+    Document, "Severity Levels": critical = pipeline stopped or more than 50 % errors, warning = more than 10 %.
+    `names` and `comparison` as in `error_rate`; `limits` None: the shipped thresholds.
+    """
+    if value is None:
+        return None
+    if _STOPPED.search(metric_type.casefold()):
+        return Severity.CRITICAL if value > 0 else None
+    ratio = error_rate(metric_type, names, value, threshold, comparison)
+    known = limits or Thresholds()
+    if ratio is None or ratio <= known.error_rate_warning:
+        return None
+    return Severity.CRITICAL if ratio > known.error_rate_critical else Severity.WARNING
+
+
+def error_rate(
+    metric_type: str,
+    names: tuple[str, ...],
+    value: float | None,
+    threshold: float | None,
+    comparison: str = "",
+) -> float | None:
+    """The error rate that a measured value is, 0.25 for 25 %; None where it is something else.
+
+    `names` are display names (of condition, metric or policy): an error rate made by a query or a ratio of
     counters has no metric type that says so. Comparison is Google's COMPARISON_GT or the like.
     """
     if value is None:
         return None
-    metric = metric_type.casefold()
-    if _STOPPED.search(metric):
-        return Severity.CRITICAL if value > 0 else None
-    by_type = bool(_ERROR_RATE_TYPE.search(metric))
+    by_type = bool(_ERROR_RATE_TYPE.search(metric_type.casefold()))
     by_name = not by_type and any(_ERROR_RATE_NAME.search(name.casefold()) for name in names)
-    if not by_type and not by_name:
-        return None
     ratio = as_ratio(value, threshold)
     # A name alone is weak: 300 errors a second under the name "error rate" are no 30,000 per cent,
     # and a condition that fires below its threshold watches something else.
-    if by_name and (ratio > 1 or comparison.endswith("_LT")):
-        return None
-    if ratio > CRITICAL_ERROR_RATE:
-        return Severity.CRITICAL
-    return Severity.WARNING if ratio > WARNING_ERROR_RATE else None
+    weak = by_name and (ratio > 1 or comparison.endswith("_LT"))
+    return ratio if (by_type or by_name) and not weak else None
 
 
 def as_ratio(value: float, threshold: float | None) -> float:

@@ -24,6 +24,7 @@ from bot.core.alert_model import (
     to_dict,
 )
 from bot.core.alert_rules import RUNBOOK_KINDS, kind_of, measured_severity, stated_severity
+from bot.core.policy import Thresholds, format_duration
 from bot.core.reading import NAME_MAX, read_moment, read_number, read_text
 
 __all__ = [
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 SOURCE = "cloud-monitoring"
-OLDEST_BEGIN = timedelta(hours=24)
+SHIPPED = Thresholds()
 TEXT_MAX = 16_000
 KEY_MAX = 256
 LABELS_MAX = 64
@@ -62,11 +63,15 @@ _Json = Mapping[str, object]
 
 
 def parse_monitoring(
-    obj: object, received_at: datetime, runbook_kinds: Mapping[str, Kind] = RUNBOOK_KINDS
+    obj: object,
+    received_at: datetime,
+    runbook_kinds: Mapping[str, Kind] = RUNBOOK_KINDS,
+    limits: Thresholds = SHIPPED,
 ) -> Alert | TestNotification:
     """The alert in a decoded notification `obj`, or a TestNotification for the console's test button.
 
-    `received_at` is aware. `runbook_kinds` maps stems of runbook files to kinds (policy label `runbook`).
+    `received_at` is aware. `runbook_kinds` maps stems of runbook files to kinds (policy label `runbook`); `limits`
+    are the thresholds of the team's policy.
     Raises Unusable, and nothing else, if `obj` is no notification or lacks what an alert cannot do without:
     an incident with an id and a state.
     """
@@ -82,13 +87,15 @@ def parse_monitoring(
         raise Unusable(f"version {version[:40]!r} is not known; versions 1.x are")
     if not isinstance(incident, Mapping):
         raise Unusable("`incident` is missing" if incident is None else f"`incident` is {_sort(incident)}")
-    return _alert(incident, _key(incident), _state(incident), runbook_kinds)
+    return _alert(incident, _key(incident), _state(incident), runbook_kinds, limits)
 
 
-def begins_at(alert: Alert, received_at: datetime) -> tuple[datetime, str | None]:
+def begins_at(
+    alert: Alert, received_at: datetime, oldest: timedelta = SHIPPED.sample_age
+) -> tuple[datetime, str | None]:
     """When the fact of `alert` begins (aware UTC), and a note for the timeline where that is the receipt.
 
-    Rules: From notification to alert. The source's begin counts if it lies 0 to 24 h before receipt.
+    Rules: From notification to alert. The source's begin counts if it lies 0 to 24 h (`oldest`) before receipt.
     """
     receipt = received_at.astimezone(UTC)
     begin = alert.started_at
@@ -96,12 +103,15 @@ def begins_at(alert: Alert, received_at: datetime) -> tuple[datetime, str | None
         return receipt, "The source gave no usable begin; counted from receipt."
     if begin > receipt:
         return receipt, f"The source says it began at {begin:%Y-%m-%d %H:%M:%S} UTC, after its receipt."
-    if receipt - begin > OLDEST_BEGIN:
-        return receipt, f"The source says it began at {begin:%Y-%m-%d %H:%M} UTC, over 24 h before receipt."
+    if receipt - begin > oldest:
+        said = f"The source says it began at {begin:%Y-%m-%d %H:%M} UTC"
+        return receipt, f"{said}, over {format_duration(oldest)} before receipt."
     return begin, None
 
 
-def _alert(incident: _Json, key: str, state: State, runbook_kinds: Mapping[str, Kind]) -> Alert:
+def _alert(
+    incident: _Json, key: str, state: State, runbook_kinds: Mapping[str, Kind], limits: Thresholds
+) -> Alert:
     condition, metric, resource = (_object(incident, name) for name in ("condition", "metric", "resource"))
     labels = _labels(incident.get("policy_user_labels"))
     resource_labels, metric_labels = _labels(resource.get("labels")), _labels(metric.get("labels"))
@@ -113,7 +123,7 @@ def _alert(incident: _Json, key: str, state: State, runbook_kinds: Mapping[str, 
     stated = stated_severity(labels.get("severity", ""), read_text(incident.get("severity")))
     names = (condition_name, read_text(metric.get("displayName")))
     comparison = read_text(_object(condition, "conditionThreshold").get("comparison"))
-    measured = measured_severity(metric_type, names, observed, threshold, comparison)
+    measured = measured_severity(metric_type, names, observed, threshold, comparison, limits)
     kind = kind_of(
         labels,
         metric_type,

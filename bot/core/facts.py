@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.core.alert_model import Alert, Kind, Severity
+from bot.core.alert_rules import error_rate
 from bot.core.budget import SOURCE as BUDGET
 from bot.core.incident import Event, FactState, Incident, stamp
 from bot.core.policy import FACTS, Thresholds
 
-STREAM_WORDS = ("error_rate", "_invalid", "invalid_", "dead_letter", "dead-letter")
+_OF_EVENTS = ("error_rate", "_invalid", "invalid_", "dead_letter", "dead-letter")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,8 @@ class Measured:
 def established_by(alert: Alert, limits: Thresholds | None = None) -> tuple[str, ...]:
     """The facts that an open alert is itself evidence of; `limits` None: the shipped thresholds."""
     found = list(alert.facts)
-    ratio = _ratio(alert)
+    names = (alert.condition_name, alert.policy_name)
+    rate = error_rate(alert.metric_type, names, alert.observed, alert.threshold)
     above = (limits or Thresholds()).error_rate_escalate
     if alert.kind is Kind.SECURITY:
         found.append("security")
@@ -39,25 +41,19 @@ def established_by(alert: Alert, limits: Thresholds | None = None) -> tuple[str,
         found.append("persistent_minor")
     elif alert.kind is Kind.COST and not alert.facts and alert.source != BUDGET:
         found.append("cost")
-    elif alert.kind is Kind.QUALITY and ratio is not None and ratio > above:
+    elif alert.kind is Kind.QUALITY and rate is not None and rate > above:
         found.append("error_rate")
-    elif alert.kind is Kind.HEALTH and alert.severity is Severity.CRITICAL and not _is_rate(alert):
+    elif alert.kind is Kind.HEALTH and alert.severity is Severity.CRITICAL and not _of_events(alert):
         found.append("down")
     elif alert.kind in (Kind.HEALTH, Kind.PERFORMANCE):
         found.append("degraded")
     return tuple(dict.fromkeys(fact for fact in found if fact in FACTS))
 
 
-def _is_rate(alert: Alert) -> bool:
+def _of_events(alert: Alert) -> bool:
+    """Whether it tells of events that were refused: whatever else it says, what refuses them runs."""
     words = f"{alert.metric_type} {alert.condition_name} {alert.policy_name}".lower().replace(" ", "_")
-    return any(word in words for word in STREAM_WORDS)
-
-
-def _ratio(alert: Alert) -> float | None:
-    """The measured error rate, 0..1: a value is a ratio if its threshold is at most 1, else per cent."""
-    if alert.observed is None or not _is_rate(alert):
-        return None
-    return alert.observed if (alert.threshold or 0) <= 1 else alert.observed / 100
+    return any(word in words for word in _OF_EVENTS)
 
 
 def _ends_after(incident: Incident, fact: FactState) -> timedelta:

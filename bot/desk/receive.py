@@ -35,7 +35,7 @@ def process(tx: Tx, house: House, row: InboxRow) -> None:
         return
     obj = _decode(row.body)
     kinds = {book.name: Kind(book.kind) for book in house.runbooks if book.kind in INCIDENT_KINDS}
-    found = parse_monitoring(obj, row.received_at, kinds)
+    found = parse_monitoring(obj, row.received_at, kinds, house.policy.thresholds)
     if isinstance(found, TestNotification):
         text = f"Test notification received from {found.source}: {found.summary or 'no text'}. Nothing was opened."
         tx.enqueue([announce(f"test:{row.id}", text)])
@@ -148,7 +148,7 @@ def _repeat(tx: Tx, house: House, alert: Alert, stored: StoredAlert, received_at
 
 
 def _joins(tx: Tx, house: House, incident: Incident, alert: Alert, received_at: datetime) -> list[Event]:
-    began_at, note = begins_at(alert, received_at)
+    began_at, note = begins_at(alert, received_at, house.policy.thresholds.sample_age)
     return signals.alert_opens(
         incident, alert, began_at=began_at, note=note, now=tx.now(), runbooks=house.runbook_names(),
         named=_named(house, alert),
@@ -245,7 +245,7 @@ def open_incident(
     """A new incident for this alert; the ladder counts from the commit of the inbox row."""
     number = tx.next_number()
     named = _named(house, alert)
-    began_at, note = begins_at(alert, received_at)
+    began_at, note = begins_at(alert, received_at, house.policy.thresholds.sample_age)
     first = lifecycle.opened(
         project=where.project,
         pipeline=where.pipeline,

@@ -50,7 +50,8 @@ class World:
         """The alert that this entry of the file stands for. Open again after it closed, it is a new one."""
         if "incident" in said:
             kinds = {book.name: Kind(book.kind) for book in self.house.runbooks}
-            sent = parse_monitoring({"version": "1.2", "incident": said["incident"]}, at, kinds)
+            limits = self.house.policy.thresholds
+            sent = parse_monitoring({"version": "1.2", "incident": said["incident"]}, at, kinds, limits)
             if isinstance(sent, Alert):
                 return sent
         name = str(said.get("pipeline") or self.about)

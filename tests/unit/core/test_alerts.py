@@ -18,6 +18,7 @@ from bot.core.alerts import (
     parse_monitoring,
     to_dict,
 )
+from bot.core.policy import Thresholds
 
 NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)
 SAMPLES = Path(__file__).parents[4] / "shared" / "samples" / "monitoring"
@@ -104,6 +105,16 @@ def test_an_open_alert_is_understood() -> None:
 )
 def test_the_documents_thresholds_on_the_error_rate(value: str, threshold: str, severity: Severity) -> None:
     assert error_rate(value, threshold) is severity
+
+
+def test_the_thresholds_are_those_of_the_policy() -> None:
+    said = notification(
+        metric={"type": "custom.googleapis.com/pipeline/error_rate"}, observed_value="0.3", threshold_value="0.1",
+        policy_user_labels={"severity": "info"},
+    )  # fmt: skip
+    strict = Thresholds(error_rate_warning=0.05, error_rate_critical=0.2)
+    found = [parse_monitoring(said, NOW, limits=limits) for limits in (Thresholds(), strict)]
+    assert [one.severity for one in found if isinstance(one, Alert)] == [Severity.WARNING, Severity.CRITICAL]
 
 
 def test_a_label_raises_and_never_lowers_a_document_threshold() -> None:
@@ -301,6 +312,15 @@ def test_a_fact_begins_within_a_day_before_receipt_or_at_it(
     found, note = begins_at(alert(started_at=started_at), NOW)
     assert found == begin
     assert (note is not None) == noted
+
+
+def test_how_old_a_begin_may_be_is_the_policys() -> None:
+    two_hours_ago = alert(started_at=NOW.timestamp() - 7200)
+    assert begins_at(two_hours_ago, NOW, timedelta(hours=3)) == (NOW - timedelta(hours=2), None)
+    found, note = begins_at(two_hours_ago, NOW, timedelta(hours=1))
+    assert found == NOW
+    assert note is not None
+    assert "over 1 h before receipt" in note
 
 
 @pytest.mark.parametrize(

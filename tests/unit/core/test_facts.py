@@ -130,6 +130,25 @@ def test_an_error_rate_is_a_fact_above_the_policys_threshold(escalate: float, fa
     assert established_by(rate, Thresholds(error_rate_escalate=escalate)) == facts
 
 
+@pytest.mark.parametrize(
+    ("names", "observed", "threshold", "facts"),
+    [
+        ({"metric_type": "custom/error_rate"}, 15.0, None, ()),  # per cent, where no threshold says otherwise
+        ({"metric_type": "custom/error_rate"}, 30.0, None, ("error_rate",)),
+        ({"metric_type": "custom/error_rate"}, 0.3, None, ("error_rate",)),
+        ({"condition_name": "High error rate"}, 0.3, 0.1, ("error_rate",)),
+        ({"condition_name": "High error rate"}, 300.0, 100.0, ()),  # errors a second
+        ({"policy_name": "orders: more than 100 dead letters"}, 300.0, 100.0, ()),  # letters
+        ({"metric_type": "logging.googleapis.com/user/events_invalid"}, 4000.0, 1000.0, ()),  # events
+    ],
+)
+def test_a_count_is_no_error_rate(
+    names: dict[str, str], observed: float, threshold: float | None, facts: tuple[str, ...]
+) -> None:
+    measured = replace(alert(kind="quality"), observed=observed, threshold=threshold, **names)  # type: ignore[arg-type]
+    assert established_by(measured) == facts
+
+
 def test_a_budget_that_is_used_up_is_no_evidence_that_cost_is_above_normal() -> None:
     used_up = replace(alert(severity="warning", kind="cost"), source="billing-budget")
     assert established_by(used_up) == ()

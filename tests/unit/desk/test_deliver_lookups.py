@@ -48,7 +48,9 @@ class Blind:
 
 
 @pytest.mark.parametrize("lookups", [1, 3, 5])
-async def test_so_many_failed_lookups_as_the_policy_of_the_incident_says(tmp_path: Path, lookups: int) -> None:
+async def test_so_many_failed_lookups_as_the_policy_of_the_incident_says(
+    tmp_path: Path, lookups: int
+) -> None:
     clock, slack = ManualClock(SUNDAY), Blind()
     first = lifecycle.opened(
         project="p", pipeline="orders", family="stream", title="Orders stopped", kind=Kind.HEALTH,

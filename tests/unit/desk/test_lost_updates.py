@@ -75,7 +75,9 @@ def test_a_hand_over_keeps_what_was_acknowledged_in_the_same_moment(database: Da
     standing = database.read(lambda tx: tx.incident(made.id))
     assert standing is not None
     assert standing.acked_by == "alice"
-    assert [e.data["to"] for e in database.read(lambda tx: tx.events(made.id)) if e.type == "handed_over"] == ["bob"]
+    assert [
+        e.data["to"] for e in database.read(lambda tx: tx.events(made.id)) if e.type == "handed_over"
+    ] == ["bob"]
 
 
 def test_asking_for_a_private_review_keeps_what_was_stated_in_the_same_moment(tmp_path: Path) -> None:
