@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +95,3 @@ class Desk(Protocol):
 
     async def pin(self, asked: Pin) -> None: ...
     async def incident_of(self, channel: str) -> int | None: ...
-
-
-JsonMap = Mapping[str, Any]

@@ -8,12 +8,11 @@ What counts as done is never taken on trust: a timer that is said to have fired 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from bot.core.auditor_reading import Call, Known
-from bot.core.incident import Event
 from bot.core.policy import Level, Rule
 
 # The document's "within 4 hours" tier: these page even an info incident, and nobody is asked to answer.
@@ -206,11 +205,3 @@ def _own_step_of_l1(step: str) -> bool:
     _, _, rest = step.partition(":")
     head, _, tail = rest.partition(":")
     return head.startswith("c") and tail.split(":")[0] != "L2"
-
-
-def world_of(events: Iterable[Event]) -> World:
-    """The world after these events, the first of which is ``opened``."""
-    world = World()
-    for event in events:
-        world.read(event)
-    return world

@@ -69,7 +69,7 @@ class Correlation:
 
 
 def correlate(alert: Alert, claims: Sequence[PipelineClaims]) -> Correlation:
-    """Pipeline, project and family of `alert`.
+    """Pipeline, project and family of `alert`; the first claim in file order wins a tie.
 
     A claimed alert takes the project of its pipeline: a budget notification names none, and still belongs
     to the incident of the cost alert that names it.
@@ -81,12 +81,6 @@ def correlate(alert: Alert, claims: Sequence[PipelineClaims]) -> Correlation:
         claimed=owner is not None,
         family=alert.family or family(alert.kind),
     )
-
-
-def pipeline_of(alert: Alert, claims: Sequence[PipelineClaims]) -> tuple[str, bool]:
-    """(name of the pipeline, whether a file claims it). The first claim in file order wins a tie."""
-    found = correlate(alert, claims)
-    return found.pipeline, found.claimed
 
 
 def family(kind: Kind) -> Family:

@@ -13,7 +13,7 @@ from datetime import datetime
 from bot.core import reach
 from bot.core import roster as rosters
 from bot.core.escalation import MERGING, Timer, TimerKind, timers
-from bot.core.incident import Event, Incident, Status, stamp
+from bot.core.incident import Event, Incident, stamp
 from bot.core.lifecycle import BOT, apply, event, resolve
 from bot.core.policy import Level
 from bot.core.roster import Person, PhoneNumber, Roster
@@ -393,8 +393,3 @@ def contact_by_hand(
 def next_level(i: Incident) -> Level:
     """The lowest level above L1 that was not paged in this epoch; L4 when all were."""
     return next((lv for lv in Level if lv is not Level.L1 and lv not in i.paged_levels()), Level.L4)
-
-
-def is_waiting(i: Incident) -> bool:
-    """True while pages of this incident may still matter to somebody."""
-    return i.status in (Status.OPEN, Status.ACKNOWLEDGED, Status.RECOVERING)

@@ -205,11 +205,6 @@ def by_name(runbooks: Iterable[Runbook], name: str) -> Runbook | None:
     return next((runbook for runbook in runbooks if _plain(runbook.name) == wanted), None)
 
 
-def kinds_by_name(runbooks: Iterable[Runbook]) -> dict[str, str]:
-    """The kind of each runbook by its name, for alerts that name a runbook instead of a kind."""
-    return {runbook.name: runbook.kind for runbook in runbooks}
-
-
 def _plain(name: str) -> str:
     return name.strip().casefold().removesuffix(".md").replace("_", "-")
 

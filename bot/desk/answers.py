@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from bot.core import rows
 from bot.core.asks import Asker
 from bot.core.delivery import Kind, Outbound, Priority
 from bot.core.incident import Incident
-
-Buttons = Sequence[Mapping[str, Any]]
 
 
 def private(asker: Asker, key: str, text: str, **more: Any) -> Outbound:

@@ -106,10 +106,11 @@ def _is_text(asked: Asked, found: Incident, word: str) -> bool:
     """A bare number in an incident's channel that is a private incident of others: no more than a number to them."""
     if not word.isdigit() or asked.tx.incident_of_channel(asked.asker.channel) is None:
         return False
-    return not _sees(asked, found)
+    return not sees(asked, found)
 
 
-def _sees(asked: Asked, incident: Incident) -> bool:
+def sees(asked: Asked, incident: Incident) -> bool:
+    """Whether the asker may know of it: a private incident is there for its members alone."""
     person = asked.person
     name = person.name if person is not None else None
     return not incident.private or access.is_member(asked.house.roster, name, asked.now, incident)
@@ -128,7 +129,7 @@ def _duration_like(words: tuple[str, ...]) -> bool:
 
 
 def _visible(asked: Asked, incident: Incident) -> Incident:
-    if not _sees(asked, incident):
+    if not sees(asked, incident):
         raise Barred(
             f"There is no {incident.name}.",
             "`/incident list` shows the ones there are.",

@@ -9,28 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import structlog
 
 from bot.core.auditor import DISAGREEMENTS, Audit, Finding, audit
 from bot.core.delivery import Outbound
 from bot.core.rows import line
-from bot.desk.ports import Tx
+from bot.desk.ports import Store, Tx
 from bot.desk.telling import announce
 
 log = structlog.get_logger()
-T = TypeVar("T")
 BATCH, MOST = 25, 10_000
 ROUND_S = 10.0  # between two rounds over all open incidents
 STANDS_S = 30.0  # how long a disagreement must stand before it is told
-
-
-class Store(Protocol):
-    """Transactions, off the event loop."""
-
-    async def awrite(self, work: Callable[[Tx], T]) -> T: ...
-    async def aread(self, work: Callable[[Tx], T]) -> T: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

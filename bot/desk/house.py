@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bot.core.alert_model import Kind
 from bot.core.alert_rules import stem
 from bot.core.correlation import PipelineClaims
 from bot.core.holding import Hold
@@ -44,6 +45,10 @@ class House:
     def pipeline(self, name: str) -> Pipeline | None:
         """The pipeline of this name, or None for one that no file claims."""
         return next((p for p in self.pipelines if p.name == name), None)
+
+    def kinds(self) -> dict[str, Kind]:
+        """Runbook -> the kind of incident that it is for: alerts may name a runbook instead of a kind."""
+        return {book.name: Kind(book.kind) for book in self.runbooks if book.kind in INCIDENT_KINDS}
 
     def runbook_names(self) -> dict[str, str]:
         """Kind of incident -> name of its runbook; a kind without one is absent."""

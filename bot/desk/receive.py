@@ -21,7 +21,6 @@ from bot.core.facts import began_by_alert
 from bot.core.folding import begin
 from bot.core.incident import Event, Incident
 from bot.core.rows import announce
-from bot.core.runbook import INCIDENT_KINDS
 from bot.desk import holds
 from bot.desk.change import change
 from bot.desk.house import House
@@ -34,8 +33,7 @@ def process(tx: Tx, house: House, row: InboxRow) -> None:
         _budget(tx, house, budget_of(row), row)
         return
     obj = _decode(row.body)
-    kinds = {book.name: Kind(book.kind) for book in house.runbooks if book.kind in INCIDENT_KINDS}
-    found = parse_monitoring(obj, row.received_at, kinds, house.policy.thresholds)
+    found = parse_monitoring(obj, row.received_at, house.kinds(), house.policy.thresholds)
     if isinstance(found, TestNotification):
         text = f"Test notification received from {found.source}: {found.summary or 'no text'}. Nothing was opened."
         tx.enqueue([announce(f"test:{row.id}", text)])

@@ -49,9 +49,8 @@ class World:
     def alert(self, said: Mapping[str, Any], at: datetime) -> Alert:
         """The alert that this entry of the file stands for. Open again after it closed, it is a new one."""
         if "incident" in said:
-            kinds = {book.name: Kind(book.kind) for book in self.house.runbooks}
-            limits = self.house.policy.thresholds
-            sent = parse_monitoring({"version": "1.2", "incident": said["incident"]}, at, kinds, limits)
+            notification = {"version": "1.2", "incident": said["incident"]}
+            sent = parse_monitoring(notification, at, self.house.kinds(), self.house.policy.thresholds)
             if isinstance(sent, Alert):
                 return sent
         name = str(said.get("pipeline") or self.about)

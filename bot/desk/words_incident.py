@@ -23,7 +23,7 @@ from bot.core.text import counted
 from bot.core.timer_log import State, entries
 from bot.desk import words_contacts
 from bot.desk.answers import private
-from bot.desk.asked import Asked, need, somebody, which
+from bot.desk.asked import Asked, need, sees, somebody, which
 from bot.desk.change import change
 from bot.desk.receive import budget_state, put_budget_state
 
@@ -100,24 +100,13 @@ def declared(asked: Asked, severity: Severity, kind: Kind, title: str) -> Incide
 
 def list_(asked: Asked) -> Answers:
     """list: the incidents that are open, with their holders"""
-    person = asked.person
-    shown = [
-        i
-        for i in asked.tx.incidents(active=True, limit=30)
-        if not i.private or (person is not None and _member(asked, i, person.name))
-    ]
+    shown = [i for i in asked.tx.incidents(active=True, limit=30) if sees(asked, i)]
     if not shown:
         return _done(asked, "No incident is open.")
     lines = [f"{i.name} {i.severity} {i.status}: {i.title} ({i.pipeline}), {_who(i)}" for i in shown]
     return [
         private(asked.asker, asked.key, f"{counted(len(shown), 'open incident')}", form="list", lines=lines)
     ]
-
-
-def _member(asked: Asked, incident: Incident, name: str) -> bool:
-    from bot.core.access import is_member
-
-    return is_member(asked.house.roster, name, asked.now, incident)
 
 
 def _who(i: Incident) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
-from bot.core import access, lifecycle, review, statistics_words
+from bot.core import lifecycle, review, statistics_words
 from bot.core import roster as rosters
 from bot.core.access import Action
 from bot.core.asks import OpenForm
@@ -15,7 +15,7 @@ from bot.core.refusal import Refused
 from bot.core.text import counted
 from bot.desk import round_notes, words_incident, words_oncall, words_runbook
 from bot.desk.answers import private
-from bot.desk.asked import Asked, may, need, which
+from bot.desk.asked import Asked, may, need, sees, which
 from bot.desk.change import change
 from bot.desk.reviews import file_row
 
@@ -150,11 +150,10 @@ def review_actions(asked: Asked) -> Answers:
 
 def _all_actions(asked: Asked) -> Answers:
     """Open actions of every incident that the asker may see."""
-    name = asked.person.name if asked.person is not None else None
     seen = [
         todo
         for todo in round_notes.open_actions(asked.tx, asked.house)
-        if not todo.private or _may_see(asked, name, todo.incident)
+        if not todo.private or _sees(asked, todo.incident)
     ]
     late = sum(todo.due for todo in seen)
     head = f"{counted(len(seen), 'open action item')} of all incidents, {late} of them due"
@@ -162,9 +161,9 @@ def _all_actions(asked: Asked) -> Answers:
     return [private(asked.asker, asked.key, head, form="list", lines=lines)]
 
 
-def _may_see(asked: Asked, person: str | None, incident: str) -> bool:
-    found = asked.tx.incident(int(incident.removeprefix("INC-")))
-    return found is not None and access.is_member(asked.house.roster, person, asked.now, found)
+def _sees(asked: Asked, incident: str) -> bool:
+    found = asked.tx.incident(int(incident.removeprefix("INC-")), lock=False)
+    return found is not None and sees(asked, found)
 
 
 def review_patterns(asked: Asked) -> Answers:

@@ -24,7 +24,6 @@ ELSEWHERE = {
     "run": "restart",
     "stop": "drain",
     "kill": "cancel",
-    "workers": "scale",
 }
 
 

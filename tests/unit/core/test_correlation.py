@@ -1,5 +1,6 @@
 """Rules: From alert to incident. One problem makes one incident, so its alerts must meet."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import permutations
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core.alerts import Alert, Family, Kind
 from bot.core.budget import parse_budget, to_alert
-from bot.core.correlation import PipelineClaims, correlate, correlation_key, family, pipeline_of
+from bot.core.correlation import PipelineClaims, correlate, correlation_key, family
 
 ORDERS = PipelineClaims(
     name="orders",
@@ -34,6 +35,11 @@ RETURNS = PipelineClaims(
     budgets=frozenset({"b-2"}),
 )
 CLAIMS = (ORDERS, RETURNS)
+
+
+def pipeline_of(alert: Alert, claims: Sequence[PipelineClaims]) -> tuple[str, bool]:
+    found = correlate(alert, claims)
+    return found.pipeline, found.claimed
 
 
 def alert(project: str = "demo-project", **labels: str) -> Alert:

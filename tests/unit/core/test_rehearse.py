@@ -24,6 +24,7 @@ from bot.core.rehearsal import (
     text_of,
 )
 from bot.core.roster import Always, Contact
+from bot.core.runbook import Runbook
 from bot.desk.house import House, claims_of
 from bot.desk.rehearse import rehearse
 from bot.documents.loading import load_policy, load_rehearsal, load_roster
@@ -243,6 +244,18 @@ def test_who_holds_no_level_is_refused_and_the_story_goes_on() -> None:
     (refused,) = [line for line in story.lines if line.kind == "refused"]
     assert refused.person == "mallory"
     assert seen(story, "acknowledged") == [2]
+
+
+def test_an_alert_as_cloud_monitoring_sends_it_plays_beside_the_runbooks_of_the_calendar() -> None:
+    books = tuple(Runbook(name=kind, title=kind, kind=kind, steps=()) for kind in ("daily", "health"))
+    sent = {
+        "incident_id": "0.x",
+        "state": "open",
+        "policy_name": "lag",
+        "policy_user_labels": {"runbook": "health"},
+    }
+    story = play(AlertArrives(at(1), {"incident": sent}), house=replace(HOUSE, runbooks=books))
+    assert seen(story, "opened") == [1]
 
 
 def test_an_acknowledgement_without_any_incident_is_refused() -> None:

@@ -9,7 +9,6 @@ from bot.core.runbook import (
     by_name,
     choose_next,
     for_kind,
-    kinds_by_name,
     label_of,
     reachable,
     unwrapped,
@@ -79,7 +78,6 @@ def test_the_procedure_of_a_kind_comes_before_other_runbooks_of_that_kind() -> N
 def test_a_runbook_is_found_by_its_name_however_it_is_joined(name: str) -> None:
     assert by_name([BOOK], name) is BOOK
     assert by_name([BOOK], "pipeline") is None
-    assert kinds_by_name([BOOK]) == {"pipeline-health": "health"}
 
 
 @pytest.mark.parametrize(
