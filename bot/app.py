@@ -131,13 +131,16 @@ class Bot:
         shared: dict[str, Any] = {"store": self.database, "house": lambda: self.house, "wake": self.wake}
         self.membership = Membership(
             store=self.database, house=lambda: self.house, now=clock.now,
-            reader=UserGroups(self.sender.api, clock.monotonic),
+            reader=UserGroups(self.sender.api, clock.monotonic), wake=lambda: self.groups.wake(),
         )  # fmt: skip
         kit = Kit(
             **shared, registry=operations, clients=self.clients, history=self.history, now=clock.now,
             speed=clock.speed, before_a_run=self.membership.before_a_run,
         )  # fmt: skip
-        self.desk = FrontDesk(**shared, registry=operations, before_a_click=self.membership.before_a_click)
+        self.desk = FrontDesk(
+            **shared, registry=operations, before_a_click=self.membership.before_a_click,
+            group_changed=self.membership.changed,
+        )  # fmt: skip
         self.processor = Processor(
             **shared, record_budget=self._record_budget, probe=probe, maintenances=self._maintenances
         )
@@ -164,6 +167,7 @@ class Bot:
         ticking = Timers(**shared, monotonic=clock.monotonic, rest=self._rest, probe=probe)
         self.timers = Loop("timers", ticking.turn, every_s=tick)
         self.holds = Loop("holds", self._holds, every_s=max(0.2, tick))
+        self.groups = Loop("groups", self.membership.turn, every_s=max(0.5, 5.0 / clock.speed))
         self.loops = [
             Loop("inbox", self.processor.turn, every_s=1.0),
             self.timers,
@@ -176,7 +180,7 @@ class Bot:
             Loop("audit", auditor.turn, every_s=1.0),
             Loop("oncall", self._oncall, every_s=max(0.25, 5.0 / clock.speed)),
             Loop("calendar", self._rounds, every_s=max(0.5, 5.0 / clock.speed)),
-            Loop("groups", self.membership.turn, every_s=max(0.5, 5.0 / clock.speed)),
+            self.groups,
         ]
         self.vitals.loops = self.loops
         if self.vitals.heartbeat is not None:

@@ -1,4 +1,4 @@
-"""What people ask of the desk, as plain values: a command, a click, a form, a reaction.
+"""What is asked of the desk, as plain values: a command, a click, a form, a reaction, news of a user group.
 
 The Slack room makes them of Slack's payloads; the terminal and the tests make them directly. The
 desk answers by rows in the outbox, so an answer is as durable as the change it reports.
@@ -64,6 +64,16 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupChanged:
+    """Slack tells that a user group is another now: its members, its handle, whether there is one. What it is now has
+    to be asked. ``id`` names the event; ``handle`` is "" where Slack tells the group's id alone."""
+
+    id: str
+    group: str
+    handle: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenForm:
     """The desk's wish that a modal be opened for this request (its trigger lives 3 s).
 
@@ -94,4 +104,5 @@ class Desk(Protocol):
         ...
 
     async def pin(self, asked: Pin) -> None: ...
+    async def group_changed(self, event: GroupChanged) -> None: ...
     async def incident_of(self, channel: str) -> int | None: ...

@@ -7,7 +7,7 @@ says that it is gone has nobody any more, and while Slack cannot be asked the me
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,17 +46,22 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """All groups by how the roster writes them, when Slack was last asked, and why it did not answer then."""
+    """All groups by how the roster writes them, when Slack was last asked, and why it did not answer then.
+
+    told: the last change that Slack had told of when these were asked for; "" for none.
+    """
 
     groups: Mapping[str, Group]
     tried_at: datetime | None = None
     error: str = ""
+    told: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """What is kept in the database."""
         return {
             "tried_at": stamp(self.tried_at),
             "error": self.error,
+            "told": self.told,
             "groups": {ref: _group_json(group) for ref, group in self.groups.items()},
         }
 
@@ -69,7 +74,8 @@ def from_json(raw: Any) -> Known:
     if not isinstance(raw, Mapping):
         return NOTHING
     groups = {str(ref): _group(group) for ref, group in raw["groups"].items()}
-    return Known(groups=groups, tried_at=instant(raw["tried_at"]), error=str(raw["error"]))
+    tried_at, told = instant(raw["tried_at"]), str(raw.get("told", ""))
+    return Known(groups=groups, tried_at=tried_at, error=str(raw["error"]), told=told)
 
 
 def _group_json(group: Group) -> dict[str, Any]:
@@ -94,8 +100,9 @@ def _group(raw: Mapping[str, Any]) -> Group:
     )
 
 
-def after(known: Known, read: Mapping[str, Group], error: str, now: datetime) -> Known:
-    """What is known after Slack was asked: what it answered, and of the others what was known before.
+def after(known: Known, read: Mapping[str, Group], error: str, now: datetime, told: str = "") -> Known:
+    """What is known after Slack was asked: what it answered, and of the others what was known before. ``told``: of
+    which change Slack had told last before it was asked.
 
     Of two replicas that read at once the later reading holds, whichever is kept first.
     """
@@ -105,7 +112,17 @@ def after(known: Known, read: Mapping[str, Group], error: str, now: datetime) ->
         # (A reading from a clock that was set back since is no later one.)
         if (before := known.groups.get(ref)) is None or not group.read_at < before.read_at <= now
     }
-    return Known(groups={**known.groups, **newer}, tried_at=now, error=error)
+    told = known.told if error else told
+    return Known(groups={**known.groups, **newer}, tried_at=now, error=error, told=told)
+
+
+def concerned(refs: Collection[str], known: Known, group: str, handle: str) -> bool:
+    """Whether the group of this id, and of this handle where it is told, is one of those that the roster names."""
+    named = {group.casefold(), f"@{handle}".casefold()}
+    return any(
+        ref.casefold() in named or ((g := known.groups.get(ref)) is not None and g.id == group)
+        for ref in refs
+    )
 
 
 # --- the roster -------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dataclasses import replace
 from bot.core import lifecycle
 from bot.core import roster as rosters
 from bot.core.alert_model import Kind, Severity
-from bot.core.asks import Asker, Click, Command, Form, FormErrors, OpenForm, Pin
+from bot.core.asks import Asker, Click, Command, Form, FormErrors, GroupChanged, OpenForm, Pin
 from bot.core.book import Barred
 from bot.core.delivery import Outbound
 from bot.core.refusal import Refused
@@ -53,8 +53,10 @@ class FrontDesk:
         registry: Mapping[str, Operation],
         wake: Callable[[], None],
         before_a_click: Callable[[], Awaitable[None]] | None = None,
+        group_changed: Callable[[GroupChanged], Awaitable[None]] | None = None,
     ) -> None:
         self._before_a_click = before_a_click
+        self._group_changed = group_changed
         self._store = store
         self._house = house
         self._registry = registry
@@ -78,6 +80,10 @@ class FrontDesk:
 
     async def pin(self, asked: Pin) -> None:
         await self._answer(asked.asker, (), lambda a: self._pin(a, asked), "a pin", quiet=True)
+
+    async def group_changed(self, event: GroupChanged) -> None:
+        if self._group_changed is not None:
+            await self._group_changed(event)
 
     async def incident_of(self, channel: str) -> int | None:
         return await self._store.aread(lambda tx: tx.incident_of_channel(channel))

@@ -1,4 +1,5 @@
-"""Who is in the user groups of the roster: asked of Slack every hour, before a right of theirs counts, and on request.
+"""Who is in the user groups of the roster: asked of Slack every hour, when it tells of a change, before a right of
+theirs counts, and on request.
 
 What was read is kept in the database for every replica, and stays while Slack is away (`bot.core.groups`).
 """
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from bot.core import groups
+from bot.core.asks import GroupChanged
 from bot.core.groups import Group, Known
 from bot.core.roster import group_refs
 from bot.desk.house import House
@@ -21,6 +23,7 @@ from bot.desk.ports import Store, Tx
 
 log = structlog.get_logger()
 WANTED = "slack_groups_wanted"
+CHANGED = "slack_groups_changed"
 AGAIN = timedelta(minutes=1)
 """After a failure, and for a group that was not read yet."""
 ASKED = timedelta(seconds=5)
@@ -45,7 +48,8 @@ def want(tx: Tx, house: House) -> None:
 
 
 def due(tx: Tx, house: House) -> bool:
-    """Whether it is time to ask Slack: hourly, after a failure soon again, for a new group at once, on request."""
+    """Whether it is time to ask Slack: hourly, when it told of a change, after a failure soon again, for a new group at
+    once, on request."""
     refs = group_refs(house.roster)
     if not refs:
         return False
@@ -53,11 +57,19 @@ def due(tx: Tx, house: House) -> bool:
     if found.tried_at is None or found.tried_at > now:
         return True
     age = now - found.tried_at
+    if _last_change(tx) != found.told and not found.error:
+        return True
     wanted = tx.get_value(WANTED)
     if isinstance(wanted, str) and datetime.fromisoformat(wanted) > found.tried_at and age >= ASKED:
         return True
     soon = bool(found.error) or not set(refs) <= set(found.groups)
     return age >= (AGAIN if soon else groups.EVERY)
+
+
+def _last_change(tx: Tx) -> str:
+    """The event by which Slack last told of a change. By its name, not by its time: it may come while the groups are
+    being read, and then they are read once more."""
+    return str(tx.get_value(CHANGED) or "")
 
 
 class Membership:
@@ -70,9 +82,10 @@ class Membership:
         house: Callable[[], House],
         reader: Reader,
         now: Callable[[], datetime],
+        wake: Callable[[], None],
     ) -> None:
         self._store, self._house, self._reader = store, house, reader
-        self._now = now
+        self._now, self._wake = now, wake
         self.known = groups.NOTHING
 
     def house(self) -> House:
@@ -91,6 +104,16 @@ class Membership:
         await self._read(READ_S)
         return 1
 
+    async def changed(self, event: GroupChanged) -> None:
+        """Slack tells that a group is another now: if the roster names it, ``wake`` has the next turn read it."""
+        refs = self._named()
+        if not refs:
+            return
+        known = await self._store.aread(known_groups)
+        if groups.concerned(refs, known, event.group, event.handle):
+            await self._store.awrite(lambda tx: tx.put_value(CHANGED, event.id))
+            self._wake()
+
     async def before_a_click(self) -> None:
         """As Slack has them now, where it answers within a moment; else as they were last read."""
         if self._named():
@@ -106,14 +129,15 @@ class Membership:
 
     async def _read(self, seconds: float) -> None:
         refs = self._named()
-        read, error = await self._reader.read(refs, self._now(), seconds)
+        begun, told = await self._store.aread(lambda tx: (tx.now(), _last_change(tx)))
+        read, error = await self._reader.read(refs, begun, seconds)
         if error:
             log.warning(
                 "groups_not_read", action="groups", error=error, groups=[r for r in refs if r not in read]
             )
 
         def keep(tx: Tx) -> Known:
-            after = groups.after(known_groups(tx), read, error, tx.now())
+            after = groups.after(known_groups(tx), read, error, tx.now(), told)
             tx.put_value(GROUPS, after.as_json())
             return after
 

@@ -1,5 +1,5 @@
-"""What comes in: commands, clicks, forms, reactions. Each is handed to the desk, and acknowledged when the desk is done
-with it: when the process is killed before, Slack tells the person that nothing happened.
+"""What comes in: commands, clicks, forms, reactions, news of user groups. Each is handed to the desk, and acknowledged
+when the desk is done with it: when the process is killed before, Slack tells the person that nothing happened.
 
 The work runs in a task of its own and Slack waits for it only so long, so that its three seconds never depend on
 the desk, and so that an error after the acknowledgement cannot take it back. An error is logged under a reference,
@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.core.asks import Asker, Click, Command, Desk, Form, FormErrors, OpenForm, Pin
+from bot.core.asks import Asker, Click, Command, Desk, Form, FormErrors, GroupChanged, OpenForm, Pin
 from bot.slack.api import Api
 from bot.slack.outcome import TROUBLE, Failure
 from bot.slack.typed import command_text, unescape
@@ -27,6 +27,7 @@ COMMANDS = ("/pipeline", "/dlq", "/cost", "/incident", "/runbook", "/oncall", "/
 SUBMIT_LIMIT_S = 2.0
 ACK_LIMIT_S = 0.5  # a desk needs some milliseconds; a longer wait would eat up Slack's three seconds
 PUSHPIN = "pushpin"
+GROUP_EVENTS = ("subteam_created", "subteam_updated", "subteam_members_changed")
 Body = Mapping[str, Any]
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,8 @@ class Listeners:
         app.view(re.compile(".*"))(self._on_submit)
         app.view_closed(re.compile(".*"))(self._on_closed)
         app.event("reaction_added")(self._on_reaction)
+        for event in GROUP_EVENTS:
+            app.event(event)(self._on_group)
         app.event(re.compile(".*"))(self._on_other)
 
     async def drain(self, timeout_s: float = 5.0) -> None:
@@ -144,6 +147,24 @@ class Listeners:
         text = unescape(str(message.get("text") or ""))
         permalink = str(link.get("permalink") or "")
         await self._desk.pin(Pin(asker=asker, ts=ts, author=author, text=text, permalink=permalink))
+
+    async def _on_group(self, ack: AsyncAck, body: Body) -> None:
+        event: Body = body.get("event") or {}
+        group: Body = event.get("subteam") or {}
+        told = GroupChanged(
+            id=str(body.get("event_id", "")),
+            group=str(event.get("subteam_id") or group.get("id") or ""),
+            handle=str(group.get("handle") or ""),
+        )
+        await asyncio.wait({self._start(self._group(told))}, timeout=ACK_LIMIT_S)
+        await ack()
+
+    async def _group(self, told: GroupChanged) -> None:
+        """There is nobody to apologise to; what is lost here the hourly reading finds."""
+        try:
+            await self._desk.group_changed(told)
+        except Exception as error:
+            log.error("slack_group_event_failed", group=told.group, exc_info=error)
 
     async def _message(self, channel: str, ts: str) -> Body | None:
         """The message itself, also when it is a reply in a thread."""

@@ -128,10 +128,12 @@ class View:
 
 @dataclass(slots=True, kw_only=True)
 class UserGroup:
-    """A named group of people, mentioned as <!subteam^ID>; `disabled_at` is in epoch seconds, 0 while it is not."""
+    """A named group of people, mentioned as <!subteam^ID>. Times are in epoch seconds; `disabled_at` is 0 while it is
+    not disabled."""
 
     id: str
     handle: str
     name: str
     users: list[str] = field(default_factory=list)
     disabled_at: int = 0
+    updated_at: int = 0

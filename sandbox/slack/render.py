@@ -183,6 +183,7 @@ def usergroup_object(group: UserGroup, *, include_users: bool, include_count: bo
         "handle": group.handle,
         "description": "",
         "is_external": False,
+        "date_update": group.updated_at,
         "date_delete": group.disabled_at,
     }
     if include_users:

@@ -51,7 +51,12 @@ COMMANDS: tuple[str, ...] = (
     "/review",
 )
 
-EVENTS: tuple[str, ...] = ("reaction_added",)
+EVENTS: tuple[str, ...] = (
+    "reaction_added",
+    "subteam_created",
+    "subteam_members_changed",
+    "subteam_updated",
+)
 
 # Every event that this Slack can send to an app that subscribes to it.
 KNOWN_EVENTS: tuple[str, ...] = (
@@ -70,4 +75,7 @@ KNOWN_EVENTS: tuple[str, ...] = (
     "pin_removed",
     "reaction_added",
     "reaction_removed",
+    "subteam_created",
+    "subteam_members_changed",
+    "subteam_updated",
 )

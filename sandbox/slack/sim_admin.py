@@ -12,7 +12,7 @@ from sandbox.slack import find, push
 from sandbox.slack.environment import environment
 from sandbox.slack.errors import Refused
 from sandbox.slack.hub import Hub
-from sandbox.slack.model import Json, User, UserGroup
+from sandbox.slack.model import Json, User
 from sandbox.slack.registry import METHODS
 from sandbox.slack.scopes import KNOWN_EVENTS
 from sandbox.slack.sim import body_of, endpoint, hub_of
@@ -122,23 +122,18 @@ async def usergroups(request: Request) -> Json:
     """POST /sim/usergroups {handle, name?, users?, disabled?}: makes one, or changes that of the handle."""
     hub, body = hub_of(request), await body_of(request)
     handle = find.text(body, "handle").lstrip("@").lower()
-    groups = hub.workspace.usergroups
-    group = next((g for g in groups.values() if g.handle == handle), None)
     members: list[str] = []
     for ref in body.get("users") or []:
         user = hub.workspace.find_user(str(ref))
         if user is None:
             raise Refused(f"no person {ref!r}", 404)
         members.append(user.id)
-    if group is None:
-        group = UserGroup(id=hub.workspace.ids.new("S"), handle=handle, name=handle)
-        groups[group.id] = group
-    if "users" in body:
-        group.users = members
-    group.name = str(body.get("name") or group.name)
-    if "disabled" in body:
-        group.disabled_at = hub.workspace.epoch() if body["disabled"] else 0
-    hub.changes.bump()
+    group = hub.workspace.change_group(
+        handle,
+        users=members if "users" in body else None,
+        name=str(body.get("name") or ""),
+        disabled=bool(body["disabled"]) if "disabled" in body else None,
+    )
     return {"id": group.id, "handle": handle, "users": group.users, "disabled": bool(group.disabled_at)}
 
 

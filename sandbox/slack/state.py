@@ -81,6 +81,44 @@ class Workspace:
         name = ref.lstrip("@").lower()
         return next((user for user in self.users.values() if user.name == name), None)
 
+    # User groups
+
+    def change_group(
+        self, handle: str, *, users: list[str] | None, name: str = "", disabled: bool | None = None
+    ) -> UserGroup:
+        """Make a group, or change that of the handle, with the events that Slack makes of it; None changes nothing."""
+        group = next((g for g in self.usergroups.values() if g.handle == handle), None)
+        fresh = group is None
+        if group is None:
+            group = UserGroup(id=self.ids.new("S"), handle=handle, name=handle)
+            self.usergroups[group.id] = group
+        before, updated_at, group.updated_at = list(group.users), group.updated_at, self.epoch()
+        group.users = group.users if users is None else users
+        group.name = name or group.name
+        if disabled is not None:
+            group.disabled_at = self.epoch() if disabled else 0
+        self.changes.bump()
+        if not fresh and set(before) != set(group.users):
+            self._members_changed(group, before, updated_at)
+        snapshot = render.usergroup_object(group, include_users=True, include_count=True)
+        self.event("subteam_created" if fresh else "subteam_updated", {"subteam": snapshot}, None)
+        return group
+
+    def _members_changed(self, group: UserGroup, before: list[str], updated_at: int) -> None:
+        added = [user for user in group.users if user not in before]
+        removed = [user for user in before if user not in group.users]
+        event: Json = {
+            "subteam_id": group.id,
+            "team_id": ids.TEAM,
+            "date_previous_update": updated_at,
+            "date_update": group.updated_at,
+            "added_users": added,
+            "added_users_count": len(added),
+            "removed_users": removed,
+            "removed_users_count": len(removed),
+        }
+        self.event("subteam_members_changed", event, None)
+
     # Channels
 
     def find_channel(self, ref: str, viewer: str | None = None) -> Channel | None:

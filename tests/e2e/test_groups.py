@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from bot.clock import Clock
+from bot.demo_world import get
 from bot.desk.test_pages import SINCE
 from bot.store.database import Database
 from tests.e2e.people import WAIT_S, People, metadata
@@ -173,8 +174,27 @@ def test_whoever_left_the_group_approves_nothing(people: People) -> None:
     assert "These people may: dave, erin" in why
 
 
+def test_whoever_left_the_group_has_lost_the_right_at_once_without_anybody_asking(people: People) -> None:
+    """Slack tells that the group is another now; the hourly reading is a long way off."""
+    room = people.channel_of("INC-1")
+    grouped(people, "owners", "erin")
+    people.stage.until(
+        lambda: people.stage.health()["user_groups"]["@owners"]["members"] == 1, WAIT_S, "it was not read"
+    )
+    people.refused("sam", room, "/incident resolve it is over", "only people on the roster may")
+    journal = get(f"{people.stage.sandbox.url}/sim/deliveries?since=0")["items"]
+    assert {d["status"] for d in journal if d["name"] == "subteam_members_changed"} == {200}
+    grouped(people, "owners", "sam", "erin")
+    people.stage.until(
+        lambda: people.stage.health()["user_groups"]["@owners"]["members"] == 2, WAIT_S, "it was not read"
+    )
+
+
 def test_whoever_left_the_group_has_lost_the_right_when_it_is_carried_out(people: People) -> None:
-    """Slack is too slow for the click and quick enough for the run: what was approved is judged again there."""
+    """Slack does not tell of it, and is too slow for the click, and quick enough for the run: what was approved
+    is judged again there."""
+    heard = people.stage.sandbox.post("/sim/config", {"events": ["reaction_added"]})["events"]
+    assert "subteam_members_changed" not in heard
     grouped(people, "data-leads", "carol", "dave")
     known(people, "@data-leads", 2)
     plan = waiting(people)

@@ -356,6 +356,28 @@ def test_reaction_reaches_the_app_and_the_state(sim: Sim, bolt: list[dict[str, A
     assert sim.post("react", status=409, user="bob", channel="incidents", ts=ts, name="pushpin")["error"]
 
 
+def test_user_groups_are_told_as_slack_tells_them(sim: Sim, app: App) -> None:
+    def heard() -> list[dict[str, Any]]:
+        events = [body["event"] for body in app.heard if body["type"] == "event_callback"]
+        return [event for event in events if event["type"].startswith("subteam")]
+
+    sim.post("config", retry_delays=[])
+    made = sim.post("usergroups", handle="owners", users=["alice", "bob"])
+    sim.post("usergroups", handle="owners", users=["bob", "carol"])
+    sim.post("usergroups", handle="owners", disabled=True)
+    until(lambda: len(heard()) == 4)
+    by_seq = sorted(heard(), key=lambda event: float(event["event_ts"]))
+    kinds = ["subteam_created", "subteam_members_changed", "subteam_updated", "subteam_updated"]
+    assert [event["type"] for event in by_seq] == kinds
+    created, changed, updated, disabled = by_seq
+    assert (created["subteam"]["id"], created["subteam"]["handle"]) == (made["id"], "owners")
+    assert (changed["subteam_id"], changed["added_users"], changed["removed_users"]) == (
+        made["id"], ["U03CAROL"], ["U01ALICE"],
+    )  # fmt: skip
+    assert updated["subteam"]["users"] == ["U02BOB", "U03CAROL"]
+    assert (updated["subteam"]["date_delete"], disabled["subteam"]["date_delete"] > 0) == (0, True)
+
+
 def test_address_is_verified_at_the_start(app: App) -> None:
     with running(SmallWorld, app_url=app.url):
         until(lambda: any(body["type"] == "url_verification" for body in app.heard))

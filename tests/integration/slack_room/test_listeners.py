@@ -19,7 +19,7 @@ import pytest
 import uvicorn
 
 from bot.clock import Clock
-from bot.core.asks import Click, Command, Form, FormErrors, OpenForm, Pin
+from bot.core.asks import Click, Command, Form, FormErrors, GroupChanged, OpenForm, Pin
 from bot.core.delivery import Kind
 from bot.slack.api import make_client
 from bot.slack.app import SlackApp, SlackSettings, build_app
@@ -57,6 +57,11 @@ class RecordingDesk:
 
     async def pin(self, asked: Pin) -> None:
         self.asked.append(asked)
+
+    async def group_changed(self, event: GroupChanged) -> None:
+        self.asked.append(event)
+        if self.refuse is not None:
+            raise self.refuse
 
     async def incident_of(self, channel: str) -> int | None:
         return 7 if channel == "C01GENERAL" else None
@@ -277,6 +282,21 @@ async def test_a_pushpin_puts_the_message_before_the_desk_once_per_event(room: R
     assert pinned.asker.user == "U01ALICE"
     assert pinned.asker.request_id
     assert pinned.permalink
+
+
+async def test_news_of_a_user_group_reaches_the_desk_with_its_id_and_where_slack_tells_it_the_handle(
+    room: Room,
+) -> None:
+    room.desk.refuse = RuntimeError("a fault inside")  # logged, and the room stays up
+    made = await room.slack.act("usergroups", handle="owners", users=["erin"])
+    await until(lambda: len(room.desk.asked) == 1)
+    room.desk.refuse = None
+    await room.slack.act("usergroups", handle="owners", users=["bob"])
+    await until(lambda: len(room.desk.asked) == 3)
+    told = [asked for asked in room.desk.asked if isinstance(asked, GroupChanged)]
+    assert {asked.group for asked in told} == {made["id"]}
+    assert sorted(asked.handle for asked in told) == ["", "owners", "owners"]
+    assert len({asked.id for asked in told}) == 3
 
 
 async def test_a_pushpin_on_a_reply_in_a_thread_is_found_too(room: Room) -> None:
