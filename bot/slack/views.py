@@ -16,6 +16,7 @@ from bot.slack.blocks import Block, Unrenderable, context
 
 FIELD = "value"
 TITLE_MAX = 24
+OPTION_MAX = 75
 CONTEXT_MAX = 3000
 TEXT_MAX = 3000
 _REVIEW = (
@@ -54,7 +55,7 @@ def view_of(form: OpenForm) -> Block:
         "type": "modal",
         "callback_id": form.name,
         "private_metadata": form.context,
-        "title": _plain(cut(form.title, TITLE_MAX)),
+        "title": _plain(form.title, TITLE_MAX),
         "submit": _plain(submit),
         "close": _plain("Cancel"),
         "blocks": build(form.values),
@@ -77,13 +78,13 @@ def _value(element: Mapping[str, Any]) -> str:
     return ""
 
 
-def _declare(values: Mapping[str, str]) -> list[Block]:
+def _declare(_: Mapping[str, str]) -> list[Block]:
     severities = [(str(s), str(s).capitalize()) for s in (Severity.CRITICAL, Severity.WARNING, Severity.INFO)]
     kinds = [(str(kind), str(kind).capitalize()) for kind in Kind]
     blocks = [
-        _input("title", "What is wrong?", _text(values.get("title", ""), most=200)),
-        _input("severity", "Severity", _select(severities, values.get("severity") or "warning")),
-        _input("kind", "Kind", _select(kinds, values.get("kind") or "other")),
+        _input("title", "What is wrong?", _text("", most=200)),
+        _input("severity", "Severity", _select(severities, "warning")),
+        _input("kind", "Kind", _select(kinds, "other")),
     ]
     note = "Critical and warning open a channel and page the on-call person at once."
     return [*blocks, context(note)]
@@ -96,15 +97,11 @@ def _review(values: Mapping[str, str]) -> list[Block]:
     ]
 
 
-def _action(values: Mapping[str, str]) -> list[Block]:
+def _action(_: Mapping[str, str]) -> list[Block]:
     owner: Block = {"type": "users_select", "action_id": FIELD, "placeholder": _plain("Who does it?")}
-    if values.get("owner", "").startswith(("U", "W")):
-        owner["initial_user"] = values["owner"]
     due: Block = {"type": "datepicker", "action_id": FIELD, "placeholder": _plain("By when?")}
-    if values.get("due"):
-        due["initial_date"] = values["due"]
     return [
-        _input("text", "What is to be done?", _text(values.get("text", ""), most=500)),
+        _input("text", "What is to be done?", _text("", most=500)),
         _input("owner", "Owner", owner, optional=True),
         _input("due", "Due", due, optional=True),
     ]
@@ -126,7 +123,7 @@ def _step_note(values: Mapping[str, str]) -> list[Block]:
 def _notify(values: Mapping[str, str]) -> list[Block]:
     remind = _text(values.get("remind", ""), most=10)
     return [
-        context(values.get("to", "")),
+        context(inline(values.get("to", ""), 600)),
         _input("text", "Your message", _text(values.get("text", ""), lines=True)),
         _input(
             "remind",
@@ -180,8 +177,8 @@ def _select(options: list[tuple[str, str]], chosen: str) -> Block:
 
 
 def _option(value: str, label: str) -> Block:
-    return {"text": _plain(label), "value": value}
+    return {"text": _plain(label, OPTION_MAX), "value": value}
 
 
-def _plain(text: str) -> Block:
-    return {"type": "plain_text", "text": inline(text, 150), "emoji": True}
+def _plain(text: str, most: int = 150) -> Block:
+    return {"type": "plain_text", "text": inline(text, most), "emoji": True}
