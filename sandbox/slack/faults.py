@@ -37,7 +37,7 @@ class Faults:
     def add(self, body: Json, known: frozenset[str]) -> Fault:
         """Plan a fault from the body of POST /sim/faults; `known` are the method names. Raises Refused."""
         method, kind = body.get("method", "*"), body.get("kind")
-        if method != "*" and method not in known:
+        if not isinstance(method, str) or method not in known | {"*"}:
             raise Refused(f"unknown method {method!r}; '*' means every method")
         if kind not in KINDS:
             raise Refused(f"kind must be one of {', '.join(KINDS)}")
@@ -49,7 +49,7 @@ class Faults:
         if not isinstance(error, str) or not error:
             raise Refused("error must be a name such as internal_error")
         fault = Fault(
-            method=str(method),
+            method=method,
             kind=str(kind),
             error=error,
             count=count,

@@ -47,9 +47,21 @@ async def body_of(request: Request) -> Json:
         value = json.loads(raw)
     except ValueError as error:
         raise Refused(f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise Refused("the body is nested too deeply") from None
+    if b"\\ud" in raw.lower() and _half_a_pair(value):
+        raise Refused("the body has half of a surrogate pair, which no text holds")
     if not isinstance(value, dict):
         raise Refused("the body must be a JSON object")
     return value
+
+
+def _half_a_pair(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def whole(request: Request, name: str, default: int = 0) -> int:

@@ -35,7 +35,7 @@ async def message(request: Request) -> Json:
     typed = find.text(body, "text")
     _writable(channel)
     thread_ts = body.get("thread_ts")
-    if thread_ts is not None and thread_ts not in channel.messages:
+    if thread_ts is not None and (not isinstance(thread_ts, str) or thread_ts not in channel.messages):
         raise Refused(f"no message {thread_ts} to reply to", 404)
     workspace.join(channel, user.id)
     parent = channel.messages[thread_ts].thread_ts or thread_ts if thread_ts else None

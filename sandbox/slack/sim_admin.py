@@ -123,7 +123,7 @@ async def usergroups(request: Request) -> Json:
     hub, body = hub_of(request), await body_of(request)
     handle = find.text(body, "handle").lstrip("@").lower()
     members: list[str] = []
-    for ref in body.get("users") or []:
+    for ref in _list(body, "users"):
         user = hub.workspace.find_user(str(ref))
         if user is None:
             raise Refused(f"no person {ref!r}", 404)
@@ -143,20 +143,22 @@ async def config(request: Request) -> Json:
     unknown = sorted(set(body) - {*_LISTS, *_NUMBERS, "limits", "retry_delays", "hint"})
     if unknown:
         raise Refused(f"unknown setting: {', '.join(unknown)}")
-    for name in _LISTS:
-        if name in body:
-            setattr(hub.config, name, _words(body, name))
-    if strange := sorted(set(body.get("events") or []) - set(KNOWN_EVENTS)):
+    # Everything is looked at before anything is changed: a refusal leaves all as it was.
+    words = {name: _words(body, name) for name in _LISTS if name in body}
+    if strange := sorted(set(words.get("events", ())) - set(KNOWN_EVENTS)):
         raise Refused(f"unknown event: {', '.join(strange)}", events=list(KNOWN_EVENTS))
+    delays = tuple(_number(value, "retry_delays") for value in _list(body, "retry_delays"))
+    numbers = {name: _number(body[name], name) for name in _NUMBERS if name in body}
+    if not isinstance(body.get("limits", False), bool):
+        raise Refused("limits must be true or false")
+    for name, value in words.items():
+        setattr(hub.config, name, value)
     if "retry_delays" in body:
-        hub.config.retry_delays = tuple(_number(value, "retry_delays") for value in body["retry_delays"])
-    for name, (owner, attribute) in _NUMBERS.items():
-        if name in body:
-            setattr(getattr(hub, owner), attribute, _number(body[name], name))
-    if "limits" in body:
-        if not isinstance(body["limits"], bool):
-            raise Refused("limits must be true or false")
-        hub.limits.enabled = body["limits"]
+        hub.config.retry_delays = delays
+    for name, number in numbers.items():
+        owner, attribute = _NUMBERS[name]
+        setattr(getattr(hub, owner), attribute, number)
+    hub.limits.enabled = body.get("limits", hub.limits.enabled)
     if "hint" in body:
         hub.config.hint = str(body["hint"])
     hub.changes.bump()
@@ -179,9 +181,16 @@ def _settings(hub: Hub) -> Json:
     return answer | {"limits": hub.limits.enabled, "hint": hub.config.hint}
 
 
+def _list(body: Json, name: str) -> list[Any]:
+    value = body.get(name, [])
+    if not isinstance(value, list):
+        raise Refused(f"{name} must be a list")
+    return value
+
+
 def _words(body: Json, name: str) -> tuple[str, ...]:
-    value = body[name]
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+    value = _list(body, name)
+    if not all(isinstance(item, str) for item in value):
         raise Refused(f"{name} must be a list of strings")
     return tuple(value)
 

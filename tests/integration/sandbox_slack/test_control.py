@@ -82,7 +82,7 @@ def test_direct_messages_are_found_by_the_person(sim: Sim, client: WebClient) ->
 @pytest.mark.parametrize(
     "path", ["command", "message", "click", "submit", "react", "push", "faults", "world"]
 )
-@pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"\xff"])
+@pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"\xff", b"[" * 100_000, rb'{"data": "\ud800"}'])
 def test_malformed_bodies_are_refused(sim: Sim, path: str, body: bytes) -> None:
     answer = sim.http.post(f"/sim/{path}", content=body)
     assert answer.status_code == 400
@@ -104,15 +104,22 @@ def test_malformed_bodies_are_refused(sim: Sim, path: str, body: bytes) -> None:
         ("world", {"scenario": "flood"}, 400),
         ("config", {"colour": "red"}, 400),
         ("config", {"limits": "yes"}, 400),
+        ("config", {"retry_delays": 5}, 400),
+        ("config", {"events": ["reaction_added"], "scopes": ["chat:write"], "limits": "yes"}, 400),
+        ("config", {"commands": None}, 400),
         ("users", {"name": ""}, 400),
+        ("usergroups", {"handle": "night", "users": 5}, 400),
+        ("message", {"user": "alice", "channel": "incidents", "text": "hm", "thread_ts": []}, 404),
+        ("faults", {"method": ["chat.postMessage"], "kind": "reset"}, 400),
     ],
 )
 def test_senseless_requests_are_refused_with_a_reason(
     sim: Sim, path: str, body: dict[str, Any], status: int
 ) -> None:
-    before = sim.get("state")["seq"]
+    before, settings = sim.get("state")["seq"], sim.get("config")
     assert sim.post(path, status=status, **body)["error"]
     assert sim.get("state")["seq"] == before
+    assert sim.get("config") == settings
 
 
 @pytest.mark.parametrize("query", ["since=x", "timeout=-1", "timeout=soon"])
