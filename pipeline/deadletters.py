@@ -146,6 +146,12 @@ def groups(held: Sequence[Held], now: datetime) -> Table:
     )
 
 
+def kinds(held: Sequence[Held], now: datetime) -> Table:
+    """How many of each kind, without examples: `dlq peek` shows them."""
+    found = groups(held, now)
+    return Table(found.title, found.columns[:-1], tuple(row[:-1] for row in found.rows))
+
+
 def causes(held: Iterable[Held]) -> Counter[str]:
     """How many dead letters each root cause has."""
     return Counter(cause(one.letter) for one in held)

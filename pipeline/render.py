@@ -145,7 +145,7 @@ def _md_table(table: Table) -> list[str]:
 def _md_evidence(evidence: tuple[Evidence, ...]) -> str:
     if not evidence:
         return ""
-    parts = [f"{item.what} {item.shown} {item.unit}".strip() for item in evidence]
+    parts = [f"{item.what} {item.measured}" for item in evidence]
     return f" ({_md('; '.join(parts))})"
 
 

@@ -39,6 +39,16 @@ class Evidence:
             return str(int(self.value))
         return str(self.value)
 
+    @property
+    def measured(self) -> str:
+        """The value with its unit: "1,412 events", "16.7 %" for a ratio."""
+        if isinstance(self.value, str) or self.value is None:
+            return f"{self.shown} {self.unit}".strip()
+        if self.unit == "ratio":
+            return percent(self.value)
+        whole = float(self.value).is_integer()
+        return f"{number(self.value) if whole else self.value} {self.unit}".strip()
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.core.delivery import Outbound
 from bot.core.escalation import TimerKind, timers
@@ -79,7 +79,8 @@ def _state(i: Incident, newest: Sequence[Event], now: datetime) -> Iterable[str]
     else:
         yield f"{i.severity}, {i.status} at {clock(i.resolved_at, now)}"
     for fact in i.holding[:3]:
-        yield f"{_words(fact.id)} since {clock(fact.begin, now)}" + _because(fact.text)
+        gone = f" (does not hold since {clock(fact.false_since, now)})" if fact.false_since else ""
+        yield f"{_words(fact.id)} since {clock(fact.begin, now)}{gone}" + _because(fact.text)
     if i.last_status:
         yield f"last status: {_said(i.last_status)}"
     for e in list(_latest_reports(newest).values()):
@@ -192,11 +193,16 @@ def _risks(i: Incident, newest: Sequence[Event], now: datetime) -> Iterable[str]
         yield f"snoozed until {clock(i.snoozed_until, now)}: repeats are silent"
 
 
+SOON = timedelta(hours=48)
+
+
 def data_loss_words(i: Incident, now: datetime) -> str:
-    """The data-loss clock in words; "" where no deletion is in sight."""
+    """The data-loss clock in words; "" where no deletion is in sight: what moves again deletes nothing in days."""
     if i.deletion_at is None or not i.active:
         return ""
     left = i.deletion_at - now
+    if left > SOON and all(fact.false_since for fact in i.holding):
+        return ""
     if left.total_seconds() <= 0:
         return f"data is being deleted since {clock(i.deletion_at, now)}"
     return f"data will start to be deleted at {clock(i.deletion_at, now)}, in {format_duration(left)}"

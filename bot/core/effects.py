@@ -7,7 +7,7 @@ every incident has the highest priority and waits for nothing, not for its chann
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,14 +18,14 @@ from bot.core.lifecycle import BOT
 from bot.core.page_rows import calls, letter_rows, page_rows, refreshed, taken_back, unsent_keys
 from bot.core.policy import Level
 from bot.core.rows import announce, has_room, in_channel, invite, lane, line
-from bot.core.sentences import SPOKEN, sentence
+from bot.core.sentences import SPOKEN, sentence, stated_words
 from bot.core.text import channel_name, without
 
 # Events after which headline and announcement show something else.
 _SHOWN = frozenset(
     {
         "opened", "alert_opened", "alert_closed", "severity_changed", "kind_changed", "runbook_matched", "fact_began",
-        "fact_ended",
+        "fact_ended", "fact_false", "fact_known",
         "fact_unknown", "acknowledged", "unacknowledged", "assigned", "status_posted", "paged", "recovering",
         "relapsed", "resolved", "reopened", "reviewed", "snoozed", "channel_created", "probed", "step",
         "step_taken", "step_reminded", "runbook_started", "runbook_ended", "operation_started", "operation_finished",
@@ -54,9 +54,14 @@ _TOPIC = frozenset(
 def effects(before: Incident | None, after: Incident, events: Sequence[Event]) -> list[Outbound]:
     """The rows for these events, in the order in which they happened; ``after`` is the folded state."""
     rows: list[Outbound] = []
-    for item in events:
-        rows += _of(before, after, item)
     kinds = {item.type for item in events}
+    unsaid = _said_elsewhere(before, kinds)
+    for item in events:
+        rows += _of(before, after, item, unsaid)
+    if has_room(after) and (stated := [e for e in events if e.type == "review_stated"]):
+        rows.append(
+            line(after, f"line:{after.name}:{stated[-1].seq}", stated_words(stated), priority=Priority.ANSWER)
+        )
     if kinds & _SHOWN and has_room(after):
         rows.append(_state(after, Kind.HEADLINE, "headline"))
     if kinds & _TOPIC and has_room(after):
@@ -64,6 +69,17 @@ def effects(before: Incident | None, after: Incident, events: Sequence[Event]) -
     if kinds & _ANNOUNCED and not after.private:
         rows.append(_announcement(after))
     return rows
+
+
+def _said_elsewhere(before: Incident | None, kinds: Collection[str]) -> frozenset[str]:
+    """What needs no line of its own, as another message of the same change says it: the headline and the page which
+    facts an incident opened with, the resolve that all of them are over, the page who escalated and why."""
+    found = {"fact_began"} if before is None else set()
+    if "resolved" in kinds:
+        found.add("fact_ended")
+    if "paged" in kinds:
+        found.add("escalated")
+    return frozenset(found)
 
 
 def cancelled(before: Incident | None, after: Incident, events: Sequence[Event]) -> list[str]:
@@ -106,7 +122,7 @@ def _announcement(i: Incident) -> Outbound:
     )
 
 
-def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound]:
+def _of(before: Incident | None, after: Incident, e: Event, unsaid: Collection[str]) -> Iterable[Outbound]:
     match e.type:
         case "opened" | "channel_wanted" if after.wants_channel:
             yield _channel(after)
@@ -142,7 +158,8 @@ def _of(before: Incident | None, after: Incident, e: Event) -> Iterable[Outbound
         yield invite(after, f"handover:{e.seq}", [e.data["slack"]])
     if e.type == "assigned":
         yield invite(after, f"assigned:{e.seq}", [e.data.get("slack")])
-    if e.type in SPOKEN and has_room(after) and not (e.type in _EACH_FLAP and after.flapping(e.at)):
+    spoken = e.type in SPOKEN and e.type not in unsaid
+    if spoken and has_room(after) and not (e.type in _EACH_FLAP and after.flapping(e.at)):
         yield _spoken(after, e)
     if e.type in _DIALLED and not after.channel_id and not after.private:
         yield announce(
@@ -172,7 +189,28 @@ def _spoken(i: Incident, e: Event) -> Outbound:
         page = next((p for p in i.pages.values() if p.person == i.acked_by), None)
         more["people"] = [i.acked_by] if page else []
         priority = Priority.PAGE
-    return line(i, f"line:{i.name}:{e.seq}", sentence(i, e), priority=priority, **more)
+    text = sentence(i, e)
+    if e.type == "runbook_ended" and i.active:
+        # Whoever ticked off "Close the incident" has not closed it yet.
+        text += f" {i.name} stays {i.status} until it is resolved."
+        more["buttons"] = [_resolve(i)]
+    return line(i, f"line:{i.name}:{e.seq}", text, priority=priority, **more)
+
+
+def _resolve(i: Incident) -> dict[str, Any]:
+    """The button that resolves, with its question."""
+    confirm = {
+        "title": f"Resolve {i.name}?",
+        "text": f"This stops the escalation of {i.name} on {i.pipeline}.",
+        "ok": f"Resolve {i.name}",
+        "deny": "Keep it open",
+    }
+    return {
+        "action": "incident_resolve",
+        "label": f"Resolve {i.name}",
+        "value": str(i.id),
+        "confirm": confirm,
+    }
 
 
 def _channel(i: Incident) -> Outbound:

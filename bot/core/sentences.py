@@ -5,13 +5,13 @@ Plain text without markup; whoever shows it escapes it. Times are UTC with their
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from bot.core.incident import Event, Incident, instant
 from bot.core.policy import fact_words, format_duration
-from bot.core.text import counted, without
+from bot.core.text import counted, listed, without
 from bot.core.timer_words import timer_words
 
 
@@ -212,6 +212,19 @@ _ACK_REFUSED = {
 }
 
 
+_FIELDS = {
+    "cause": "the root cause", "went_well": "what went well", "could_improve": "what could be improved",
+    "preventive": "preventive measures",
+}  # fmt: skip
+
+
+def stated_words(events: Sequence[Event]) -> str:
+    """Who stated what in a review, in one sentence, where one form states several things."""
+    fields = [str(e.data["field"]) for e in events]
+    said = [_FIELDS.get(field, f"the {field.replace('_', ' ')}") for field in fields]
+    return f"{events[-1].actor} stated {listed(said)}."
+
+
 def waited(d: Mapping[str, Any]) -> str:
     """The reminder of a runbook's step, by its data."""
     long = format_duration(timedelta(seconds=d["since_s"]))
@@ -239,7 +252,7 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
         " Its timers run on."
     ),
     "fact_known": lambda _, e: f"Measured again, it still holds: {_fact(e.data)}.",
-    "fact_false": lambda _, e: f"Measured false for now: {_fact(e.data)}.",
+    "fact_false": lambda _, e: f"Measured, it does not hold now: {_fact(e.data)}. It is over once that has lasted.",
     "acknowledged": lambda i, e: (
         f"{e.data['person']} acknowledged {i.name}"
         + (" by the link of the page" if e.data.get("via") else "")
@@ -337,7 +350,7 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "reported": lambda _, e: f"{e.data['operation']}: {e.data['verdict']}",
     "break_glass": lambda _, e: f"{e.actor} broke the glass for {e.data['operation']}{_because(e.data)}.",
     "review_drafted": lambda i, e: f"The review of {i.name} is drafted: {e.data.get('filename', '')}.",
-    "review_stated": lambda _, e: f"{e.actor} stated the {e.data['field'].replace('_', ' ')}.",
+    "review_stated": lambda _, e: stated_words([e]),
     "action_added": lambda _, e: f"Action {e.data['id']}: {e.data['text']} (owner {e.data.get('owner') or 'nobody yet'}"
     f", due {e.data.get('due') or 'not set'}).",
     "action_done": lambda _, e: f"Action {e.data['id']} done by {e.actor}.",
@@ -353,7 +366,7 @@ SPOKEN = frozenset(
         "emergency", "handed_over", "nobody_on_call", "level_empty", "same_person", "recovering", "relapsed",
         "resolved", "reopened", "reviewed", "escalated", "plan_confirmed", "plan_approved", "plan_cancelled",
         "operation_unknown",
-        "action_added", "action_done", "action_undone", "review_stated", "break_glass", "page_failed", "alerts_muted",
+        "action_added", "action_done", "action_undone", "break_glass", "page_failed", "alerts_muted",
         "flapping",
         "page_late", "page_rerouted", "dial", "contact_told", "hook_failed",
         "contact_written", "contact_answered", "contact_reminded",

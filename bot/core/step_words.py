@@ -44,3 +44,8 @@ def unknown(step: Step) -> str:
 def failed(step: Step, error: str) -> str:
     """What stands above a step whose operation did not work."""
     return f"{step.run} did not work: {error} Plan it again, or tick the step off if it was done by hand."
+
+
+def closed(place: int, of: int, title: str, state: str, note: str = "") -> str:
+    """What the step's message says once it waits for nobody any more: what became of it, and the note."""
+    return f"Step {place} of {of}, {state}: {title}" + (f"\n{note}" if note else "")

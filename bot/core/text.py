@@ -11,7 +11,7 @@ import base64
 import binascii
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
@@ -219,6 +219,11 @@ def _basic(found: re.Match[str]) -> str:
 def counted(count: int, one: str) -> str:
     """ "1 page", "2 pages", for words whose plural is an s."""
     return f"{count} {one}" if count == 1 else f"{count} {one}s"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def without(title: str, text: str) -> str:

@@ -55,7 +55,7 @@ def change(tx: Tx, house: House, before: Incident | None, number: int, events: S
     if brief.wanted(rows):
         rows = brief.given(after, rows, stored, brief.brief(after, tx.events(number), tx.now()))
     tx.enqueue(rows)
-    walking.act(tx, house, after, stored)
+    walking.act(tx, house, before, after, stored)
     gone = cancelled(before, after, stored)
     if gone:
         tx.cancel(gone)

@@ -20,7 +20,7 @@ from bot.core.walk import Walk
 from bot.desk.answers import to
 from bot.desk.house import House
 from bot.desk.ports import Run, Tx
-from bot.desk.walking import address, buttons, find
+from bot.desk.walking import address, buttons, find, offers_again
 
 WALKING, OVER = "walking", "walked"
 _FAMILY = "runbook:"
@@ -103,7 +103,12 @@ def change(tx: Tx, house: House, walk_id: str, events: Sequence[Event]) -> None:
     tx.move_run(
         walk_id, [WALKING], OVER if over else WALKING, plan={"events": [_raw(e) for e in [*kept, *fresh]]}
     )
-    tx.enqueue(_rows(tx, house, run, state, fresh, len(kept)))
+    tx.enqueue(
+        [
+            *_closed(run, [*kept, *fresh], _folded(kept), state),
+            *_rows(tx, house, run, state, fresh, len(kept)),
+        ]
+    )
 
 
 def _raw(event: Event) -> dict[str, Any]:
@@ -125,6 +130,23 @@ def remind(tx: Tx, house: House) -> int:
 
 def _reminder(tx: Tx, run: Run) -> dict[str, Any] | None:
     return walk.reminder(_folded(events_of(run)), tx.now())
+
+
+def _closed(run: Run, events: Sequence[Event], before: Walk | None, after: Walk | None) -> list[Outbound]:
+    """The messages of the step that waited: they say what became of it, and have no buttons any more."""
+    visit = before.current if before is not None else None
+    if before is None or visit is None or visit.how == "read":
+        return []
+    ref = before.ref(visit)
+    if after is not None and after.at(ref) is not None:
+        return []
+    mine = [(n, e) for n, e in enumerate(events) if e.data.get("ref") == ref]
+    ticked = next((e for _, e in mine if e.type == walk.STEP), None)
+    state = str(ticked.data["state"]) if ticked is not None else "not done"
+    note = str(ticked.data.get("note", "")) if ticked is not None else ""
+    text = step_words.closed(visit.place, visit.of, visit.title, state, note)
+    offers = [n for n, e in mine if e.type == walk.TAKEN or offers_again(e)]
+    return [replace(_line(run, f"{run.id}:{n}", text, (), ()), replaces=True) for n in offers]
 
 
 def _rows(

@@ -39,6 +39,12 @@ from bot.desk.ports import Store, Tx
 from pipeline.operations import Operation, complete_word
 
 Answers = list[Outbound] | OpenForm
+# What people say who do not remember the word.
+_MEANT = {
+    "acknowledge": "ack", "take": "ack", "close": "resolve", "fixed": "resolve", "end": "resolve", "open": "declare",
+    "create": "declare", "new": "declare", "page": "escalate", "mute": "snooze", "silence": "snooze",
+    "history": "timeline", "log": "timeline", "next": "done",
+}  # fmt: skip
 REVIEW_FIELDS = ("root_cause", "impact", "went_well", "could_improve", "preventive")
 
 
@@ -144,7 +150,7 @@ class FrontDesk:
         if name == "/incident" and word == "declare" and len(asked.words) == 1:
             return OpenForm(name="declare", title="Declare an incident", context=asked.asker.channel)
         if word not in table:
-            guess = complete_word(word, table)
+            guess = complete_word(_MEANT.get(word, word), table)
             hint = f"Did you mean `{name} {guess}`?" if guess else f"There are: {', '.join(table)}."
             raise Refused(f"I don't know `{name} {word}`.", f"{hint} `{name} help` explains them.")
         return table[word](replace(asked, words=asked.words[1:]))

@@ -118,9 +118,9 @@ def show_plan(tx: Tx, house: House, run: Run, state: str, **extra: Any) -> None:
 
 
 def _plan_text(run: Run, state: str) -> str:
-    summary = run.plan.get("summary", run.operation)
+    summary = str(run.plan.get("summary", run.operation))
     says = {
-        "planned": f"Plan for {run.pipeline}: {summary}",
+        "planned": summary,
         "refused": f"Not possible now: {run.plan.get('refusal')}",
         "dry run": f"Dry run, nothing is changed: {summary}",
         "approval": f"Confirmed by {run.confirmed_by}; a second person must approve: {summary}",

@@ -45,11 +45,13 @@ def must_stand(tx: Tx, place: Mapping[str, Any], ref: str) -> Visit:
         return visit
     past = next((v for v in found.visits if found.ref(v) == ref), None) if found is not None else None
     if past is not None and past.done_at is not None:
-        raise Refused(f"This step of the runbook was done already, by {past.by}: {past.title}.", _HINT)
-    raise Refused("The runbook has gone on since; this step is not its turn any more.", _HINT)
+        raise Refused(f"This step of the runbook was done already, by {past.by}: {past.title}.", _hint(past))
+    raise Refused("The runbook has gone on since; this step is not its turn any more.", _hint(past))
 
 
-_HINT = "`/runbook status` shows where it stands; the operation's own command plans it anew."
+def _hint(past: Visit | None) -> str:
+    again = "; the operation's own command plans it anew" if past is None or past.operation else ""
+    return f"`/runbook status` shows where it stands{again}."
 
 
 def finished(tx: Tx, house: House, run: Run, verdict: str, findings: Sequence[str], severity: str) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 
 from bot.core import lifecycle, step_words, walk
 from bot.core import roster as rosters
-from bot.core.delivery import Outbound
+from bot.core.delivery import Kind, Outbound, Priority
 from bot.core.folding import evolve
 from bot.core.incident import Event, Incident
-from bot.core.rows import line
+from bot.core.rows import in_channel, line
 from bot.core.runbook import SOMETHING_ELSE, Runbook, Step, by_name, label_of
 from bot.desk.house import House
 from bot.desk.ports import Run, Tx
@@ -96,8 +96,9 @@ def next_reminder(incident: Incident) -> datetime | None:
 # --- what leaves ------------------------------------------------------------------------------------------
 
 
-def act(tx: Tx, house: House, incident: Incident, stored: Sequence[Event]) -> None:
-    """Ask for the runs and offer the buttons that these events stand for."""
+def act(tx: Tx, house: House, before: Incident | None, incident: Incident, stored: Sequence[Event]) -> None:
+    """Ask for the runs and offer the buttons that these events stand for; take back those that lead nowhere now."""
+    _close(tx, before, incident, stored)
     for item in stored:
         ref = str(item.data.get("ref", ""))
         found = find(house, ref) if ref else None
@@ -114,6 +115,31 @@ def act(tx: Tx, house: House, incident: Incident, stored: Sequence[Event]) -> No
         elif item.type == walk.FINISHED and item.data.get("failed"):
             key, note = f"offer:{incident.name}:{item.seq}", step_words.failed(step, str(item.data["failed"]))
             tx.enqueue([_offer(house, incident, book, step, ref, key, note)])
+
+
+def _close(tx: Tx, before: Incident | None, after: Incident, stored: Sequence[Event]) -> None:
+    """The message of the step that waited says what became of it, and has no buttons any more."""
+    walked = before.walk if before is not None else None
+    visit = walked.current if walked is not None else None
+    if walked is None or visit is None or visit.how == "read":
+        return
+    ref = walked.ref(visit)
+    if after.active and after.walk is not None and after.walk.at(ref) is not None:
+        return
+    ticked = next((e for e in stored if e.type == walk.STEP and e.data.get("ref") == ref), None)
+    over = "the runbook has gone on or ended" if after.active else f"{after.name} is {after.status}"
+    state = str(ticked.data["state"]) if ticked is not None else f"not done, {over}"
+    note = str(ticked.data.get("note", "")) if ticked is not None else ""
+    data = {"form": "text", "text": step_words.closed(visit.place, visit.of, visit.title, state, note)}
+    # It was offered once more after each time that its operation was cut off, or did not work.
+    again = [e.seq for e in tx.events(after.id) if e.data.get("ref") == ref and offers_again(e)]
+    keys = [f"offer:{after.name}:{ref}", *(f"offer:{after.name}:{seq}" for seq in again)]
+    tx.enqueue([in_channel(after, Kind.POST, key, Priority.NEWS, data, replaces=True) for key in keys])
+
+
+def offers_again(item: Event) -> bool:
+    """Whether a step is put before a person again because of this: nobody knows what came of it, or it failed."""
+    return item.type == walk.CUT_OFF or (item.type == walk.FINISHED and bool(item.data.get("failed")))
 
 
 def find(house: House, ref: str) -> tuple[Runbook, Step] | None:

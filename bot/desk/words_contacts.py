@@ -56,7 +56,7 @@ def form(asked: Asked, incident: Incident, subject: str) -> OpenForm:
     contact = _contact(asked, subject)
     place = json.dumps({"incident": incident.id, "subject": subject})
     values = {
-        "to": f"{written.SUBJECTS[subject]}: {contact.value}. {_how(asked, contact)}",
+        "to": f"To {written.SUBJECTS[subject]}: {contact.value}. {_how(asked, contact)}",
         "text": _draft(asked, incident, subject),
         "remind": "1h",
     }

@@ -18,7 +18,7 @@ from bot.core.paging import contact_by_hand, next_level, page_by_hand
 from bot.core.policy import Level, fact_words, format_duration, parse_duration
 from bot.core.refusal import Refused
 from bot.core.roster import CONTACTS
-from bot.core.sentences import sentence, when
+from bot.core.sentences import sentence
 from bot.core.text import counted
 from bot.core.timer_log import State, entries
 from bot.desk import words_contacts
@@ -226,9 +226,13 @@ def timeline(asked: Asked) -> Answers:
     need(asked, "read", incident)
     events = [e for e in asked.tx.events(incident.id) if e.type not in ("timer_fired", "probed", "refused")]
     shown = events[-40:]
-    lines = [f"{when(e.at)} [e{e.seq}] {sentence(incident, e)}" for e in shown]
+    told = [{"at": e.at.isoformat(), "words": f"[e{e.seq}] {sentence(incident, e)}"} for e in shown]
     head = f"Timeline of {incident.name}: the last {len(shown)} of {len(events)} lines"
-    return [private(asked.asker, asked.key, head, form="list", lines=lines)]
+    return [private(asked.asker, asked.key, head, form="timeline", events=told, zone=_zone(asked))]
+
+
+def _zone(asked: Asked) -> str:
+    return asked.person.tz if asked.person is not None else "UTC"
 
 
 def brief(asked: Asked) -> Answers:
@@ -253,8 +257,7 @@ def timers(asked: Asked) -> Answers:
     ]
     if len(found) > TIMERS_SHOWN:
         head += f"; the first {TIMERS_SHOWN}"
-    zone = asked.person.tz if asked.person is not None else "UTC"
-    return [private(asked.asker, asked.key, head, form="timers", timers=told, zone=zone)]
+    return [private(asked.asker, asked.key, head, form="timers", timers=told, zone=_zone(asked))]
 
 
 def resolve(asked: Asked, *, confirmed: bool = False) -> Answers:

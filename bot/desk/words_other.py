@@ -12,7 +12,7 @@ from bot.core.asks import OpenForm
 from bot.core.delivery import Outbound
 from bot.core.incident import Incident, Status
 from bot.core.refusal import Refused
-from bot.core.text import counted
+from bot.core.text import counted, listed
 from bot.desk import round_notes, words_incident, words_oncall, words_runbook
 from bot.desk.answers import private
 from bot.desk.asked import Asked, may, need, sees, which
@@ -132,11 +132,9 @@ def review_actions(asked: Asked) -> Answers:
             return OpenForm(name="action_add", title="Add an action", context=str(incident.id))
         text, owner, due = _owned(asked, words)
         add_action(asked, incident, text, owner, due)
-        lacks = (
-            ""
-            if owner and due
-            else " With `@OWNER 2026-12-31` at its end it has an owner and a date as well."
-        )
+        missing = [] if owner else ["`@OWNER`"]
+        missing += [] if due else ["a date like `2026-12-31`"]
+        lacks = f" It lacks {listed(missing)} at its end." if missing else ""
         return [private(asked.asker, asked.key, f"The action is added.{lacks}")]
     if word in ("done", "undone") and words:
         tick(asked, incident, words[0], done=word == "done")

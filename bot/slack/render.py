@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.core.delivery import Kind, Outbound
 from bot.slack.blocks import Message, Unrenderable
-from bot.slack.render_incident import render_announcement, render_headline, render_timers
+from bot.slack.render_incident import render_announcement, render_headline, render_timeline, render_timers
 from bot.slack.render_page import PageItem, render_mention, render_pages
 from bot.slack.render_report import render_note, render_plan, render_report
 from bot.slack.words import Frame
@@ -24,7 +24,8 @@ def render(row: Outbound, frame: Frame) -> Message:
     """The message of a row that says something; raises Unrenderable for what cannot be said."""
     try:
         message = _render(row, frame)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        # Anything else would be tried for ever, and hold up all that comes behind it.
         raise Unrenderable(f"{row.kind} row without what its renderer needs: {error!r}") from error
     return Message(message.text, message.blocks, _metadata(row, message.metadata or {}, row.data))
 
@@ -60,6 +61,8 @@ def _words(data: Mapping[str, Any], frame: Frame) -> Message:
     }
     if form == "timers":
         return render_timers(data, metadata)
+    if form == "timeline":
+        return render_timeline(data, metadata)
     return render_note(data, frame, metadata)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from bot.core.escalation import Timer, TimerKind, timers
@@ -112,13 +113,18 @@ def _facts(body: Body, incident: Incident) -> None:
         name = inline(fact_words(fact.id), 40)
         told = f": {inline(fact.text, 300)}" if fact.text else ""
         body.say(
-            f"Fact: {name}{told}, since {moment(fact.begin)}{_unknown(fact, moment(fact.last_true))}",
-            f"*Fact:* {name}{told}, since {date_mark(fact.begin)}{_unknown(fact, date_mark(fact.last_true))}",
+            f"Fact: {name}{told}, since {moment(fact.begin)}{_doubt(fact, moment)}",
+            f"*Fact:* {name}{told}, since {date_mark(fact.begin)}{_doubt(fact, date_mark)}",
         )
 
 
-def _unknown(fact: FactState, last: str) -> str:
-    return "" if fact.unknown_since is None else f" (not measurable now; last measured {last})"
+def _doubt(fact: FactState, shown: Callable[[datetime | None], str]) -> str:
+    """Why a fact that is not over yet may not hold any more; "" where it does."""
+    if fact.unknown_since is not None:
+        return f" (not measurable now; last measured {shown(fact.last_true)})"
+    if fact.false_since is not None:
+        return f" (measured since {shown(fact.false_since)}: it does not hold; over once that has lasted)"
+    return ""
 
 
 def _alerts(body: Body, incident: Incident) -> None:
@@ -244,4 +250,15 @@ def render_timers(data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Messa
         body.say(f"{lead}, due {moment_in(due, zone)} {words}", f"{lead}, due {date_mark(due)} {words}")
     if not told:
         body.say("There is no timer.")
+    return body.message(buttons_of(data), metadata)
+
+
+def render_timeline(data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Message:
+    """What happened, line by line, each with its time in the reader's zone."""
+    body = Body()
+    paragraphs(body, str(data.get("text", "")))
+    zone = str(data.get("zone") or "UTC")
+    for told in data.get("events") or ():
+        words = prose(str(told["words"]), 600)
+        body.say(f"{moment_in(told['at'], zone)} {words}", f"{date_mark(told['at'])} {words}")
     return body.message(buttons_of(data), metadata)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from bot.core.text import inline
@@ -30,6 +31,8 @@ _STATE_WORDS = {
     "approval": "waiting for the approval of a second person",
 }
 FINDINGS_SHOWN = 30
+SAME_TIME = timedelta(seconds=60)
+"""What was measured so near to the report has its time, which stands below it."""
 
 
 def render_report(data: Mapping[str, Any], frame: Frame) -> Message:
@@ -47,7 +50,7 @@ def render_report(data: Mapping[str, Any], frame: Frame) -> Message:
         f"{severity_mark(report.severity)}  *{verdict}*" if verdict else severity_mark(report.severity),
     )
     for finding in report.findings[:FINDINGS_SHOWN]:
-        _finding(body, finding)
+        _finding(body, finding, report.as_of)
     if len(report.findings) > FINDINGS_SHOWN:
         body.say(f"and {len(report.findings) - FINDINGS_SHOWN} more findings")
     for part in report.tables:
@@ -65,20 +68,26 @@ def render_report(data: Mapping[str, Any], frame: Frame) -> Message:
     return body.message(buttons_of(data), {"event_type": "streamwatch_report", "event_payload": payload})
 
 
-def _finding(body: Body, finding: Finding) -> None:
+def _finding(body: Body, finding: Finding, as_of: datetime) -> None:
     text = inline(finding.text, 600)
-    evidence = "; ".join(_evidence(e) for e in finding.evidence[:8])
-    tail = f" ({evidence})" if evidence else ""
+    plain = _evidence(finding.evidence[:8], as_of, moment)
+    marked = _evidence(finding.evidence[:8], as_of, date_mark)
     body.say(
-        f"- {severity_word(finding.severity)}: {text}{tail}",
-        f"• {severity_mark(finding.severity)}: {text}" + (f"\n      {evidence}" if evidence else ""),
+        f"- {severity_word(finding.severity)}: {text}" + (f" ({plain})" if plain else ""),
+        f"• {severity_mark(finding.severity)}: {text}" + (f"\n      {marked}" if marked else ""),
     )
 
 
-def _evidence(item: Evidence) -> str:
-    unit = f" {item.unit}" if item.unit else ""
-    at = f" at {moment(item.at)}" if item.at else ""
-    return inline(f"{item.what} {item.shown}{unit}{at}", 160)
+def _evidence(items: Sequence[Evidence], as_of: datetime, shown: Callable[[datetime], str]) -> str:
+    """What was measured, and when, where that is not the report's own minute; a minute that several share stands
+    once, behind the last of them."""
+    parts = []
+    for number, item in enumerate(items, 1):
+        known = item.at is not None and abs(item.at - as_of) >= SAME_TIME
+        again = number < len(items) and items[number].at == item.at
+        at = f" at {shown(item.at)}" if item.at is not None and known and not again else ""
+        parts.append(inline(f"{item.what} {item.measured}", 160) + at)
+    return "; ".join(parts)
 
 
 def render_plan(data: Mapping[str, Any], frame: Frame) -> Message:

@@ -75,6 +75,4 @@ def _verdict(name: str, seen: int, table: Table) -> str:
         return f"{name} gave no message; it is empty or others hold its messages at the moment."
     kinds = plural(len(table.rows), "kind")
     most = table.rows[0][3]
-    return (
-        f"{plural(seen, 'dead letter')} of {name} in {kinds}, most of them “{most}”; all stay in the queue."
-    )
+    return f"{plural(seen, 'dead letter')} of {name} in {kinds}, most often “{most}”; all stay in the queue."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.deadletters import groups
+from pipeline.deadletters import kinds
 from pipeline.errors import PipelineError, Refused
 from pipeline.operations.base import Context, Param, ReadOperation
 from pipeline.operations.dlq import described, queue_findings, sample, subscription_of
@@ -38,7 +38,7 @@ class DlqStats(ReadOperation):
         try:
             with sample(ctx, int(params.get("limit") or 200)) as held:
                 seen = len(held)
-                tables = (groups(held, ctx.now()),) if held else ()
+                tables = (kinds(held, ctx.now()),) if held else ()
         except Refused as error:
             findings.append(Finding("sample", "info", f"No sample was taken: {error.reason}"))
         counted, count = queue_findings(ctx, retention_s)
@@ -82,7 +82,7 @@ def _last_replay(ctx: Context) -> list[Finding]:
 
 
 def _verdict(name: str, count: int | None, seen: int, tables: tuple[Table, ...]) -> str:
-    most = f", most of them “{tables[0].rows[0][3]}”" if tables else ""
+    most = f", most often “{tables[0].rows[0][3]}”" if tables else ""
     if count is None:
         return f"{name} holds at least {plural(seen, 'message')}; how many is unknown{most}."
     if not count and not seen:

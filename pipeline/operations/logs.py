@@ -13,6 +13,8 @@ from pipeline.gather import error_groups
 from pipeline.operations.base import Context, Param, ReadOperation
 from pipeline.report import Evidence, Finding, Report, Table, clock, duration, number, plural
 
+TOLD = 10
+"""So many kinds of messages are findings; as many more, which came less often, are a table."""
 _FAILED = re.compile("Workflow failed", re.IGNORECASE)
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -50,10 +52,10 @@ class Logs(ReadOperation):
             Finding(
                 f"group_{index}",
                 "info",
-                f"{plural(group.count, 'time')} ({_kind(group.example)}): {group.example}",
+                f"{plural(group.count, 'time')} ({_kind(group.example)}, {group.source}): {group.example}",
                 (Evidence("lines", group.count, "", group.last),),
             )
-            for index, group in enumerate(groups[:10])
+            for index, group in enumerate(groups[:TOLD])
         ]
         # An example says more than the shape only where something varies.
         rows = tuple(
@@ -64,7 +66,7 @@ class Logs(ReadOperation):
                 g.shape,
                 g.example if g.example != g.shape else "",
             )
-            for g in groups[:20]
+            for g in groups[TOLD : 2 * TOLD]
         )
         cut = " (as many as were asked for; there may be more)" if len(lines) >= limit else ""
         period = duration(span.total_seconds())
@@ -83,7 +85,7 @@ class Logs(ReadOperation):
             severity="info" if lines else "ok",
             as_of=now,
             findings=tuple(findings),
-            tables=(Table("By message", ("count", "last", "from", "message", "example"), rows),)
+            tables=(Table("Rarer messages", ("count", "last", "from", "message", "example"), rows),)
             if rows
             else (),
             data={"lines": len(lines), "groups": len(groups)},

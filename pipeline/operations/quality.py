@@ -10,7 +10,7 @@ from typing import Any
 from pipeline import trends
 from pipeline.background import Compared, silence
 from pipeline.causes import root_cause
-from pipeline.deadletters import Held, causes, groups
+from pipeline.deadletters import Held, causes, kinds
 from pipeline.envelope import revalidate
 from pipeline.errors import PipelineError
 from pipeline.events import Invalid
@@ -61,8 +61,9 @@ class Quality(ReadOperation):
         try:
             with sample(ctx, int(params.get("limit") or 200)) as held:
                 by_cause = causes(held)
-                if held:
-                    tables += [groups(held, now), _rules(held)]
+                rules = _rules(held)
+                # What a sink refused breaks no rule; the queue's own report has the examples.
+                tables += [rules] if rules.rows else [kinds(held, now)] if held else []
                 findings += _causes(by_cause, len(held))
         except PipelineError as error:
             findings.append(Finding("sample", "unknown", f"Dead letters could not be looked at: {error}"))

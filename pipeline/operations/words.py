@@ -63,6 +63,8 @@ def complete_word(word: str, known: Iterable[str]) -> str | None:
     starts = [one for one in words if word and one.startswith(word)]
     if len(starts) == 1:
         return starts[0]
+    if begun := [one for one in words if len(one) > 2 and word.startswith(one)]:
+        return max(begun, key=len)
     close = difflib.get_close_matches(word, words, 1, cutoff=0.5)
     return close[0] if close else None
 

@@ -26,7 +26,7 @@ def test_alerts_of_a_maintenance_page_nobody_until_it_ends_and_then_those_that_a
     stage = staging()
     people = People(stage)
     stage.command("alice", "general", "/pipeline maintenance orders 2h new schema")
-    plan = people.plan("pipeline.maintenance", "Plan for orders: Maintenance of orders for 2 h")
+    plan = people.plan("pipeline.maintenance", "Maintenance of orders for 2 h")
     people.click("alice", plan, "plan_confirm")
     people.saw("orders is in maintenance until", channel="incidents")
     people.refused("bob", "general", "/pipeline maintenance orders 20x why", "is no duration such as")

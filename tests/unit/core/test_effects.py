@@ -8,8 +8,10 @@ from bot.core import lifecycle
 from bot.core.delivery import Kind, Outbound, Priority
 from bot.core.effects import effects
 from bot.core.incident import Event
+from bot.core.paging import page_by_hand
+from bot.core.policy import Level
 from bot.core.sentences import sentence
-from tests.unit.core.incident_case import Case, alert
+from tests.unit.core.incident_case import Case, alert, roster
 
 
 def rows(case: Case, events: Sequence[Event] | None = None) -> list[Outbound]:
@@ -75,6 +77,49 @@ def test_a_security_incident_is_private_and_announced_nowhere(severity: str) -> 
     assert Kind.ANNOUNCE not in kinds(found)
     (channel,) = [row for row in found if row.kind is Kind.CREATE_CHANNEL]
     assert channel.data["private"] is True
+
+
+def said(found: Sequence[Outbound]) -> list[str]:
+    return [str(row.data.get("text", "")) for row in found if row.kind is Kind.POST]
+
+
+def test_nothing_is_said_twice_within_one_change() -> None:
+    case = with_channel(Case("critical", kind="health"))
+    assert not any(text.startswith("Down since") for text in said(rows(case))), "headline and page say it"
+    case.fact("down")
+    began = [e for e in case.events if e.type == "fact_began"]
+    assert any(text.startswith("Down since") for text in said(rows(case, began))), "later it is news"
+    over = lifecycle.event("fact_ended", case.now, "alice", fact="down", text="resolved")
+    resolved = lifecycle.event("resolved", case.now, "alice", reason="")
+    assert said(rows(case, [over, resolved])) == ["INC-7 is resolved by alice."]
+    assert said(rows(case, [over])) == ["Over: down (resolved)."]
+    by_hand = list(lifecycle.escalate(case.incident, Level.L2, "help", case.now, "alice"))
+    assert said(rows(case, by_hand)) == ["alice escalates to L2: help."]
+    paged = page_by_hand(case.incident, Level.L2, roster(), case.now, "alice", "help")
+    assert "alice escalates to L2: help." not in said(rows(case, [*by_hand, *paged])), (
+        "the page says who and why"
+    )
+
+
+def test_what_one_form_states_in_a_review_is_one_line() -> None:
+    case = with_channel(Case("critical"))
+    fields = ("root_cause", "impact", "went_well", "could_improve", "preventive")
+    told = [lifecycle.event("review_stated", case.now, "carol", field=f, text="x") for f in fields]
+    assert said(rows(case, told)) == [
+        "carol stated the root cause, the impact, what went well, what could be improved and preventive measures."
+    ]
+
+
+def test_a_runbook_that_ends_offers_to_resolve_because_its_end_does_not() -> None:
+    case = with_channel(Case("critical"))
+    ended = lifecycle.event(
+        "runbook_ended", case.now, "streamwatch", runbook="health", reason="it is through"
+    )
+    (line,) = [row for row in rows(case, [ended]) if row.kind is Kind.POST]
+    assert line.data["text"] == "Runbook health ends: it is through. INC-7 stays open until it is resolved."
+    (button,) = line.data["buttons"]
+    assert (button["action"], button["label"], button["value"]) == ("incident_resolve", "Resolve INC-7", "7")
+    assert button["confirm"]["title"] == "Resolve INC-7?"
 
 
 def test_many_alerts_are_one_message_with_exact_counts() -> None:

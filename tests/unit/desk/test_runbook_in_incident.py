@@ -156,6 +156,14 @@ class Desk:
         with contextlib.closing(sqlite3.connect(self.url.removeprefix("sqlite:///"))) as file:
             return [json.loads(row[0]) for row in file.execute("SELECT data FROM outbox ORDER BY id")]
 
+    def shown(self, key: str) -> dict[str, Any]:
+        """What one message says now."""
+        with contextlib.closing(sqlite3.connect(self.url.removeprefix("sqlite:///"))) as file:
+            found: dict[str, Any] = json.loads(
+                file.execute("SELECT data FROM outbox WHERE key = ?", [key]).fetchone()[0]
+            )
+            return found
+
     def texts(self) -> list[str]:
         """The texts of it."""
         return [str(data.get("text", "")) for data in self.said()]
@@ -183,6 +191,36 @@ def test_reading_runs_by_itself_and_findings_choose_the_branch(desk: Desk) -> No
     assert offered == "Step 2 of 3, for you: Restart it\nRead the plan."
     taken = [(e.data["place"], e.data["waits_for"]) for e in desk.events("step_taken")]
     assert taken == [(1, ""), (2, "alice")]
+
+
+def test_the_message_of_a_step_says_what_became_of_it_and_has_no_button_then(desk: Desk) -> None:
+    desk.open_incident()
+    desk.report(desk.run("step:INC-1:pipeline-health/look#1.1"), "stopped")
+    assert len(desk.shown("offer:INC-1:pipeline-health/restart#1.1")["buttons"]) == 1
+    desk.tick({"incident": 1}, desk.ref, "bob", note="by hand <!channel>")
+    told = desk.shown("offer:INC-1:pipeline-health/restart#1.1")
+    assert told["text"] == "Step 2 of 3, done by bob: Restart it\nby hand <!channel>"
+    assert "buttons" not in told
+    waiting = "offer:INC-1:pipeline-health/tell#1.1"
+    desk.tell("noted", text="something else")
+    assert len(desk.shown(waiting)["buttons"]) == 4, "it waits still"
+    desk.tell("resolved", auto=True)
+    assert desk.shown(waiting)["text"] == "Step 3 of 3, not done, INC-1 is resolved: Tell them"
+
+
+def test_a_step_that_was_offered_again_is_closed_in_both_places(desk: Desk) -> None:
+    desk.open_incident()
+    desk.report(desk.run("step:INC-1:pipeline-health/look#1.1"), "stopped")
+    asked = Run(
+        id="run:1", operation="pipeline.restart", pipeline="orders", params={}, state="asked", risk="change",
+        requested_by="alice", created_at=NIGHT, incident=1, step=desk.ref,
+    )  # fmt: skip
+    begun = desk.begin(asked)
+    desk.database.write(lambda tx: runs.interrupted(tx, HOUSE, begun))
+    desk.tick({"incident": 1}, desk.ref)
+    told = [data for data in desk.said() if "Restart it" in str(data.get("text"))]
+    assert [data["text"] for data in told] == ["Step 2 of 3, done by alice: Restart it"] * 2
+    assert not any(data.get("buttons") for data in told)
 
 
 def test_the_run_goes_on_where_it_stood_after_a_restart(desk: Desk) -> None:
@@ -357,6 +395,8 @@ def test_a_runbook_runs_at_the_desk_and_its_state_is_kept(desk: Desk) -> None:
         "Step 2 of 2, for you: Sign",
     ]
     desk.tick(place, "daily/sign#1.1", note="all green")
+    assert "Step 2 of 2, done by alice: Sign\nall green" in desk.texts()
+    assert not any(data.get("buttons") for data in desk.said())
     assert desk.run("walk:1").state == "walked"
     assert desk.database.read(lambda tx: errands.here(tx, "C01")) is None
     kept = errands.events_of(desk.run("walk:1"))

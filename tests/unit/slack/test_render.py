@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.core.delivery import Kind, Outbound
-from bot.core.incident import Status
+from bot.core.incident import FactState, Status
 from bot.slack.blocks import Message, Unrenderable
 from bot.slack.render import references, render
 from bot.slack.render_incident import topic
@@ -210,6 +212,53 @@ def test_a_report_gives_its_verdict_first_and_severity_in_words() -> None:
         "INC-7",
         "pipeline.health",
         "critical",
+    )
+
+
+def test_what_was_measured_has_its_time_only_where_it_is_not_the_report_s() -> None:
+    at = "2026-11-23T03:05:00Z"
+    measured = [
+        {"what": "system lag", "value": 362.0, "unit": "s", "at": at},
+        {"what": "events", "value": 1412, "unit": "events", "at": at},
+        {"what": "quota cpus", "value": 0.167, "unit": "ratio", "at": "2026-11-23T03:09:30Z"},
+    ]
+    findings = [
+        {"id": "slow", "severity": "warning", "text": "It is slow.", "evidence": measured},
+        {"id": "plain", "severity": "ok", "text": "Nothing measured.", "evidence": []},
+    ]
+    told = {**report(), "as_of": "2026-11-23T03:10:00Z", "findings": findings}
+    message = render(row(Kind.POST, form="report", report=told), Frame(incident=incident()))
+    assert (
+        "It is slow. (system lag 362 s; events 1,412 events at 2026-11-23 03:05 UTC; quota cpus 16.7 %)"
+        in message.text
+    )
+    mark = f"<!date^{int(datetime.fromisoformat(at).timestamp())}^"
+    assert json.dumps(message.blocks).count(mark) == 1, "in the reader's zone, once for what has one time"
+
+
+@pytest.mark.parametrize(
+    "broken", [{"severity": "fine"}, {"as_of": "soon"}, {"findings": [{}]}, {"tables": 7}]
+)
+def test_a_row_that_cannot_be_rendered_is_given_up_and_holds_nobody_up(broken: dict[str, Any]) -> None:
+    with pytest.raises(Unrenderable):
+        render(row(Kind.POST, form="report", report={**report(), **broken}), Frame(incident=incident()))
+
+
+def test_a_timeline_is_told_in_the_reader_s_zone() -> None:
+    events = [{"at": "2026-11-23T23:30:00+00:00", "words": "[e1] <!channel> `x`"}]
+    told = render(
+        row(Kind.EPHEMERAL, form="timeline", text="Timeline", events=events, zone="Europe/Berlin"), Frame()
+    )
+    assert "2026-11-23 23:30 UTC (2026-11-24 00:30 Europe/Berlin) [e1] &lt;!channel&gt;" in told.text
+    assert "<!date^1795476600^" in json.dumps(told.blocks)
+
+
+def test_a_fact_that_is_measured_as_gone_is_not_shown_as_if_it_held() -> None:
+    fact = FactState(id="down", begin=AT, known_at=AT, false_since=AT + timedelta(minutes=4))
+    told = render(row(Kind.HEADLINE), Frame(incident=incident(facts={"down": fact}))).text
+    assert (
+        "Fact: down, since 2026-11-23 03:10 UTC (measured since 2026-11-23 03:14 UTC: it does not hold; over"
+        in told
     )
 
 
