@@ -28,6 +28,8 @@ SEVERITIES: tuple[str, ...] = ("ok", "info", "warning", "critical", "unknown")
 
 _LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^)\s]+)\)")
 
+_BOLD = re.compile(r"\*\*(\S(?:[^*\n]*\S)?)\*\*")
+
 _NAMES = {"bigquery": "BigQuery", "bigtable": "Bigtable", "google": "Google", "cloud": "Cloud"}
 
 ELSE = "else"
@@ -219,6 +221,7 @@ def unwrapped(prose: str) -> str:
     """The prose with each paragraph and list item on one line: a chat breaks lines where its reader's window ends.
 
     A link to another page of the folder leads nowhere in a chat: its words stay, and of an address the address too.
+    What is bold has one asterisk on each side there.
     """
     lines: list[str] = []
     fresh = True
@@ -235,7 +238,7 @@ def unwrapped(prose: str) -> str:
         else:
             lines[-1] = f"{lines[-1]} {line}"
         fresh = False
-    return _LINK.sub(_spoken, "\n".join(lines))
+    return _BOLD.sub(r"*\1*", _LINK.sub(_spoken, "\n".join(lines)))
 
 
 def _spoken(link: re.Match[str]) -> str:

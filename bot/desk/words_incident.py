@@ -228,11 +228,7 @@ def timeline(asked: Asked) -> Answers:
     shown = events[-40:]
     told = [{"at": e.at.isoformat(), "words": f"[e{e.seq}] {sentence(incident, e)}"} for e in shown]
     head = f"Timeline of {incident.name}: the last {len(shown)} of {len(events)} lines"
-    return [private(asked.asker, asked.key, head, form="timeline", events=told, zone=_zone(asked))]
-
-
-def _zone(asked: Asked) -> str:
-    return asked.person.tz if asked.person is not None else "UTC"
+    return [private(asked.asker, asked.key, head, form="timeline", events=told)]
 
 
 def brief(asked: Asked) -> Answers:
@@ -257,7 +253,8 @@ def timers(asked: Asked) -> Answers:
     ]
     if len(found) > TIMERS_SHOWN:
         head += f"; the first {TIMERS_SHOWN}"
-    return [private(asked.asker, asked.key, head, form="timers", timers=told, zone=_zone(asked))]
+    zone = asked.person.tz if asked.person is not None else "UTC"
+    return [private(asked.asker, asked.key, head, form="timers", timers=told, zone=zone)]
 
 
 def resolve(asked: Asked, *, confirmed: bool = False) -> Answers:

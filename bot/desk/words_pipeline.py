@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from bot.core.delivery import Outbound
@@ -108,11 +109,31 @@ def start(
         reply["walk"] = walk
     run = _run(asked, operation, params, pipeline, attached, reply, step)
     gates.check(asked.house, asked.tx, run, asked.person.name if asked.person else None)
+    if (twin := _twin(asked, run)) is not None:
+        what = "is shown already" if twin.state == "planned" else "is being made already"
+        return [private(asked.asker, asked.key, f"The plan for {operation.name} {what}.")]
     runs.ask(asked.tx, run)
     what = "Looking" if operation.risk == "read" else "Planning"
     return [
         private(asked.asker, f"{asked.key}:begun", f"{what}: {operation.command.lstrip('/')} on {pipeline} …")
     ]
+
+
+TWICE = timedelta(seconds=10)
+
+
+def _twin(asked: Asked, run: Run) -> Run | None:
+    """The same change, asked for by the same person a moment ago: a double click is one plan."""
+    if run.risk == "read":
+        return None
+    same = (run.incident, run.params, run.requested_by, run.step)
+    for other in asked.tx.recent_runs(run.pipeline, run.operation, asked.now - TWICE):
+        if (
+            other.state in ("asked", "working", "planned")
+            and (other.incident, other.params, other.requested_by, other.step) == same
+        ):
+            return other
+    return None
 
 
 def _stream(incident: Any, pipeline: str) -> bool:

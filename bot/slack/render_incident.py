@@ -254,11 +254,10 @@ def render_timers(data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Messa
 
 
 def render_timeline(data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Message:
-    """What happened, line by line, each with its time in the reader's zone."""
+    """What happened, line by line, each with its time in the reader's zone; the text alone has room for UTC only."""
     body = Body()
     paragraphs(body, str(data.get("text", "")))
-    zone = str(data.get("zone") or "UTC")
     for told in data.get("events") or ():
         words = prose(str(told["words"]), 600)
-        body.say(f"{moment_in(told['at'], zone)} {words}", f"{date_mark(told['at'])} {words}")
+        body.say(f"{moment(told['at'])} {words}", f"{date_mark(told['at'])} {words}")
     return body.message(buttons_of(data), metadata)

@@ -126,14 +126,17 @@ def paragraphs(body: Body, text: str) -> None:
 
 
 TABLE_WIDTH = 74
+TABLE_LINES = 32
+"""More than a telephone shows at once is counted: the terminal, or a filter, shows the rest."""
 UNDER_MAX = (230, 110, CELL_MAX)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], limit: int = SECTION_MAX) -> str:
     """An aligned table in a code fence of at most ``limit`` characters; what does not fit is counted.
 
-    A table that is wider than a message's window, where lines would wrap and columns fall apart, has its last
-    columns under each row instead, named, and told at greater length where that leaves no row out.
+    A table that is wider than a message's window, where lines would wrap and columns fall apart, or whose last cells
+    are long, has its last columns under each row instead, named, and told at greater length where that leaves no row
+    out.
     """
     if not columns:
         return ""
@@ -154,11 +157,12 @@ def _drawn(
     lines = [line + rest for line, rest in zip(lines, under, strict=True)]
     lines.insert(1, "  ".join("-" * w for w in widths))
     kept: list[str] = []
-    room = limit - 60
+    room, screen = limit - 60, TABLE_LINES
     for line in lines:
         safe = "\n".join(code(part, LINE_MAX) for part in line.split("\n"))
         room -= len(safe) + 1
-        if room < 0:
+        screen -= safe.count("\n") + 1
+        if room < 0 or screen < 0:
             break
         kept.append(safe)
     left = len(lines) - len(kept)
@@ -172,7 +176,9 @@ def _narrowed(raw: list[list[str]], most: int) -> tuple[list[list[str]], list[st
     cells = [[_cell(cell, CELL_MAX) for cell in row] for row in raw]
     fit = len(cells[0])
     widths = [max(len(row[i]) if i < len(row) else 0 for row in cells) for i in range(fit)]
-    while fit > 2 and sum(widths[:fit]) + 2 * (fit - 1) > TABLE_WIDTH:
+    longest = [max((len(row[i]) for row in raw[1:] if i < len(row)), default=0) for i in range(fit)]
+    wide = [sum(widths[:n]) + 2 * (n - 1) > TABLE_WIDTH for n in range(fit + 1)]
+    while fit > 1 and ((fit > 2 and wide[fit]) or longest[fit - 1] > CELL_MAX):
         fit -= 1
     names = cells[0][fit:]
     under = [""]

@@ -275,7 +275,7 @@ def test_resolve_review_reopen(people: People, room: str) -> None:
 
     people.form("bob", room, "/review edit")
     people.submit("bob", {"root_cause": "A join without a key", "impact": "Totals of one hour"})
-    people.saw("bob stated the root cause.", channel=room)
+    people.saw("bob stated the root cause and the impact.", channel=room)
     people.form("bob", room, "/review actions add")
     people.submit("bob", {"text": "Test the join", "owner": "U02BOB", "due": "2027-01-15"})
     people.saw("Action 2: Test the join (owner bob, due 2027-01-15).", channel=room)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -148,7 +149,13 @@ def test_logs_are_grouped_by_their_shape(stand: Stand) -> None:
     stand.happen({"scenario": "job_failed"}, minutes=5)
     report = stand.read("pipeline.logs", limit=100, since="1h", severity="ERROR")
     assert report.data["lines"] > report.data["groups"] > 0
-    assert report.tables[0].columns[0] == "count"
+    told = [re.match(r"([\d,]+) times? \(\w+, [\w-]+\): .", finding.text) for finding in report.findings]
+    counts = [int(found[1].replace(",", "")) for found in told if found]
+    assert len(counts) == min(report.data["groups"], 10), (
+        "each kind once, with its count, its type and where from"
+    )
+    assert counts == sorted(counts, reverse=True)
+    assert (report.data["groups"] > 10) == bool(report.tables), "the rarer ones are a table"
 
 
 class _State:

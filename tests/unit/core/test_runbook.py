@@ -95,6 +95,7 @@ def test_an_answer_is_a_button_s_label(answer: str, said: str) -> None:
         ("It stands in [`roster.yaml`](roster.yaml).", "It stands in `roster.yaml`."),
         ("See [Google](https://status.cloud.google.com/).", "See Google (https://status.cloud.google.com/)."),
         ("Not a link: [x] (y)", "Not a link: [x] (y)"),
+        ("1. **Services**: `a ** b` and **more of it**", "1. *Services*: `a ** b` and *more of it*"),
     ],
 )
 def test_a_link_of_a_page_is_spoken_in_a_chat(prose: str, said: str) -> None:
