@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
+from bot.core.delivery import Priority
+from bot.core.errors import KeyTaken, StorageError
 from bot.core.policy import format_duration
 from bot.core.rows import announce
 from bot.desk.change import fire_due
@@ -21,6 +24,8 @@ from bot.probe import Probe, nowhere
 
 log = structlog.get_logger()
 AT_ONCE = 20
+# After so long an incident whose timers could not be worked out is tried again.
+STUCK = timedelta(minutes=1)
 # A clock that is kept by a time service is moved by less in one step.
 MOVED = timedelta(seconds=10)
 
@@ -55,7 +60,12 @@ class Timers:
             if left is not None:
                 self._rest(left)
             return 0
-        did = await self._store.awrite(self._fire)
+        try:
+            did = await self._store.awrite(self._fire)
+        except Exception as error:
+            if isinstance(error, StorageError) and not isinstance(error, KeyTaken):
+                raise
+            did = await self._apart()
         if did:
             self._probe("timers.committed")
             self._wake()
@@ -70,6 +80,14 @@ class Timers:
             self._probe("timers.before_commit")
         return len(due)
 
+    async def _apart(self) -> int:
+        """The same, each incident by itself: one whose timers cannot be worked out stands in nobody's way."""
+        did, stuck = await self._store.awrite(lambda tx: _fire_apart(tx, self._house()))
+        for number, error in stuck:
+            what = f"{type(error).__name__}: {error}"[:500]
+            log.error("timers_stuck", action="timers_stuck", incident=number, error=what, exc_info=error)
+        return did
+
     async def _watch_clock(self, wall: datetime, asked: float) -> None:
         """Compare the clock that due times are compared with to the one that nobody can move."""
         answered = self._monotonic()
@@ -83,6 +101,24 @@ class Timers:
         log.warning("clock_moved", action="clock_moved", seconds=moved.total_seconds())
         await self._store.awrite(lambda tx: clock_moved(tx, moved))
         self._wake()
+
+
+def _fire_apart(tx: Tx, house: House) -> tuple[int, list[tuple[int, Exception]]]:
+    """How many were looked at; those that failed, put off, and people told of each once a day."""
+    due, stuck = tx.due_incidents(AT_ONCE), []
+    house = live(tx, house)
+    for number in due:
+        error = tx.apart(partial(fire_due, tx, house, number))
+        if error is None:
+            continue
+        stuck.append((number, error))
+        tx.put_off(number, tx.now() + STUCK)
+        text = (
+            f"INC-{number}: its timers cannot be worked out, so they page nobody. Look after it yourselves; "
+            f"the log says why. It is tried again every {format_duration(STUCK)}."
+        )
+        tx.enqueue([announce(f"stuck:INC-{number}:{tx.wall():%Y-%m-%d}", text, Priority.PAGE)])
+    return len(due), stuck
 
 
 def clock_moved(tx: Tx, moved: timedelta) -> None:

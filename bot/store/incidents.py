@@ -17,7 +17,7 @@ from bot.core.errors import KeyTaken
 from bot.core.incident import Event, Incident
 from bot.desk.ports import StoredAlert
 from bot.store.codec import dumps, loads, loads_any, loads_map, storable
-from bot.store.schema import alerts, counters, events, from_micros, incidents, to_micros
+from bot.store.schema import Instant, alerts, counters, events, from_micros, incidents, to_micros
 from bot.store.session import Session, insert_into
 
 
@@ -43,15 +43,51 @@ def record_of(incident: int, event: Event) -> dict[str, Any]:
     }
 
 
+# Made once, because making a statement costs more than carrying it out.
+_NUMBER = sa.bindparam("number", type_=sa.Integer)
+_READ = sa.select(incidents.c.data).where(incidents.c.id == _NUMBER)
+_LOCK_AND_READ = _READ.with_for_update()
+_LOCK = sa.select(incidents.c.id).where(incidents.c.id == _NUMBER).with_for_update()
+_TIMELINE = sa.select(events).where(events.c.incident == _NUMBER).order_by(events.c.seq)
+_HEAD = (
+    sa.select(events.c.seq, events.c.hash)
+    .where(events.c.incident == _NUMBER)
+    .order_by(events.c.seq.desc())
+    .limit(1)
+)
+_last = sa.select(sa.func.max(events.c.seq)).where(events.c.incident == incidents.c.id).correlate(incidents)
+_HEADS = (
+    sa.select(events.c.incident, events.c.seq, events.c.hash)
+    .join_from(
+        incidents, events, (events.c.incident == incidents.c.id) & (events.c.seq == _last.scalar_subquery())
+    )
+    .where(incidents.c.id.in_(sa.bindparam("numbers", expanding=True)))
+)
+_ADD_EVENTS = sa.insert(events)
+_ADD = sa.insert(incidents)
+_CHANGE = sa.update(incidents).where(incidents.c.id == _NUMBER)
+_NEXT_DUE = sa.select(sa.func.min(incidents.c.next_due_at))
+_DUE = (
+    sa.select(incidents.c.id, incidents.c.data)
+    .where(incidents.c.next_due_at <= sa.bindparam("now", type_=Instant))
+    .order_by(incidents.c.next_due_at, incidents.c.id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_LOCK_DUE = _DUE.with_for_update(skip_locked=True)
+
+
 class Incidents(Session):
     """The incident's part of a transaction."""
 
     def incident(self, number: int, *, lock: bool = True) -> Incident | None:
         """The folded state, locked against other writers unless told otherwise."""
-        query = sa.select(incidents.c.data).where(incidents.c.id == number)
-        if lock:
-            self._mine.add(number)
-        return self._one(self._locked(query) if lock else query)
+        if not lock or not self._writable:
+            return self._one(_READ, number=number)
+        text = self._read.pop(number, None)
+        if text is not None:
+            return loads(text, Incident)
+        self._mine.add(number)
+        return self._one(_LOCK_AND_READ, number=number)
 
     def open_incident(self, key: str) -> Incident | None:
         """The one that is not resolved with this correlation key, locked."""
@@ -92,10 +128,9 @@ class Incidents(Session):
         if not new:
             return []
         if self._postgres and number not in self._mine:
-            self._execute(self._locked(sa.select(incidents.c.id).where(incidents.c.id == number)))
-        last = sa.select(events.c.seq, events.c.hash).where(events.c.incident == number)
-        found = self._execute(last.order_by(events.c.seq.desc()).limit(1)).one_or_none()
-        seq, head = (found.seq, found.hash) if found else (0, GENESIS)
+            self._mine.add(number)
+            self._execute(_LOCK, {"number": number})
+        seq, head = self._heads.get(number) or self._head(number)
         stored, rows = [], []
         for event in new:
             seq += 1
@@ -117,8 +152,13 @@ class Incidents(Session):
                 }
             )
             stored.append(replace(kept, hash=head))
-        self._execute(sa.insert(events), rows)
+        self._execute(_ADD_EVENTS, rows)
+        self._heads[number] = (seq, head)
         return stored
+
+    def _head(self, number: int) -> tuple[int, str]:
+        found = self._execute(_HEAD, {"number": number}).one_or_none()
+        return (found.seq, found.hash) if found else (0, GENESIS)
 
     def save(self, incident: Incident, *, next_due_at: datetime | None) -> None:
         """Insert or update the row. Raises KeyTaken when another open incident holds the key."""
@@ -133,12 +173,10 @@ class Incidents(Session):
             "seq": incident.seq,
             "data": dumps(incident),
         }
+        self._read.pop(incident.id, None)
         try:
-            changed = self._execute(
-                sa.update(incidents).where(incidents.c.id == incident.id).values(**row)
-            ).rowcount
-            if not changed:
-                self._execute(sa.insert(incidents).values(id=incident.id, **row))
+            if not self._execute(_CHANGE, {"number": incident.id, **row}).rowcount:
+                self._execute(_ADD, {"id": incident.id, **row})
         except DatabaseIntegrityError as error:
             if "open_key" in str(error.orig):
                 raise KeyTaken(incident.key) from error
@@ -146,7 +184,6 @@ class Incidents(Session):
 
     def events(self, number: int) -> Sequence[Event]:
         """The whole timeline in order."""
-        query = sa.select(events).where(events.c.incident == number).order_by(events.c.seq)
         return [
             Event(
                 type=row.type,
@@ -156,22 +193,32 @@ class Incidents(Session):
                 seq=row.seq,
                 hash=row.hash,
             )
-            for row in self._execute(query)
+            for row in self._execute(_TIMELINE, {"number": number})
         ]
 
     def due_incidents(self, limit: int) -> Sequence[int]:
-        """Numbers whose due time has passed, oldest due first, those locked by another skipped."""
-        query = (
-            sa.select(incidents.c.id)
-            .where(incidents.c.next_due_at <= self.now())
-            .order_by(incidents.c.next_due_at, incidents.c.id)
-            .limit(limit)
-        )
-        return list(self._execute(self._locked(query, skip=True)).scalars())
+        """Numbers whose due time has passed, oldest due first, those locked by another skipped.
+
+        A writer has them locked, and read what ``incident`` and ``append`` will ask of each, all at once.
+        """
+        due = {"now": self.now(), "most": limit}
+        if not self._writable:
+            return [row.id for row in self._execute(_DUE, due)]
+        self._read = {row.id: row.data for row in self._execute(_LOCK_DUE, due)}
+        numbers = list(self._read)
+        self._mine.update(numbers)
+        # Asked when the locks are held: one statement would see the heads as they were before it got them.
+        for row in self._execute(_HEADS, {"numbers": numbers}) if numbers else ():
+            self._heads[row.incident] = (row.seq, row.hash)
+        return numbers
+
+    def put_off(self, number: int, until: datetime) -> None:
+        """Let no timer of this incident, which this transaction has locked, come before then."""
+        self._execute(_CHANGE, {"number": number, "next_due_at": until})
 
     def next_due(self) -> datetime | None:
         """The earliest due time of all, in the incident's time."""
-        earliest: datetime | None = self._execute(sa.select(sa.func.min(incidents.c.next_due_at))).scalar()
+        earliest: datetime | None = self._execute(_NEXT_DUE).scalar()
         return earliest
 
     def alert(self, source: str, key: str) -> StoredAlert | None:
@@ -194,8 +241,8 @@ class Incidents(Session):
         }
         self._execute(_put_alert(self._postgres), row)
 
-    def _one(self, query: sa.Select[Any]) -> Incident | None:
-        text = self._execute(query).scalar_one_or_none()
+    def _one(self, query: sa.Select[Any], **values: Any) -> Incident | None:
+        text = self._execute(query, values).scalar_one_or_none()
         return None if text is None else loads(text, Incident)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -66,9 +65,8 @@ class Outbox(Session):
 
     def enqueue(self, rows: Sequence[Outbound]) -> None:
         """Add rows in order. A key that is known does nothing, except for a ``replaces`` row: see ``_put``."""
-        for replaces, group in groupby(rows, key=lambda row: row.replaces):
-            values = [{**_NEW, **_columns(row, self.wall())} for row in group]
-            self._execute(_put(self._postgres, replaces), values)
+        if rows:
+            self._execute(_put(self._postgres), [{**_NEW, **_columns(row, self.wall())} for row in rows])
 
     def cancel(self, keys: Sequence[str]) -> int:
         """Cancel rows that wait; returns how many. One that somebody is sending is marked, so that
@@ -211,7 +209,7 @@ def _columns(row: Outbound, wall: datetime) -> dict[str, Any]:
 
 
 @cache
-def _put(postgres: bool, replaces: bool) -> Any:
+def _put(postgres: bool) -> Any:
     """The statement that adds a row; made once, because making it costs more than carrying it out.
 
     A ``replaces`` row brings the newer state of the same thing. While somebody sends the older one only
@@ -219,13 +217,12 @@ def _put(postgres: bool, replaces: bool) -> Any:
     keeps its time, so that a stream of renewals can neither put it off nor jump a rate limit.
     """
     insert = insert_into(outbox, postgres=postgres)
-    if not replaces:
-        return insert.on_conflict_do_nothing()
     new, old = insert.excluded, outbox.c
     # Not IN: a list of values cannot be part of a statement that is carried out for many rows.
     waits = sa.or_(old.state == State.PENDING.value, old.state == State.SENDING.value)
     return insert.on_conflict_do_update(
         index_elements=[old.key],
+        where=new.replaces,
         set_={
             "data": new.data,
             "version": old.version + 1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection
 
 from bot.clock import Clock
+from bot.store.failures import translate
 from bot.store.schema import from_micros
 
 _DATABASE_TIME = sa.text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
@@ -30,7 +31,11 @@ class Session:
         self._clock = clock
         self._writable = writable
         self._postgres = connection.dialect.name == "postgresql"
-        self._mine: set[int] = set()  # incidents that this transaction has locked
+        # Incidents that this transaction has locked, so that nobody else changes them: the rows that it read and
+        # has not asked for yet, and the last event of those whose last event it knows.
+        self._mine: set[int] = set()
+        self._read: dict[int, str] = {}
+        self._heads: dict[int, tuple[int, str]] = {}
         self._wall: datetime | None = None
         self._now: datetime | None = None
 
@@ -48,6 +53,23 @@ class Session:
         if self._now is None:
             self._now = self._clock.domain_of(self.wall()) if not self._clock.host_only else self._clock.now()
         return self._now
+
+    def apart(self, do: Callable[[], object]) -> Exception | None:
+        """Do this so that it alone is taken back when it fails; why it failed, or None.
+
+        Raises what the database itself refuses for a while: that is nobody's mistake in here.
+        """
+        mine, heads = set(self._mine), dict(self._heads)
+        try:
+            with self._connection.begin_nested():
+                do()
+        except Exception as error:
+            if translate(error) is not None:
+                raise
+            # Going back lets go of what was locked since, and undoes what was written.
+            self._mine, self._heads = mine, heads
+            return error
+        return None
 
     @property
     def driver_connection(self) -> Any:

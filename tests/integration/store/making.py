@@ -38,9 +38,11 @@ def open_in(tx: StoreTx, pipeline: str = "orders", *, due: datetime | None = Non
     return incident
 
 
-def open_incident(database: Database, pipeline: str = "orders", **data: Any) -> Incident:
+def open_incident(
+    database: Database, pipeline: str = "orders", *, due: datetime | None = None, **data: Any
+) -> Incident:
     """Open an incident."""
-    return database.write(lambda tx: open_in(tx, pipeline, **data))
+    return database.write(lambda tx: open_in(tx, pipeline, due=due, **data))
 
 
 def add(database: Database, number: int, *types: str, due: datetime | None = None, **data: Any) -> Incident:

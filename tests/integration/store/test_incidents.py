@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from bot.core.incident import Event
 from bot.store.database import Database
 from bot.store.engines import open_engines
 from bot.store.tx import StoreTx
-from tests.integration.store.making import SECOND, add, open_in, open_incident
+from tests.integration.store.making import SECOND, add, open_in, open_incident, row
 
 
 def test_incident_comes_back_as_it_was_saved(database: Database) -> None:
@@ -296,3 +297,40 @@ def test_an_alert_held_after_the_release_waits_again(database: Database) -> None
     database.write(lambda tx: tx.release("maintenance:1"))
     database.write(lambda tx: tx.hold_alert("maintenance:1", "s", "a"))
     assert _held(database, "maintenance:1") == [("a", 2, True, None)]
+
+
+def test_what_fails_apart_is_taken_back_alone(database: Database, clock: ManualClock) -> None:
+    """And the incident that it was about goes on from where it stood, timeline and state."""
+    number = open_incident(database, due=clock.now()).id
+
+    def note(tx: StoreTx, text: str, error: Exception | None = None) -> None:
+        incident = tx.incident(number)
+        assert incident is not None
+        noted = Event(type="noted", at=tx.now(), actor="alice", data={"text": text})
+        for event in tx.append(number, [noted]):
+            tx.save(evolve(incident, event), next_due_at=None)
+        tx.enqueue([row(text)])
+        if error is not None:
+            raise error
+
+    def do(tx: StoreTx) -> list[Exception | None]:
+        assert tx.due_incidents(10) == [number]
+        lost = ValueError("poison")
+        return [tx.apart(partial(note, tx, *words)) for words in (("one",), ("lost", lost), ("two",))]
+
+    assert [str(error) for error in database.write(do)] == ["None", "poison", "None"]
+    events = database.read(lambda tx: tx.events(number))
+    assert [(e.seq, e.data.get("text")) for e in events] == [(1, None), (2, "one"), (3, "two")]
+    assert database.read(lambda tx: tx.verify()) is None
+    rows = [database.read(lambda tx, key=key: tx.outbox_state(key)) for key in ("one", "lost", "two")]  # type: ignore[misc]
+    assert [found is not None for found in rows] == [True, False, True]
+
+
+def test_what_is_put_off_is_due_then(database: Database, clock: ManualClock) -> None:
+    """And not before, whatever it is due for."""
+    number = open_incident(database, due=clock.now()).id
+    until = clock.now() + SECOND
+    database.write(lambda tx: [tx.put_off(each, until) for each in tx.due_incidents(10)])
+    assert database.read(lambda tx: (tx.due_incidents(10), tx.next_due())) == ([], until)
+    clock.advance(1)
+    assert database.write(lambda tx: tx.due_incidents(10)) == [number]
