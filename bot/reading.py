@@ -12,9 +12,10 @@ from bot.desk.house import House
 from bot.desk.live import on_call
 from bot.desk.ports import Tx
 from bot.store.database import Database
-from bot.web.pages_operations import Operations
+from bot.web.pages_operations import Aside, Operations
 
 BOOK_SHOWN = 500
+ASIDE_SHOWN = 50
 
 
 class Reading:
@@ -45,16 +46,35 @@ class Reading:
         return await self._database.aread(lambda tx: tx.book(limit=BOOK_SHOWN))
 
     async def operations(self) -> Any:
-        """The calendar's last rounds, a month's statistics and the public action items."""
+        """The calendar's rounds, a month's statistics, public action items, and what was put aside."""
 
         def read(tx: Tx) -> Operations:
             house = self._house()
             found = round_notes.patterns(tx, house, 30)
             public = [todo for todo in round_notes.open_actions(tx, house) if not todo.private]
-            return Operations(found=found, rounds=tx.rounds(limit=40), todos=public, calendar=house.calendar)
+            return Operations(
+                found=found,
+                rounds=tx.rounds(limit=40),
+                todos=public,
+                calendar=house.calendar,
+                aside=_aside(tx),
+            )
 
         return await self._database.aread(read)
 
     def now(self) -> datetime:
         """The domain's clock."""
         return self._clock.now()
+
+
+def _aside(tx: Tx) -> list[Aside]:
+    """Notifications that could not be used, then messages that could not be sent; of each the newest first."""
+    unusable = [
+        Aside(at=row.received_at, what=f"notification {row.id} from {row.source}", reason=reason)
+        for row, reason in tx.inbox_dead_rows(ASIDE_SHOWN)
+    ]
+    unsent = [
+        Aside(at=at, what=f"{kind} of INC-{number}" if number else kind, reason=reason)
+        for kind, number, at, reason in tx.outbox_dead_rows(ASIDE_SHOWN)
+    ]
+    return unusable + unsent

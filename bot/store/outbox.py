@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from bot.core.delivery import LEASE, Kind, Leased, Outbound, Priority, Settlement, State
 from bot.store.codec import dumps, loads_map, storable
-from bot.store.schema import from_micros, outbox, to_micros
+from bot.store.schema import from_micros, incidents, outbox, to_micros
 from bot.store.session import Session, insert_into
 
 # States are literal here, so that the partial index serves these queries. A row that waits for its
@@ -174,6 +174,14 @@ class Outbox(Session):
         dead = sa.select(sa.func.count()).select_from(outbox).where(sa.text("state = 'dead'"))
         counts[State.DEAD.value] = int(self._execute(dead).scalar_one())
         return counts
+
+    def outbox_dead_rows(self, limit: int) -> Sequence[tuple[str, int | None, datetime, str]]:
+        """The newest rows that will never be sent, without those of private incidents: (kind, incident, when, why)."""
+        private = sa.select(incidents.c.id).where(incidents.c.private)
+        shown = sa.or_(outbox.c.incident.is_(None), outbox.c.incident.not_in(private))
+        query = sa.select(outbox.c.kind, outbox.c.incident, outbox.c.settled_at, outbox.c.reason)
+        newest = query.where(sa.text("state = 'dead'"), shown).order_by(outbox.c.id.desc()).limit(limit)
+        return [(row.kind, row.incident, row.settled_at, row.reason) for row in self._execute(newest)]
 
     def _held(self, statement: Any, row: Leased) -> Any:
         return statement.where(

@@ -18,9 +18,9 @@ Figures = Mapping[str, float]
 
 _NAMES = {
     "inbox_waiting": "Notifications that are stored and not processed yet",
-    "inbox_dead": "Notifications that could not be processed; see /healthz",
+    "inbox_dead": "Notifications that could not be used; /operations shows why",
     "outbox_waiting": "Messages that wait for Slack",
-    "outbox_dead": "Messages that Slack refused for good",
+    "outbox_dead": "Messages that will not be sent; /operations shows why",
     "pages_late": "Pages that are due and not sent",
     "late_s": "How late the latest of them is, in seconds",
     "overdue_s": "How long the earliest timer has been due, in seconds",

@@ -110,7 +110,7 @@ def document() -> dict[str, Any]:
                 "who is on call, and the next two weeks", ["text/html", "application/json"], found=True
             ),
             "/operations": _get(
-                "statistics, the operations calendar, open actions",
+                "statistics, the operations calendar, open actions, what could not be used or sent",
                 ["text/html", "application/json"],
                 found=True,
             ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bot.core import rounds, statistics_words
@@ -17,9 +17,19 @@ from bot.core.policy import format_duration
 from bot.core.rounds import Item, Round, summary
 from bot.core.statistics import Count, Statistics
 from bot.core.text import counted, cut
+from bot.web.pages_view import rfc3339, safe
 
 _LEFT, _BAR, _ROW, _WIDTH = 165, 140, 24, 470
 Row = tuple[str, float, str]  # name, value, value in words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """A notification that could not be used, or a message that could not be sent, and why; nobody waits for it."""
+
+    at: datetime
+    what: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +40,7 @@ class Operations:
     rounds: Sequence[Round]
     todos: Sequence[Todo]
     calendar: Calendar = USUAL
+    aside: Sequence[Aside] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +83,7 @@ def values(read: Operations) -> dict[str, Any]:
         "row": _ROW,
         "rounds": [(summary(each), rounds.digest(each, read.calendar, str)) for each in read.rounds],
         "todos": [todo.words for todo in read.todos],
+        "aside": [(each.at, safe(each.what), safe(each.reason)) for each in read.aside],
     }
 
 
@@ -145,6 +157,7 @@ def as_json(read: Operations) -> dict[str, Any]:
              "due": t.action.due, "late_days": t.late}
             for t in read.todos
         ],
+        "aside": [{"at": rfc3339(a.at), "what": safe(a.what), "reason": safe(a.reason)} for a in read.aside],
     }  # fmt: skip
 
 

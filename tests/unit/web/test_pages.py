@@ -25,7 +25,7 @@ from bot.core.roster import Always, FirstLevel, Person, Roster
 from bot.core.rounds import Round
 from bot.core.statistics import compute
 from bot.web.pages import routes
-from bot.web.pages_operations import Operations
+from bot.web.pages_operations import Aside, Operations
 
 START = datetime(2026, 3, 2, 3, 10, tzinfo=UTC)
 TOKEN = "pages-token"
@@ -100,7 +100,10 @@ class Reading:
         item = Action(id=2, text=HOSTILE, owner="bob", due="2026-03-01")
         todo = Todo(incident="INC-8", private=False, action=item, late=1)
         began = Round(id="daily:2026-03-02", kind="daily", title="Daily", due_at=at(0), began_at=at(30))
-        return Operations(found=found, rounds=[began], todos=[todo])
+        aside = Aside(
+            at=at(5), what="notification 3 from cloud-monitoring", reason=f"no policy in it {HOSTILE}"
+        )
+        return Operations(found=found, rounds=[began], todos=[todo], aside=[aside])
 
     def now(self) -> datetime:
         return at(20)
@@ -442,9 +445,13 @@ async def test_operations_shows_statistics_with_the_chart_as_a_table_too() -> No
     assert 'aria-label="Incidents by kind. health: ' in page, "a drawing says all that it shows"
     assert "daily:2026-03-02, measuring, 30 min late" in page
     assert "INC-8 action 2" in page
+    assert "notification 3 from cloud-monitoring" in page
+    assert "no policy in it" in page
     assert "hunter2" not in page
     assert "<img" not in page
     assert (told["statistics"]["incidents"], told["rounds"][0]["id"]) == (6, "daily:2026-03-02")
     assert told["actions"][0]["late_days"] == 1
+    assert told["aside"][0]["at"] == "2026-03-02T03:15:00Z"
+    assert "hunter2" not in told["aside"][0]["reason"]
     async with browse(TOKEN, "203.0.113.9") as web:
         assert (await web.get("/operations")).status_code == 401
