@@ -35,12 +35,11 @@ class Todo:
         return f"{self.incident} action {self.action.id}, {self.action.text} (owner {owner}, {when})"
 
     def reminder(self, today: date) -> str | None:
-        """The key of the reminder that is due: on the day itself, then once in each week; None before."""
+        """The key of the reminder that is due: from its day on, once in each week; None before."""
         if not self.due:
             return None
         year, week, _ = today.isocalendar()
-        period = self.action.due if self.late == 0 else f"{year}-W{week:02d}"
-        return f"action:{self.incident}:{self.action.id}:{period}"
+        return f"action:{self.incident}:{self.action.id}:{year}-W{week:02d}"
 
 
 def todos(incidents: Iterable[Incident], today: date) -> list[Todo]:

@@ -203,7 +203,7 @@ def _texts(value: Any) -> Sequence[str]:
 
 def _line(value: object, limit: int) -> str:
     """Outside text on one line, without secrets and unseen characters."""
-    return cut(" ".join(clean(redact(str(value or ""))).split()), limit)
+    return cut(" ".join(redact(clean(str(value or ""))).split()), limit)
 
 
 def _digest(i: Incident, key: str) -> str:

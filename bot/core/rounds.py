@@ -17,7 +17,7 @@ from bot.core.policy import format_duration
 from bot.core.refusal import Refused
 from bot.core.runbook import ELSE, SOMETHING_ELSE, Runbook, Step, choose_next
 from bot.core.step_words import filled
-from bot.core.text import counted, plain
+from bot.core.text import clean, counted, cut
 
 MEASURING, OPEN, DONE, LAPSED = "measuring", "open", "done", "lapsed"
 REVIEW = "review"
@@ -262,7 +262,7 @@ def digest(this: Round, calendar: Calendar, shown: Callable[[str], str]) -> list
 
 def _reading(reading: Reading) -> str:
     before = "" if reading.before in ("", reading.severity) else f" (last time: {reading.before})"
-    said = plain(reading.verdict or "not measured yet", 220)
+    said = cut(clean(reading.verdict or "not measured yet"), 220)
     return f"- {reading.severity or 'unknown'}: {reading.pipeline}, {reading.title}: {said}{before}"
 
 
@@ -277,7 +277,7 @@ def _line(this: Round, item: Item, calendar: Calendar, shown: Callable[[str], st
         return f"- {state}: {item.title} (owner {owner})"
     by = (this.posted_at or this.began_at) + timedelta(seconds=item.remind_s)
     contact = f" Write to {item.contact}" if item.contact else ""
-    contact += (f": “{plain(item.draft, 300)}”" if item.draft else ".") if contact else ""
+    contact += (f": “{cut(clean(item.draft), 300)}”" if item.draft else ".") if contact else ""
     return f"- open: {item.title} (owner {owner}, by {by.astimezone(calendar.zone):%a %H:%M %Z}).{contact}"
 
 

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core import lifecycle
+from bot.core import roster as rosters
 from bot.core.asks import FormErrors, OpenForm
 from bot.core.book import Barred
 from bot.core.paging import next_level, page_by_hand
+from bot.core.policy import Level
 from bot.core.refusal import Refused
 from bot.core.text import cut
 from bot.desk import gates
@@ -152,12 +154,16 @@ def _fresh(tx: Tx, house: House, run: Run, state: str, person: str | None, reply
 
 
 def _break_glass(tx: Tx, house: House, run: Run, person: str, reason: str) -> None:
+    """Rules: Operations at 03:10: whoever is on call, in a critical incident; it pages, and waits for nobody."""
     incident = gates.incident_of(tx, run)
     if incident is None or incident.severity != "critical":
         raise _late(run, "Breaking the glass needs a critical incident.", "Ask a second person to approve.")
-    now = tx.now()
+    now, roster = tx.now(), live(tx, house).roster
+    if rosters.level_of(roster, person, now) is None:
+        on_call = ", ".join(p.name for p in rosters.holders(roster, Level.L1, now)) or "L2 and above"
+        raise _late(run, "Breaking the glass is for whoever is on call.", f"These people may: {on_call}.")
     events = [lifecycle.event("break_glass", now, person, operation=run.operation, reason=reason)]
     level = next_level(incident)
-    events += page_by_hand(incident, level, live(tx, house).roster, now, person, f"broke the glass: {reason}")
+    events += page_by_hand(incident, level, roster, now, person, f"broke the glass: {reason}")
     change(tx, house, incident, incident.id, events)
     write_down(tx, run, "break_glass", person, {"reason": reason})

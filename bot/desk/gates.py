@@ -22,6 +22,8 @@ from pipeline.operations.base import Plan
 
 PLAN_LIVES = timedelta(minutes=15)
 RESTART_WINDOW = timedelta(minutes=30)
+# A plan waits before it is confirmed, and a restart takes its time: it is sought by when it was asked for.
+_ASKED_BEFORE = timedelta(days=1)
 TOO_OLD = "This plan is older than 15 minutes and may no longer fit. Ask for a new one."
 ALTERED = "This plan is not the one that was shown: it was changed since. Nothing is run; plan again."
 
@@ -96,13 +98,16 @@ def not_while_running(tx: Tx, run: Run) -> None:
 
 
 def may_repeat_restart(tx: Tx, house: House, run: Run, person: str | None) -> None:
-    """The cool-down that stops a restart loop. Raises Barred."""
+    """The cool-down that stops a restart loop, counted from the end of the last one. Raises Barred."""
     if run.operation != "pipeline.restart":
         return
+    since = tx.now() - RESTART_WINDOW
     before = [
         r
-        for r in tx.recent_runs(run.pipeline, run.operation, tx.now() - RESTART_WINDOW)
-        if r.id != run.id and r.state in ("done", "failed", "unknown", "running")
+        for r in tx.recent_runs(run.pipeline, run.operation, since - _ASKED_BEFORE)
+        if r.id != run.id
+        and r.state in ("done", "failed", "unknown", "running")
+        and (r.updated_at or r.created_at) >= since
     ]
     allowed = access.decide(live(tx, house).roster, person, tx.now(), "repeat_restart")
     if before and isinstance(allowed, Denied):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bot.core.rounds import Reading
-from bot.core.text import plain
+from bot.core.text import clean, cut
 from bot.desk.ports import Tx
 from pipeline.chart import Chart, Row
 
@@ -36,7 +36,10 @@ def told(tx: Tx, readings: Sequence[Reading]) -> list[str]:
     for reading, report in _reports(tx, readings):
         said = [f for f in report.get("findings") or () if f.get("id") in _TOLD]
         if reading.operation == TRENDS and said:
-            lines += [f"Trends of {reading.pipeline}:", *(f"- {plain(str(f['text']), 300)}" for f in said)]
+            lines += [
+                f"Trends of {reading.pipeline}:",
+                *(f"- {cut(clean(str(f['text'])), 300)}" for f in said),
+            ]
     return lines
 
 

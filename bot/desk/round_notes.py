@@ -45,7 +45,7 @@ def open_actions(tx: Tx, house: House) -> list[Todo]:
 
 
 def reminders(tx: Tx, house: House) -> list[Outbound]:
-    """Once on its day, and weekly from then on: each action to its owner."""
+    """From its day on once in each week: each action to its owner."""
     rows: list[Outbound] = []
     for todo in open_actions(tx, house):
         key = todo.reminder(house.calendar.today(tx.now()))

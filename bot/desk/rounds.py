@@ -20,7 +20,7 @@ from bot.core.refusal import Refused
 from bot.core.roster import Person
 from bot.core.rounds import Item, Reading, Round
 from bot.core.runbook import CALENDAR_KINDS, ELSE, SOMETHING_ELSE, for_kind
-from bot.core.text import plain
+from bot.core.text import clean, cut
 from bot.desk import round_notes
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need
@@ -223,7 +223,7 @@ def tick(asked: Asked, value: str, *, answer: str = "", note: str = "") -> list[
     wanted, this = _named(asked, value)
     item = str(wanted["item"])
     chosen = answer or str(wanted.get("answer") or "")
-    note = plain(note, 500)
+    note = cut(clean(note), 500)
     after = rounds.tick(this, item, asked.name, asked.now, answer=chosen, note=note)
     store(asked.tx, asked.house, after)
     title = next(each.title for each in after.items if each.id == item)

@@ -80,3 +80,11 @@ def test_page_and_resolve_carry_one_key_and_the_shape_of_the_interface() -> None
     assert (page.body["event"], end.body["event"]) == ("page", "resolve")
     assert page.body["ack_url"] == "https://bot/ack/TOKEN"
     assert page.key != end.key
+
+
+def test_a_secret_that_unseen_characters_part_is_masked_all_the_same() -> None:
+    case = Case("critical", on_call=awake())
+    data = {**data_of(case), "summary": "the token xoxb-\u200b1234567890-abcdefghij leaked"}
+    told = letter(case.incident, "k", data, "a@example.com", LINKS, sender="p@example.com", at=AT)
+    assert "1234567890" not in told.text
+    assert "[masked]" in told.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from bot.core import periods, rounds
 from bot.core.periods import Calendar, latest, missed, parse_days, working_days
 from bot.core.refusal import Refused
-from bot.core.rounds import DONE, LAPSED, OPEN, Round
+from bot.core.rounds import DONE, LAPSED, OPEN, Item, Reading, Round
 from bot.core.runbook import Branch, Runbook, Step
 
 BERLIN = Calendar(tz="Europe/Berlin")
@@ -145,3 +146,14 @@ def test_the_next_round_closes_what_was_left() -> None:
     with pytest.raises(Refused):
         rounds.tick(old, "sign", "alice", FRIDAY)
     assert periods.latest(BERLIN, "daily", FRIDAY) is not None
+
+
+def test_a_digest_holds_plain_words_that_whoever_shows_them_escapes() -> None:
+    """Once: escaped here too, a reader would see the escapes."""
+    reading = Reading(run="r", title="Look", operation="pipeline.health", pipeline="orders", severity="warning",
+                      verdict="R&D <orders> is 3 > 2 late")  # fmt: skip
+    item = Item(id="write", title="Write", contact="data (a@b.c)", draft="<orders> & co")
+    lines = rounds.digest(replace(opened(), readings=(reading,), items=(item,)), BERLIN, lambda owner: owner)
+    told = "\n".join(lines)
+    assert "R&D <orders> is 3 > 2 late" in told
+    assert "“<orders> & co”" in told

@@ -22,6 +22,7 @@ from bot.core.policy import Policy
 from bot.core.roster import Always, FirstLevel, Person, Roster
 from bot.core.runbook import Runbook
 from bot.desk import chores, round_notes, rounds
+from bot.desk.change import change
 from bot.desk.house import House
 from bot.desk.ports import Tx
 from bot.store.database import Database
@@ -172,6 +173,24 @@ def test_an_action_is_reminded_of_on_its_day_and_by_the_week_though_its_day_fell
     assert "INC-1 action 1, add a test (owner alice, due 2026-03-10, 1 d overdue)" in told[1][0]
     (todo,) = database.read(lambda tx: round_notes.open_actions(tx, HOUSE))
     assert todo.late == 8
+
+
+def test_an_action_that_was_reminded_of_on_its_day_is_not_on_the_next(
+    database: Database, clock: ManualClock
+) -> None:
+    due = {"id": 1, "text": "add a test", "owner": "alice", "due": "2026-03-09"}
+
+    def acting(tx: Tx) -> None:
+        _resolved_critical(tx)
+        change(tx, HOUSE, tx.incident(1), 1, [lifecycle.event("action_added", tx.now(), "alice", **due)])
+
+    database.write(acting)
+    told: list[int] = []
+    for days in (3, 1, 1, 5):  # Monday, Tuesday, Wednesday, the next Monday
+        clock.advance(days * DAY)
+        turn(database)
+        told.append(len(sent(database, "action:")))
+    assert told == [1, 0, 0, 1]
 
 
 def test_processed_notifications_are_forgotten_after_thirty_days(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from bot.core.groups import Group, Known, Member
 from bot.core.policy import Level, Policy
 from bot.core.roster import Always, FirstLevel, Person, Roster
 from bot.desk import confirming, runs
-from bot.desk.gates import seal, still_right
+from bot.desk.gates import may_repeat_restart, seal, still_right
 from bot.desk.house import House
 from bot.desk.live import GROUPS
 from bot.desk.ports import Run
@@ -205,3 +206,27 @@ def test_an_export_of_unmasked_data_needs_the_right_to_change() -> None:
     assert operations["dlq.export"].gate == "change"
     assert operations["dlq.peek"].gate == "read"
     assert operations["dlq.ack"].gate == "destructive"
+
+
+def test_the_cool_down_counts_from_when_a_restart_ended_and_not_from_when_it_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    """Asked for at 03:10, confirmed a quarter of an hour later, done at 03:30: at 03:55 it is 25 minutes ago."""
+    clock = ManualClock(NIGHT)
+    with Database(f"sqlite:///{tmp_path / 'bot.db'}", clock, create=True) as database:
+
+        def restart(name: str) -> Run:
+            return Run(
+                id=name, operation="pipeline.restart", pipeline="orders", params={}, state="confirmed",
+                requested_by="alice", created_at=clock.now(), risk="change",
+            )  # fmt: skip
+
+        database.write(lambda tx: tx.put_run(restart("r1")))
+        clock.advance(timedelta(minutes=15))
+        assert database.write(lambda tx: tx.claim_run("confirmed", "running")) is not None
+        clock.advance(timedelta(minutes=5))
+        assert database.write(lambda tx: tx.move_run("r1", ["running"], "done"))
+        for minutes, barred in ((25, True), (6, False)):
+            clock.advance(timedelta(minutes=minutes))
+            with pytest.raises(Barred, match="needs an L2") if barred else contextlib.nullcontext():
+                database.write(lambda tx: may_repeat_restart(tx, HOUSE, restart("r2"), "alice"))
