@@ -7,6 +7,7 @@ The same request twice (Slack retries, double clicks) is done once.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from bot.core.alert_model import Kind, Severity
 from bot.core.asks import Asker, Click, Command, Form, FormErrors, GroupChanged, OpenForm, Pin
 from bot.core.book import Barred
 from bot.core.delivery import Outbound
+from bot.core.errors import KeyTaken
 from bot.core.refusal import Refused
 from bot.desk import (
     confirming,
@@ -45,7 +47,7 @@ _MEANT = {
     "create": "declare", "new": "declare", "page": "escalate", "mute": "snooze", "silence": "snooze",
     "history": "timeline", "log": "timeline", "next": "done",
 }  # fmt: skip
-REVIEW_FIELDS = ("root_cause", "impact", "went_well", "could_improve", "preventive")
+REVIEW_FIELDS = ("root_cause", "impact", "went_well", "could_improve", "preventive", "procedures", "shared")
 
 
 class FrontDesk:
@@ -116,7 +118,11 @@ class FrontDesk:
             return answers
 
         try:
-            answers = await self._store.awrite(once)
+            try:
+                answers = await self._store.awrite(once)
+            except KeyTaken:
+                # Another incident of this key was opened in the same moment: now it is there to be found.
+                answers = await self._store.awrite(once)
         except Refused as refused:
             if isinstance(refused, Barred):
                 await self._write_down(house, asker, refused, what)
@@ -207,7 +213,7 @@ class FrontDesk:
             case "oncall_test_ack":
                 return test_pages.acknowledge(asked, click.value)
             case "action_add":
-                return OpenForm(name="action_add", title="Add an action", context=click.value)
+                return words_other.action_form(asked, load(asked.tx, _number(click.value)))
             case "action_done" | "action_undone":
                 number, _, item = click.value.partition(":")
                 incident = load(asked.tx, _number(number))
@@ -274,6 +280,7 @@ class FrontDesk:
             case "review_edit":
                 incident = load(asked.tx, _number(form.context))
                 need(asked, "respond", incident)
+                words_other.not_reviewed(incident)
                 events = [
                     lifecycle.event("review_stated", asked.now, asked.name, field=field, text=text[:3000])
                     for field, text in values.items()
@@ -305,6 +312,7 @@ class FrontDesk:
             raise FormErrors({"text": "An action needs a text."})
         incident = load(asked.tx, _number(form.context))
         need(asked, "respond", incident)
+        words_other.not_reviewed(incident)
         person = (
             rosters.by_slack(asked.house.roster, values.get("owner", "")) if values.get("owner") else None
         )
@@ -347,6 +355,6 @@ def _default(name: str) -> str:
 
 def _number(value: str) -> int:
     digits = value.upper().removeprefix("INC-").split(":")[0]
-    if not digits.isdigit():
+    if not re.fullmatch(r"[0-9]{1,9}", digits):
         raise Refused("This button names no incident.")
     return int(digits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bot.core import brief as briefs
 from bot.core import lifecycle
@@ -189,7 +189,18 @@ def escalate(asked: Asked) -> Answers:
     events = lifecycle.escalate(incident, level, reason, asked.now, asked.name)
     events += page_by_hand(incident, level, asked.house.roster, asked.now, asked.name, reason)
     _store(asked, incident, events)
-    return _done(asked, f"{level} is paged for {incident.name} now.")
+    return _done(asked, _who_is_paged(incident, level, events))
+
+
+def _who_is_paged(incident: Incident, level: Level, events: Sequence[Event]) -> str:
+    """Whom an escalation reached: where nobody holds the level, it is somebody else."""
+    told = {e.type: e for e in events}
+    if "nobody_on_call" in told:
+        return f"Nobody holds {level} or a level above; everybody on the roster is paged for {incident.name} now."
+    head = f"{level} is paged for {incident.name} now"
+    if "level_empty" in told:
+        head = f"Nobody holds {level}; {told['level_empty'].data['instead']} is paged for {incident.name} now"
+    return f"{head}: {', '.join(e.data['person'] for e in events if e.type == 'paged')}."
 
 
 def _contact(asked: Asked, incident: Incident, subject: str, reason: str) -> Answers:
@@ -298,7 +309,8 @@ def reopen(asked: Asked) -> Answers:
         raise Refused(f"{taken.name} is open for {incident.pipeline} now.", "Work there.")
     events = lifecycle.reopen(incident, asked.now, asked.name, " ".join(rest))
     _store(asked, incident, events)
-    return _done(asked, f"{incident.name} is open again; L1 is paged.")
+    paged = "" if incident.severity is Severity.INFO else "; L1 is paged"
+    return _done(asked, f"{incident.name} is open again{paged}.")
 
 
 WORDS: dict[str, Callable[[Asked], Answers | OpenForm]] = {

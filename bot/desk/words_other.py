@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
@@ -61,7 +62,7 @@ def review_edit(asked: Asked) -> Answers:
     """edit [ID]: state cause, impact and lessons"""
     incident, _ = which(asked)
     need(asked, "respond", incident)
-    _not_reviewed(incident)
+    not_reviewed(incident)
     return OpenForm(
         name="review_edit",
         title=f"Review of {incident.name}",
@@ -70,7 +71,8 @@ def review_edit(asked: Asked) -> Answers:
     )
 
 
-def _not_reviewed(incident: Incident) -> None:
+def not_reviewed(incident: Incident) -> None:
+    """A review that was closed stays as it is. Raises Refused."""
     if incident.status is Status.REVIEWED:
         raise Refused(f"The review of {incident.name} is closed.")
 
@@ -106,7 +108,7 @@ def review_actions(asked: Asked) -> Answers:
             "value": str(incident.id),
         }
         theirs = may(asked, "respond")
-        buttons = [add] if theirs else []
+        buttons = [add] if theirs and incident.status is not Status.REVIEWED else []
         for item in incident.actions[: 10 if theirs else 0]:
             verb, label = ("action_undone", "Open again") if item.done_by else ("action_done", "Tick off")
             buttons.append(
@@ -127,9 +129,9 @@ def review_actions(asked: Asked) -> Answers:
     word, words = rest[0].lower(), rest[1:]
     if word == "add":
         # Only what is new: actions are done, and ticked off, long after the review was closed.
-        _not_reviewed(incident)
         if not words:
-            return OpenForm(name="action_add", title="Add an action", context=str(incident.id))
+            return action_form(asked, incident)
+        not_reviewed(incident)
         text, owner, due = _owned(asked, words)
         add_action(asked, incident, text, owner, due)
         missing = [] if owner else ["`@OWNER`"]
@@ -144,6 +146,13 @@ def review_actions(asked: Asked) -> Answers:
             )
         ]
     raise Refused(f"I don't know `/review actions {word}`.", "There are: add TEXT, done N, undone N.")
+
+
+def action_form(asked: Asked, incident: Incident) -> OpenForm:
+    """The form for a new action item. Raises Refused once the review is closed."""
+    need(asked, "respond", incident)
+    not_reviewed(incident)
+    return OpenForm(name="action_add", title="Add an action", context=str(incident.id))
 
 
 def _all_actions(asked: Asked) -> Answers:
@@ -168,7 +177,7 @@ def review_patterns(asked: Asked) -> Answers:
     """patterns [DAYS]: MTTA, MTTR, causes that came again, noisy policies, idle rules, steps; of 30 days"""
     need(asked, "read")
     word = asked.words[0].removesuffix("d") if asked.words else "30"
-    if not word.isdigit() or not 1 <= int(word) <= 400:
+    if not re.fullmatch(r"[0-9]{1,3}", word) or not 1 <= int(word) <= 400:
         raise Refused("Of how many days?", "From 1 to 400: `/review patterns 90`.")
     lines = statistics_words.lines(round_notes.patterns(asked.tx, asked.house, int(word)))
     return [private(asked.asker, asked.key, "Patterns of the incidents", form="list", lines=lines)]

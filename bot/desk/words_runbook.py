@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -205,7 +206,7 @@ def _after_step(asked: Asked, visit: Visit, book: Runbook | None) -> tuple[str, 
 def _step_named(book: Runbook, word: str) -> Step | None:
     """The step of this place or id."""
     plain = word.casefold().strip(".,:")
-    if plain.isdigit():
+    if re.fullmatch(r"[0-9]{1,4}", plain):
         place = int(plain)
         return book.steps[place - 1] if 1 <= place <= len(book.steps) else None
     return book.step(plain)

@@ -25,6 +25,8 @@ _REVIEW = (
     ("went_well", "What went well", ""),
     ("could_improve", "What could be improved", ""),
     ("preventive", "Preventive measures", ""),
+    ("procedures", "Procedures", "Which were updated, or are to be?"),
+    ("shared", "Learnings", "With whom were they shared, and where?"),
 )
 
 

@@ -190,7 +190,7 @@ def test_severity_changes_by_people_with_a_reason(people: People, room: str) -> 
 
 
 def test_escalating_pages_the_next_level_at_once(people: People, room: str) -> None:
-    people.ask("bob", room, "/incident escalate need eyes", "L2 is paged for INC-1 now.")
+    people.ask("bob", room, "/incident escalate need eyes", "L2 is paged for INC-1 now: carol.")
     page = people.page("carol", "L2")
     assert "escalated by bob: need eyes" in page["text"]
     payload = metadata(page)[1]
