@@ -80,7 +80,7 @@ def _state(i: Incident, newest: Sequence[Event], now: datetime) -> Iterable[str]
         yield f"{i.severity}, {i.status} at {clock(i.resolved_at, now)}"
     for fact in i.holding[:3]:
         gone = f" (does not hold since {clock(fact.false_since, now)})" if fact.false_since else ""
-        yield f"{_words(fact.id)} since {clock(fact.begin, now)}{gone}" + _because(fact.text)
+        yield f"{fact_words(fact.id)} since {clock(fact.begin, now)}{gone}" + _because(fact.text)
     if i.last_status:
         yield f"last status: {_said(i.last_status)}"
     for e in list(_latest_reports(newest).values()):
@@ -148,7 +148,7 @@ def _ruled_out(i: Incident, newest: Sequence[Event], now: datetime) -> Iterable[
             yield f"{name} at {clock(e.at, now)}{_because(e.data.get('verdict'))}"
     for fact in i.facts.values():
         if fact.ended_at is not None and i.active:
-            yield f"{_words(fact.id)}, over since {clock(fact.ended_at, now)}"
+            yield f"{fact_words(fact.id)}, over since {clock(fact.ended_at, now)}"
 
 
 # --- next, risks --------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def _risks(i: Incident, newest: Sequence[Event], now: datetime) -> Iterable[str]
         yield loss
     for fact in i.holding:
         if fact.unknown_since is not None:
-            yield f"nobody can measure {_words(fact.id)} since {clock(fact.unknown_since, now)}"
+            yield f"nobody can measure {fact_words(fact.id)} since {clock(fact.unknown_since, now)}"
     unknown = {e.data.get("run") for e in newest if e.type == "operation_unknown"}
     if unknown:
         yield f"{counted(len(unknown), 'operation')} ended with an unknown outcome"
@@ -228,10 +228,6 @@ def clock(at: datetime | None, now: datetime) -> str:
     if at is None:
         return "an unknown time"
     return f"{at:%H:%M} UTC" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M} UTC"
-
-
-def _words(name: str) -> str:
-    return fact_words(name)
 
 
 def _said(text: object) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bot.core.delivery import Kind, Outbound, Priority
 from bot.core.incident import Event, FactState, Incident, Page, stamp
+from bot.core.policy import fact_words
 from bot.core.roster import Way
 from bot.core.rows import has_room, in_channel, invite
 
@@ -46,7 +47,7 @@ def page_data(i: Incident, d: Mapping[str, Any]) -> dict[str, Any]:
 
 def _holds(fact: FactState, known: str) -> str:
     text = f": {fact.text}" if fact.text and fact.text[:80] != known[:80] else ""
-    return f"Holds since {fact.begin:%Y-%m-%d %H:%M} UTC: {fact.id.replace('_', ' ')}{text}"
+    return f"Holds since {fact.begin:%Y-%m-%d %H:%M} UTC: {fact_words(fact.id)}{text}"
 
 
 def place_key(page: str, place: str) -> str:

@@ -232,7 +232,7 @@ def _follow_up(i: Incident, events: Sequence[Event]) -> list[str]:
     return [
         f"- Track action item completion: {of}",
         f"- Update procedures: {_short(i, 'procedures')}{book}",
-        f"- Share learnings with team: {_short(i, 'shared')}",
+        f"- Share learnings with team: {_short(i, 'learnings')}",
         f"- Review closed: {closed or 'not yet; missing: ' + ('; '.join(may_close(i)) or 'nothing')}",
     ]
 

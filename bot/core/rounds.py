@@ -15,7 +15,7 @@ from typing import Any
 from bot.core.periods import Calendar, Slot
 from bot.core.policy import format_duration
 from bot.core.refusal import Refused
-from bot.core.runbook import ELSE, SOMETHING_ELSE, Runbook, Step, choose_next
+from bot.core.runbook import ELSE, SOMETHING_ELSE, Runbook, Step, choose_next, label_of
 from bot.core.step_words import filled
 from bot.core.text import clean, counted, cut
 
@@ -294,10 +294,7 @@ def buttons(this: Round) -> list[dict[str, Any]]:
         value = {"round": this.id, "item": item.id}
         ways = [way for way in item.leads if way != "else"]
         found += [
-            _button(
-                "round_tick", f"{way.replace('_', ' ').capitalize()}: {item.title}", {**value, "answer": way}
-            )
-            for way in ways
+            _button("round_tick", f"{label_of(way)}: {item.title}", {**value, "answer": way}) for way in ways
         ]
         label = f"Reviewed: {item.title}" if this.kind == REVIEW else f"Done: {item.title}"
         if ways:

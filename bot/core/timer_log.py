@@ -15,7 +15,7 @@ from bot.core.escalation import Timer, TimerKind, timers
 from bot.core.folding import begin, evolve
 from bot.core.incident import Event, Incident, Page
 from bot.core.lifecycle import BOT
-from bot.core.policy import format_duration
+from bot.core.policy import fact_words, format_duration
 
 LATE = timedelta(seconds=2)
 # These begin anew with whatever somebody does: their going is nothing that anybody needs to read.
@@ -131,7 +131,7 @@ def _cause(e: Event) -> str:
         case "fact_ended" if str(e.data.get("text", "")).startswith("resolved"):
             return "resolved by itself" if e.actor == BOT else f"{e.actor} resolved it"
         case "fact_ended":
-            return f"{str(e.data['fact']).replace('_', ' ')} ended"
+            return f"{fact_words(str(e.data['fact']))} ended"
         case "escalated":
             return f"{e.actor} escalated to {e.data['level']}"
         case "severity_changed":

@@ -47,7 +47,15 @@ _MEANT = {
     "create": "declare", "new": "declare", "page": "escalate", "mute": "snooze", "silence": "snooze",
     "history": "timeline", "log": "timeline", "next": "done",
 }  # fmt: skip
-REVIEW_FIELDS = ("root_cause", "impact", "went_well", "could_improve", "preventive", "procedures", "shared")
+REVIEW_FIELDS = (
+    "root_cause",
+    "impact",
+    "went_well",
+    "could_improve",
+    "preventive",
+    "procedures",
+    "learnings",
+)
 
 
 class FrontDesk:

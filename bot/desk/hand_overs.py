@@ -110,7 +110,7 @@ def _tell(tx: Tx, house: House, found: Sequence[Change], mark: str) -> None:
         comes = [each for each in found if each.incoming == name]
         goes = [each for each in found if each.outgoing == name]
         if person is not None and comes:
-            tx.enqueue(_to_incoming(tx, roster, person, comes, mine, f"{key}:{name}"))
+            tx.enqueue(_to_incoming(tx, roster, person, comes, goes, mine, f"{key}:{name}"))
         elif person is not None:
             tx.enqueue(_to_outgoing(person, goes, mine, now, f"{key}:{name}"))
 
@@ -152,15 +152,24 @@ def _open(i: Incident, now: datetime) -> str:
 
 
 def _to_incoming(
-    tx: Tx, roster: Roster, person: Person, comes: Sequence[Change], mine: Sequence[Incident], key: str
+    tx: Tx,
+    roster: Roster,
+    person: Person,
+    comes: Sequence[Change],
+    goes: Sequence[Change],
+    mine: Sequence[Incident],
+    key: str,
 ) -> list[Outbound]:
-    """You are on call: since when, until when, and each open incident with its brief."""
+    """You are on call: as what, since when, until when, what you are relieved of, and each open incident with its
+    brief."""
     now, zone = tx.now(), zone_of(person)
     untils = {s.place.key: s.until for s in oncall.standing(roster, now)}
     lines = []
     for each in comes:
         until = untils.get(each.key)
         lines.append(_changed(each, zone) + (f"; it is yours until {clock(until, zone)}" if until else ""))
+    lines += [_changed(each, zone) for each in goes]
+    lines += _held(person, mine, now) if goes else []
     for incident in mine[:MOST_BRIEFED]:
         lines.append(_open(incident, now))
         lines += brief(incident, tx.events(incident.id), now).lines()
@@ -170,7 +179,8 @@ def _to_incoming(
         for i in mine[:MOST_BRIEFED]
         if not i.acked_by or i.succeeds(person.name)
     ]
-    head = f"You are on call now. {counted(len(mine), 'incident')} open."
+    places = ", ".join(each.title for each in comes)
+    head = f"You are on call now: {places}. {counted(len(mine), 'incident')} open."
     return tell(person, key, head, lines=lines, buttons=buttons)
 
 
@@ -179,6 +189,8 @@ def _to_outgoing(
 ) -> list[Outbound]:
     """You are relieved, and what stays with you until somebody takes it."""
     lines = [_changed(each, zone_of(person)) for each in goes]
-    held = [i for i in mine if i.acked_by == person.name]
-    lines += [f"Yours until it is taken over: {_open(i, now)}" for i in held]
-    return tell(person, key, "You handed over on-call. Thank you.", lines=lines)
+    return tell(person, key, "You handed over on-call. Thank you.", lines=[*lines, *_held(person, mine, now)])
+
+
+def _held(person: Person, mine: Sequence[Incident], now: datetime) -> list[str]:
+    return [f"Yours until it is taken over: {_open(i, now)}" for i in mine if i.acked_by == person.name]

@@ -26,7 +26,7 @@ _REVIEW = (
     ("could_improve", "What could be improved", ""),
     ("preventive", "Preventive measures", ""),
     ("procedures", "Procedures", "Which were updated, or are to be?"),
-    ("shared", "Learnings", "With whom were they shared, and where?"),
+    ("learnings", "Learnings", "With whom were they shared, and where?"),
 )
 
 

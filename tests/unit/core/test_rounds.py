@@ -157,3 +157,9 @@ def test_a_digest_holds_plain_words_that_whoever_shows_them_escapes() -> None:
     told = "\n".join(lines)
     assert "R&D <orders> is 3 > 2 late" in told
     assert "“<orders> & co”" in told
+
+
+def test_an_answer_stands_on_a_digest_s_button_as_on_a_runbook_s() -> None:
+    item = Item(id="ask", title="Ask", leads={"google_cloud": "", "else": ""})
+    labels = [button["label"] for button in rounds.buttons(replace(opened(), items=(item,)))]
+    assert labels == ["Google Cloud: Ask", "Something else", "With a note: Ask"]

@@ -14,6 +14,7 @@ from bot.core import lifecycle, review
 from bot.core.alert_model import Kind, Severity
 from bot.core.asks import Asker, Click, Command, Form, FormErrors, OpenForm
 from bot.core.incident import Incident
+from bot.core.sentences import sentence
 from bot.desk.change import change
 from bot.desk.front import FrontDesk
 from bot.desk.ports import Store
@@ -178,3 +179,9 @@ async def test_all_that_a_review_asks_for_can_be_stated(office: Office) -> None:
     told = review.draft(office.incident(), events)
     assert all(f"said of {name}" in told for name in fields)
     assert review.NOT_STATED not in told
+    stated = {sentence(office.incident(), e) for e in events if e.type == "review_stated"}
+    assert {
+        "dave stated the root cause.",
+        "dave stated what went well.",
+        "dave stated the learnings.",
+    } <= stated

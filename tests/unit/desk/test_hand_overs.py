@@ -218,6 +218,23 @@ def test_a_private_incident_is_told_to_its_people_alone(night: Night) -> None:
     assert incident.name in found["UALICE"], "it is assigned to alice"
 
 
+def test_whoever_goes_from_one_place_to_another_is_told_of_both(night: Night) -> None:
+    """Primary and backup change places: alice is relieved, and stands by; what she has in hand is hers still."""
+    turns = replace(TURNS, people=("bob", "alice"))
+    night.house = replace(HOUSE, roster=replace(ROSTER, first=FirstLevel(primary=TURNS, backup=turns)))
+    night.at(0)
+    incident = night.incident()
+    night.sent()
+    found = told(night.at(13))
+    for who in ("UALICE", "UBOB"):
+        assert "L1 primary: from alice to bob" in found[who]
+        assert "L1 backup: from bob to alice" in found[who]
+    assert found["UALICE"].startswith("You are on call now: L1 backup. 1 incident open.")
+    assert found["UBOB"].startswith("You are on call now: L1 primary. 1 incident open.")
+    assert f"Yours until it is taken over: {incident.name}" in found["UALICE"]
+    assert "Yours until" not in found["UBOB"]
+
+
 def test_two_replicas_tell_a_hand_over_once(night: Night) -> None:
     night.clock.advance(13 * HOUR)
     first = night.database.write(lambda tx: oncall.turn(tx, HOUSE))
