@@ -54,6 +54,9 @@ def demo(
     exit_: Annotated[bool, typer.Option("--exit", help="the whole story without a person, then end")] = False,
     scenario: Annotated[str, typer.Option(help="which outage")] = "job_failed",
     port: Annotated[int, typer.Option(help="the sandbox's port; another is taken when it is in use")] = 8400,
+    bot_port: Annotated[
+        int, typer.Option(help="the bot's port, likewise; its replicas' ports follow")
+    ] = 8080,
     replicas: Annotated[int, typer.Option(help="so many bots on PostgreSQL, which are killed in turn")] = 1,
     speed: Annotated[
         float, typer.Option(help="how fast the clock of --exit runs, where not as the scenario has it", min=0)
@@ -68,7 +71,8 @@ def demo(
 
     if continue_:
         raise SystemExit(take_up())
-    raise SystemExit(run(exit_=exit_, scenario=scenario, port=port, replicas=replicas, speed=speed))
+    told = run(exit_=exit_, scenario=scenario, port=port, bot_port=bot_port, replicas=replicas, speed=speed)
+    raise SystemExit(told)
 
 
 @app.command()

@@ -48,7 +48,9 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def demo(*, exit_: bool, scenario: str, port: int, replicas: int = 1, speed: float = 0.0) -> int:
+def demo(
+    *, exit_: bool, scenario: str, port: int, bot_port: int, replicas: int = 1, speed: float = 0.0
+) -> int:
     """Run it; 0 when the whole story came out right (or when a person ended it), 2 for what cannot be done here."""
     if scenario not in (*SCENARIOS, *PROCEDURES):
         known = f"{', '.join(SCENARIOS)}; and the procedures {', '.join(PROCEDURES)}"
@@ -73,7 +75,7 @@ def demo(*, exit_: bool, scenario: str, port: int, replicas: int = 1, speed: flo
         clock = {"STREAMWATCH_CLOCK": f"{now:.3f},{now:.3f},{speed:g}", "CALENDAR_DAYS": "off"}
     kept = Kept(
         folder=folder, exit_=exit_, scenario=scenario, clock=clock, speed=speed if exit_ else 1.0,
-        ports=_ports(replicas), sandbox_port=free_port(port),
+        ports=_ports(bot_port, replicas), sandbox_port=free_port(port),
     )  # fmt: skip
     return _direct(kept)
 
@@ -247,8 +249,8 @@ def _procedure(ground: _Ground, name: str, *, by_itself: bool) -> int:
     return 0
 
 
-def _ports(count: int) -> tuple[int, ...]:
+def _ports(wanted: int, count: int) -> tuple[int, ...]:
     ports: list[int] = []
     for _ in range(count):
-        ports.append(free_port(ports[-1] + 10 if ports else 8080))
+        ports.append(free_port(ports[-1] + 10 if ports else wanted))
     return tuple(ports)

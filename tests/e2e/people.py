@@ -11,7 +11,7 @@ from typing import Any
 from bot.demo_world import PRESS_AGAIN_S, Trouble, confirm_form, get
 from tests.e2e.running import Json, Stage, metadata
 
-WAIT_S = 40.0
+WAIT_S = 60.0
 PIPELINE = "orders"
 
 

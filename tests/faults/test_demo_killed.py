@@ -18,7 +18,7 @@ import pytest
 from bot.demo_kept import holder
 from bot.demo_postgres import find_postgres
 from tests.e2e.running import LONG, ROOT, until
-from tests.support.servers import require
+from tests.support.servers import free_port, require
 
 PAGE = re.compile(r"^  (L\d \S+ +due \S+) .*?\((\d+) s on the fast clock", re.MULTILINE)
 
@@ -73,6 +73,8 @@ def test_a_demo_of_which_everything_was_killed_goes_on_and_pages_once(home: Path
         require("PostgreSQL", find_postgres())
     # The lease of a killed bot is a minute, in which nobody shall be paged a hundred times.
     words = ["--exit", "--scenario", "job_stuck", "--speed", "150", "--replicas", str(replicas)]
+    # Of its own: another demo would take 8080 while its bot is dead.
+    words += ["--port", str(free_port()), "--bot-port", str(free_port())]
     first = Told(home, *words)
     first.says("The alert opened")
     for mark in [*home.glob("*/director.lock"), *home.glob("*/bot*.pid"), *home.glob("*/server.pid")]:
