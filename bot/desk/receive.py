@@ -329,7 +329,8 @@ def _budget_grows(tx: Tx, house: House, incident: Incident, alert: Alert, why: s
     now = tx.now()
     known = signals.known_alert(incident, alert)
     events: list[Event] = []
-    if known is None or alert.severity > known.severity:
+    # What a resolve had muted counts again: else the incident had no open alert, and would end by itself.
+    if known is None or known.muted or alert.severity > known.severity:
         forgotten = replace_alert(incident, alert)
         events = signals.alert_opens(
             forgotten, alert, began_at=now, note=why, now=now, runbooks=house.runbook_names()
