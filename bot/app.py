@@ -142,8 +142,9 @@ class Bot:
             group_changed=self.membership.changed,
         )  # fmt: skip
         self.processor = Processor(
-            **shared, record_budget=self._record_budget, probe=probe, maintenances=self._maintenances
-        )
+            **shared, record_budget=self._record_budget, probe=probe, maintenances=self._maintenances,
+            look=lambda pipeline: self.watch.soon(pipeline),
+        )  # fmt: skip
         delivering: dict[str, Any] = {
             **shared, "now": clock.now, "monotonic": clock.monotonic, "probe": probe, "on_page": self.lateness.observe,
         }  # fmt: skip

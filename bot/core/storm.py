@@ -7,7 +7,7 @@ place, with counts that add up. All instants are aware UTC datetimes; a minute i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bot.core.policy import Policy
@@ -19,10 +19,12 @@ KINDS = (ASIDE, OPENED, RECEIVED, TOUCHED)
 
 @dataclass(slots=True)
 class Tally:
-    """What one batch of notifications came to: incidents that it touched, and those that it opened."""
+    """What one batch of notifications came to: incidents that it touched, those that it opened, and pipelines whose
+    incident opened as recovering, which nobody has looked at."""
 
-    touched: set[int]
-    opened: set[int]
+    touched: set[int] = field(default_factory=set)
+    opened: set[int] = field(default_factory=set)
+    unseen: set[str] = field(default_factory=set)
 
     def note(self, number: int, *, opened: bool) -> None:
         """An incident was changed."""

@@ -37,7 +37,10 @@ class Processor:
         wake: Callable[[], None],
         probe: Probe = nowhere,
         maintenances: Callable[[], tuple[Hold, ...]] = tuple,
+        look: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """``look``: this pipeline has an incident that opened as recovering; it is to be probed at once."""
+        self._look = look
         self._maintenances = maintenances
         self._store = store
         self._house = house
@@ -50,28 +53,29 @@ class Processor:
         # Looked up before every batch: what a terminal set a moment ago counts already.
         house = replace(self._house(), maintenances=await asyncio.to_thread(self._maintenances))
         try:
-            rows: list[InboxRow | None] = list(await self._store.awrite(lambda tx: self._batch(tx, house)))
+            done, tally = await self._store.awrite(lambda tx: self._batch(tx, house))
         except StorageError as error:
             if not isinstance(error, KeyTaken):
                 raise
-            rows = [await self._one(house)]
+            done, tally = await self._one(house)
         except Exception:  # noqa: BLE001 - which row it was is found by taking them one by one
-            rows = [await self._one(house)]
-        done = [row for row in rows if row is not None]
+            done, tally = await self._one(house)
         for row in done:
             self._remember(row)
+        for pipeline in sorted(tally.unseen):
+            self._look(pipeline)
         if done:
             self._probe("process.committed")
             self._wake()
         return len(done)
 
-    def _batch(self, tx: Tx, house: House) -> list[InboxRow]:
-        rows = _batch(tx, house, BATCH)
+    def _batch(self, tx: Tx, house: House) -> tuple[list[InboxRow], Tally]:
+        rows, tally = _batch(tx, house, BATCH)
         if rows:
             self._probe("process.before_commit")
-        return rows
+        return rows, tally
 
-    async def _one(self, house: House) -> InboxRow | None:
+    async def _one(self, house: House) -> tuple[list[InboxRow], Tally]:
         """The first row alone; when it is poison it goes aside, shown and counted."""
         taken: list[InboxRow] = []
         try:
@@ -83,7 +87,7 @@ class Processor:
             log.exception("inbox_poison", action="inbox_poison", row=row.id, source=row.source)
             reason = f"{type(error).__name__}: {error}"[:500]
             await self._store.awrite(lambda tx: _poison(tx, house, row, reason))
-            return row
+            return [row], Tally()
 
     def _remember(self, row: InboxRow) -> None:
         if row.source != "budget":
@@ -96,12 +100,12 @@ class Processor:
 
 def _poison(tx: Tx, house: House, row: InboxRow, reason: str) -> None:
     tx.inbox_dead(row.id, reason)
-    storms.count(tx, house, [row], 1, Tally(set(), set()))
+    storms.count(tx, house, [row], 1, Tally())
 
 
-def _batch(tx: Tx, house: House, limit: int) -> list[InboxRow]:
+def _batch(tx: Tx, house: House, limit: int) -> tuple[list[InboxRow], Tally]:
     rows = list(tx.inbox_batch(limit))
-    tally = Tally(set(), set())
+    tally = Tally()
     if rows:
         house = replace(live(tx, house), tally=tally)
     done = []
@@ -114,16 +118,16 @@ def _batch(tx: Tx, house: House, limit: int) -> list[InboxRow]:
             done.append(row.id)
     tx.inbox_done(done)
     storms.count(tx, house, rows, len(rows) - len(done), tally)
-    return rows
+    return rows, tally
 
 
-def _single(tx: Tx, house: House, taken: list[InboxRow]) -> InboxRow | None:
+def _single(tx: Tx, house: House, taken: list[InboxRow]) -> tuple[list[InboxRow], Tally]:
     """Take and process one row in one transaction; ``taken`` tells the caller which it was if that fails."""
     rows = list(tx.inbox_batch(1))
+    tally, aside = Tally(), 0
     if not rows:
-        return None
+        return rows, tally
     taken.append(rows[0])
-    tally, aside = Tally(set(), set()), 0
     try:
         process(tx, replace(house, tally=tally), rows[0])
     except Unusable as unusable:
@@ -132,4 +136,4 @@ def _single(tx: Tx, house: House, taken: list[InboxRow]) -> InboxRow | None:
     else:
         tx.inbox_done([rows[0].id])
     storms.count(tx, house, rows, aside, tally)
-    return rows[0]
+    return rows, tally

@@ -269,6 +269,8 @@ def open_incident(
         state = lifecycle.apply(begin(number, first), events[1:])
         events += signals.alert_closes(state, closed, now)
     change(tx, house, None, number, events)
+    if recovering and house.tally is not None:
+        house.tally.unseen.add(where.pipeline)
     return number
 
 

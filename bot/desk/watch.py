@@ -67,6 +67,11 @@ class Watch:
         self._due: dict[tuple[str, str], float] = {}
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
 
+    def soon(self, name: str) -> None:
+        """Look at the health of this pipeline in the next turn, without waiting for its time."""
+        if self._house().pipeline(name) is not None:
+            self._due[(name, LOOKS[0].operation)] = 0.0
+
     async def turn(self) -> None:
         """Start the looks that are due."""
         now = self._monotonic()
