@@ -6,7 +6,8 @@ ended in doubt is settled by looking for a channel of that name that we ourselve
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -14,11 +15,17 @@ from bot.core.delivery import NotSent, Outcome, Refused, Sent
 from bot.core.text import CHANNEL_NAME_MAX
 from bot.slack.api import Api
 from bot.slack.outcome import Failure
+from bot.slack.people import PAGE, next_cursor
 
 # Slack gives `created` in whole seconds, by its own clock.
 CREATED_SLACK_S = 5.0
 LAST_SUFFIX = 9
-PAGE = 999
+_LIVING: Mapping[str, Any] = {
+    "types": "public_channel,private_channel",
+    "exclude_archived": True,
+    "limit": PAGE,
+}
+_ID = re.compile(r"[CG][A-Z0-9]{7,}")
 
 
 def candidates(name: str) -> list[str]:
@@ -44,13 +51,20 @@ async def adopt(api: Api, name: str, since: float) -> Sent | None:
     """The channel that an earlier try made after all, or None. ``since``: the first try, by Slack's clock."""
     us = (await api.identity())["user_id"]
     names = candidates(name)
-    found = [
-        channel
-        async for channel in listed(api, archived=False)
-        if channel.get("name") in names
-        and channel.get("creator") == us
-        and float(channel.get("created") or 0) >= since - CREATED_SLACK_S
-    ]
+    found: list[Mapping[str, Any]] = []
+    cursor = ""
+    while True:
+        # Whoever makes a channel is in it.
+        answer = await api.call("users.conversations", **_LIVING, cursor=cursor)
+        found += [
+            channel
+            for channel in answer.get("channels", ())
+            if channel.get("name") in names
+            and channel.get("creator") == us
+            and float(channel.get("created") or 0) >= since - CREATED_SLACK_S
+        ]
+        if not (cursor := next_cursor(answer)):
+            break
     if not found:
         return None
     return _made(min(found, key=lambda channel: names.index(channel["name"])))
@@ -60,24 +74,6 @@ def _made(channel: Mapping[str, Any]) -> Sent:
     return Sent(result={"channel": channel["id"], "name": channel.get("name", "")})
 
 
-async def listed(api: Api, *, archived: bool) -> AsyncIterator[Mapping[str, Any]]:
-    """Every public channel, and the private ones that we are in."""
-    cursor = ""
-    while True:
-        answer = await api.call(
-            "conversations.list",
-            types="public_channel,private_channel",
-            exclude_archived=not archived,
-            limit=PAGE,
-            cursor=cursor,
-        )
-        for channel in answer.get("channels", ()):
-            yield channel
-        cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
-        if not cursor:
-            return
-
-
 class Announcements:
     """The announcement channel, given by name or id; joined when it is public and we are not in it."""
 
@@ -85,6 +81,7 @@ class Announcements:
         self._api = api
         self._wanted = wanted.removeprefix("#")
         self._id = ""
+        self._cursor = ""
 
     @property
     def known(self) -> str:
@@ -99,11 +96,40 @@ class Announcements:
         """Its id. Raises Failure; an absent channel is waited for, since a person may yet create it."""
         if self._id:
             return self._id
-        async for channel in listed(self._api, archived=False):
-            if self._wanted in (channel["id"], channel.get("name")):
-                if not channel.get("is_member"):
-                    await self._api.call("conversations.join", channel=channel["id"])
-                self._id = str(channel["id"])
-                return self._id
+        channel = await (self._known() if _ID.fullmatch(self._wanted) else self._search())
+        if channel is not None:
+            if not channel.get("is_member"):
+                await self._api.call("conversations.join", channel=channel["id"])
+            self._id = str(channel["id"])
+            return self._id
         reason = f"there is no channel #{self._wanted} for announcements"
         raise Failure("channel_not_found", NotSent(reason=reason, retry_in=timedelta(seconds=30)))
+
+    async def _known(self) -> Mapping[str, Any] | None:
+        try:
+            answer = await self._api.call("conversations.info", channel=self._wanted)
+        except Failure as failure:
+            if failure.code == "channel_not_found":
+                return None
+            raise
+        channel: Mapping[str, Any] = answer["channel"]
+        return None if channel.get("is_archived") else channel
+
+    async def _search(self) -> Mapping[str, Any] | None:
+        """By its name, going on where it was broken off: one send may have no time for all of a large workspace."""
+        while True:
+            try:
+                answer = await self._api.call("conversations.list", **_LIVING, cursor=self._cursor)
+            except Failure as failure:
+                if failure.code == "invalid_cursor":
+                    self._cursor = ""
+                raise
+            for channel in answer.get("channels", ()):
+                if channel.get("name") == self._wanted:
+                    self._cursor = ""
+                    found: Mapping[str, Any] = channel
+                    return found
+            if not (cursor := next_cursor(answer)):
+                self._cursor = ""
+                return None
+            self._cursor = cursor

@@ -16,6 +16,7 @@ from typing import Any
 from bot.core.delivery import Leased, LookupFailed, Outcome, Refused, Sent
 from bot.core.incident import Incident
 from bot.slack.api import Api, Clock
+from bot.slack.blocks import Unrenderable
 from bot.slack.lookup import messages
 from bot.slack.outcome import Failure
 from bot.slack.people import Directory
@@ -79,12 +80,16 @@ class Pages:
         async with self._locks.setdefault(user, asyncio.Lock()):
             new = [row for row in rows if not row.result.get("ts") and not _settled(row)]
             fresh = await self._new(user, channel, [_item(row, incidents) for row in new])
-            return [
+            told = [
                 await self._again(row, _item(row, incidents))
                 if row.result.get("ts")
                 else (Sent() if _settled(row) else fresh)
                 for row in rows
             ]
+        if any(isinstance(outcome, Refused) for outcome in told):
+            self._directory.forget(ref, user)
+            self._latest.pop(user, None)
+        return told
 
     async def _new(self, user: str, channel: str, items: Sequence[PageItem]) -> Outcome:
         """Add to the message of the last 30 s, or post another."""
@@ -97,6 +102,8 @@ class Pages:
                 result = await self._post(user, channel, items, now)
             else:
                 result = await self._join(bundle, items, now)
+        except Unrenderable as error:
+            return Refused(reason=str(error))
         except Failure as failure:
             return failure.outcome
         return Sent(result={**result, "dnd": await self._resting(user)})
@@ -133,6 +140,8 @@ class Pages:
                 return Sent(result=row.result)
             items = {**(bundle.items if bundle else {}), item.key: item}
             await edit(self._api, channel, ts, render_pages(list(items.values())))
+        except Unrenderable as error:
+            return Refused(reason=str(error))
         except Failure as failure:
             return Sent(result=row.result) if failure.code in GONE else failure.outcome
         if bundle is not None:

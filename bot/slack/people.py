@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from bot.slack.api import Api
 from bot.slack.outcome import Failure
@@ -10,6 +12,7 @@ from bot.slack.words import GROUP_ID, USER_ID
 
 UNKNOWN_FOR_S = 60.0
 LIST_FOR_S = 600.0
+PAGE = 999
 UNKNOWN_USER = frozenset({"users_not_found", "user_not_found"})
 
 
@@ -22,15 +25,15 @@ class Directory:
         self._ids: dict[str, str] = {}
         self._unknown: dict[str, float] = {}
         self._handles: dict[str, str] = {}
+        self._listed: dict[str, str] = {}
+        self._cursor = ""
+        self._listing = asyncio.Lock()
         self._listed_at: float | None = None
         self._dms: dict[str, str] = {}
 
     async def find(self, ref: str) -> str | None:
         """The id of a user or user group, None when there is none. Raises Failure."""
-        ref = ref.strip()
-        if ref.startswith("<@") and ref.endswith(">"):
-            ref = ref[2:-1].partition("|")[0]
-        ref = ref.removeprefix("slack:").removeprefix("@")
+        ref = _bare(ref)
         if USER_ID.fullmatch(ref) or GROUP_ID.fullmatch(ref):
             return ref
         if not ref:
@@ -66,9 +69,10 @@ class Directory:
             self._dms[user] = str(answer["channel"]["id"])
         return self._dms[user]
 
-    def known_dm(self, user: str) -> str:
-        """The same as far as it is known without a call."""
-        return self._dms.get(user, "")
+    def forget(self, ref: str, user: str) -> None:
+        """Look this one up again before the next use: who left may come back as another."""
+        self._ids.pop(_bare(ref), None)
+        self._dms.pop(user, None)
 
     async def _by_email(self, email: str) -> str | None:
         try:
@@ -80,24 +84,41 @@ class Directory:
         return str(answer["user"]["id"])
 
     async def _by_handle(self, handle: str) -> str | None:
-        if self._listed_at is None or self._now() - self._listed_at > LIST_FOR_S:
-            await self._list()
+        async with self._listing:
+            if self._listed_at is None or self._now() - self._listed_at > LIST_FOR_S:
+                await self._list()
         return self._handles.get(handle.casefold())
 
     async def _list(self) -> None:
-        handles: dict[str, str] = {}
-        cursor = ""
+        """Goes on where it was broken off: one send may have no time for all of a large workspace."""
         while True:
-            answer = await self._api.call("users.list", limit=200, cursor=cursor)
+            try:
+                answer = await self._api.call("users.list", limit=PAGE, cursor=self._cursor)
+            except Failure as failure:
+                if failure.code == "invalid_cursor":
+                    self._cursor = ""
+                raise
             for member in answer.get("members", ()):
                 if member.get("deleted") or member.get("is_bot"):
                     continue
                 profile = member.get("profile") or {}
                 for name in (profile.get("display_name"), member.get("name")):
                     if name:
-                        handles[str(name).casefold()] = str(member["id"])
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
+                        self._listed[str(name).casefold()] = str(member["id"])
+            self._cursor = next_cursor(answer)
+            if not self._cursor:
                 break
-        self._handles = handles
+        self._handles, self._listed = self._listed, {}
         self._listed_at = self._now()
+
+
+def next_cursor(answer: Mapping[str, Any]) -> str:
+    """Where the rest of a list begins, "" at its end."""
+    return str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+
+
+def _bare(ref: str) -> str:
+    ref = ref.strip()
+    if ref.startswith("<@") and ref.endswith(">"):
+        ref = ref[2:-1].partition("|")[0]
+    return ref.removeprefix("slack:").removeprefix("@")

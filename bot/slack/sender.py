@@ -138,11 +138,8 @@ class Sender:
 
     async def send_pages(self, rows: Sequence[Leased], incidents: Mapping[int, Incident]) -> list[Outcome]:
         """Send PAGE_DM rows; those to one person become one message. Outcomes in the order of the rows."""
-        try:
-            with self.api.within(HTTP_TIMEOUT.total_seconds()):
-                outcomes = await self._pages.send(rows, incidents)
-        except Unrenderable as error:
-            return [Refused(reason=str(error))] * len(rows)
+        with self.api.within(HTTP_TIMEOUT.total_seconds()):
+            outcomes = await self._pages.send(rows, incidents)
         for row, outcome in zip(rows, outcomes, strict=True):
             if isinstance(outcome, Sent) and outcome.result.get("channel"):
                 self._lane_channels[row.outbound.lane] = str(outcome.result["channel"])

@@ -30,6 +30,8 @@ from pipeline.chart import Chart
 from pipeline.painter import paint
 from pipeline.picture import NotDrawn
 from sandbox.app import running
+from sandbox.slack.hub import Hub
+from sandbox.slack.model import User
 from tests.integration.slack_room.conftest import EmptyWorld, Slack
 from tests.unit.slack.samples import AT, incident, leased, page, plan, report, row
 
@@ -224,6 +226,38 @@ async def test_announcements_find_their_channel_join_it_and_are_edited(sender: S
     assert "<#C0INC7>" in messages[0]["text"]
 
 
+async def test_a_channel_given_by_its_id_is_not_searched_for(slack: Slack) -> None:
+    sender = Sender(make_client("xoxb-sandbox", f"{slack.base_url}/api/"), "C02INCIDENTS", Clock())
+    done = await deliver(sender, row(Kind.ANNOUNCE, key="announce:7", lane="announce"), incident())
+    assert done.result["channel"] == "C02INCIDENTS"
+    assert await slack.calls("conversations.list") == []
+    nobody = Sender(make_client("xoxb-sandbox", f"{slack.base_url}/api/"), "C0NOWHERE99", Clock())
+    outcome = await nobody.send(leased(row(Kind.ANNOUNCE, key="announce:8", lane="announce")), incident())
+    assert isinstance(outcome, NotSent), "a person may yet make it"
+
+
+async def test_a_search_for_a_channel_goes_on_where_it_was_broken_off(
+    sender: Sender, slack: Slack, hub: Hub
+) -> None:
+    """In a large workspace one send has no time for all of them."""
+    known = hub.workspace.channels
+    last = known.pop("C02INCIDENTS")
+    for n in range(2500):
+        known[f"C1{n:07}"] = replace(last, id=f"C1{n:07}", name=f"other-{n}")
+    known[last.id] = last
+    await slack.fault("conversations.list", "slow", count=50)
+    done = await deliver(sender, row(Kind.ANNOUNCE, key="announce:7", lane="announce"), incident())
+    assert done.result["channel"] == "C02INCIDENTS"
+
+
+async def test_a_channel_made_in_doubt_is_looked_for_among_our_own(sender: Sender, slack: Slack) -> None:
+    await slack.fault("conversations.create", "reset", after_accept=True)
+    out = row(Kind.CREATE_CHANNEL, key="create:7", name="inc-0007-x", private=False, number=7)
+    done = await deliver(sender, out, None)
+    assert done.result["name"] == "inc-0007-x"
+    assert await slack.calls("conversations.list") == [], "a workspace has thousands of others'"
+
+
 # --- pages ------------------------------------------------------------------------------------------------
 
 
@@ -285,6 +319,40 @@ async def test_pages_to_different_people_go_to_each_and_an_unknown_one_is_refuse
     outcomes = await sender.send_pages(rows, {})
     assert [type(o) for o in outcomes] == [Sent, Refused, Sent]
     assert len(await slack.ours()) == 2
+
+
+async def test_a_handle_is_found_in_a_large_workspace_however_slow_slack_is(
+    sender: Sender, slack: Slack, hub: Hub
+) -> None:
+    """One send has no time for the whole list of members; the next goes on where it was broken off."""
+    for n in range(2500):
+        hub.workspace.users[f"U1{n:05}"] = User(id=f"U1{n:05}", name=f"member{n}", real_name=f"Member {n}")
+    await slack.fault("users.list", "slow", count=50)
+    await deliver(sender, page(slack="@member2400", person="member2400"), None)
+    (message,) = await slack.ours()
+    assert "Page to L1" in message["text"]
+
+
+async def test_a_page_that_cannot_be_written_takes_no_other_with_it(sender: Sender, slack: Slack) -> None:
+    rows = [leased(page("a", page="x" * 3000)), leased(page("b", slack="bob@example.com", person="bob"))]
+    outcomes = await sender.send_pages(rows, {})
+    assert [type(o) for o in outcomes] == [Refused, Sent]
+    assert len(await slack.ours()) == 1
+
+
+async def test_who_was_refused_is_looked_up_again(sender: Sender, slack: Slack, hub: Hub) -> None:
+    """A person may leave and come back under the same address, with another id."""
+    await deliver(sender, page("a", slack="bob@example.com", person="bob"), None)
+    bob = next(user for user in hub.workspace.users.values() if user.name == "bob")
+    del hub.workspace.users[bob.id]
+    hub.workspace.users["U0BOBAGAIN"] = replace(bob, id="U0BOBAGAIN")
+    held = page("b", slack="bob@example.com", person="bob", incident="INC-8")
+    await slack.fault("chat.update", "error", error="channel_not_found")
+    first = await sender.send(leased(held), None)
+    assert isinstance(first, Refused), first
+    await deliver(sender, page("c", slack="bob@example.com", person="bob", incident="INC-9"), None)
+    opened = await slack.calls("conversations.open")
+    assert [call["args"]["users"] for call in opened] == [bob.id, "U0BOBAGAIN"]
 
 
 # --- answers, files ---------------------------------------------------------------------------------------
