@@ -334,7 +334,7 @@ class Bot:
             self.slack.listeners.drain(GRACE_S),
             self.deliverer.drain(GRACE_S),
             self.postman.drain(GRACE_S),
-            self.operator.drain(GRACE_S / 2),
+            self.operator.drain(GRACE_S),
         )
         for task in list(self._background):
             task.cancel()

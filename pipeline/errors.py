@@ -20,6 +20,11 @@ class PipelineError(Exception):
     """Base of all; ``str(error)`` is a text for a person, without trace or markup."""
 
 
+class Interrupted(Exception):
+    """The process ends, and the operation stops between two of its steps: nothing went wrong, so it is no
+    PipelineError.  What it held is given back; whoever runs it again goes on there."""
+
+
 class ConfigError(PipelineError):
     """Wrong configuration; ``mistakes`` lists every one that was found."""
 

@@ -138,11 +138,14 @@ class History(Maintenances, Budgets):
             with self._write() as connection:
                 connection.execute(_replayed.insert(), rows)
 
-    def was_begun(self, replay: str) -> bool:
-        """Whether the ledger holds anything of this replay."""
-        query = select(_replayed.c.id).where(_replayed.c.replay == replay).limit(1)
+    def sent_by(self, replay: str) -> dict[str, int]:
+        """How many messages this replay published to which topic or sink, as far as the ledger knows."""
+        count = func.count(_replayed.c.message.distinct())
+        query = (
+            select(_replayed.c.topic, count).where(_replayed.c.replay == replay).group_by(_replayed.c.topic)
+        )
         with self._read() as connection:
-            return connection.execute(query).first() is not None
+            return {str(topic): int(messages) for topic, messages in connection.execute(query)}
 
     def replayed(self, replay: str, messages: Sequence[str]) -> frozenset[str]:
         """Of these message ids, those that this replay published already."""

@@ -39,6 +39,7 @@ class Kit:
         requested_by: str,
         sleep: Callable[[float], None],
         facts: Mapping[str, Any] | None = None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> Context:
         """What one call of an operation gets."""
         return Context(
@@ -50,4 +51,5 @@ class Kit:
             facts=facts or {},
             requested_by=requested_by,
             catalogue=self.house().pipelines,
+            stopping=stopping,
         )

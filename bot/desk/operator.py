@@ -1,14 +1,15 @@
 """Carries out runs: readings at once, changes after their gate. Threads for Google's blocking clients.
 
 A run is leased while it is carried out; one whose lease ran out belonged to a process that died: a
-reading is simply repeated, a change only when its operation says that this is harmless.
+reading is simply repeated, a change only when its operation says that this is harmless. A process that ends in order
+lets what is under way finish, or stop between two steps and give back what it holds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-import time
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from bot.desk.house import House
 from bot.desk.kit import Kit
 from bot.desk.ports import Run, Tx
 from bot.probe import Probe, nowhere
-from pipeline.errors import PipelineError
+from pipeline.errors import Interrupted, PipelineError
 from pipeline.operations import ChangeOperation, Context, Plan, Progress, ReadOperation, own
 from pipeline.report import Report
 
@@ -39,6 +40,7 @@ class Operator:
         self._tasks: dict[asyncio.Task[None], str] = {}  # the id of the run that each carries out
         # Two readers of one dead-letter queue would hide its messages from each other.
         self._queues: dict[str, asyncio.Lock] = {}
+        self._stop = threading.Event()
 
     async def turn(self) -> int:
         """Take what may run now; returns how many runs were begun."""
@@ -72,12 +74,16 @@ class Operator:
                 await self._store.awrite(lambda tx, r=run: runs.interrupted(tx, house, r))  # type: ignore[misc]
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait for what is being carried out, and give back what is not over by then: the next process need not
-        wait for the end of its lease, but takes it up, or asks, at once."""
+        """Wait for what is being carried out: for half of the time that it ends, then that it stops where it can. What
+        is not over is given back, so that the next process need not wait for the end of its lease, but takes it up,
+        or asks, at once."""
         if not self._tasks:
             return
-        _, left = await asyncio.wait(self._tasks, timeout=timeout_s)
+        _, left = await asyncio.wait(self._tasks, timeout=timeout_s / 2)
         names = [self._tasks[task] for task in left]
+        self._stop.set()
+        if left:
+            _, left = await asyncio.wait(left, timeout=timeout_s / 2)
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
@@ -93,6 +99,8 @@ class Operator:
                     await self._do(run, house)
             else:
                 await self._do(run, house)
+        except Interrupted:
+            log.info("run_interrupted", action="run_interrupted", run=run.id)
         except PipelineError as error:
             text = str(error)
             await self._store.awrite(lambda tx: runs.failed(tx, house, run, text))
@@ -117,9 +125,15 @@ class Operator:
         return self._kit.context(
             pipeline,
             requested_by=run.confirmed_by or run.requested_by,
-            sleep=lambda seconds: time.sleep(seconds / self._kit.speed),
+            sleep=self._sleep,
             facts=facts,
+            stopping=self._stop.is_set,
         )
+
+    def _sleep(self, seconds: float) -> None:
+        """In the operation's thread, and in its time; raises Interrupted when the process ends."""
+        if self._stop.wait(seconds / self._kit.speed):
+            raise Interrupted
 
     async def _do(self, run: Run, house: House) -> None:
         operation = self._kit.registry[run.operation]

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pipeline.catalogue import Pipeline
-from pipeline.errors import UsageError
+from pipeline.errors import Interrupted, UsageError
 from pipeline.report import Report
 
 if TYPE_CHECKING:  # both are heavy to import; an operation that needs neither never pays for them
@@ -156,7 +156,8 @@ class Context:
 
     ``facts`` is what the caller knows already, e.g. ``{"down": True}``.  ``deadline_s`` bounds a
     reading; ``sleep`` and ``now`` drive every wait.  ``catalogue`` holds all pipelines, for the
-    operations that look at every one.
+    operations that look at every one.  ``stopping`` says that the process ends; ``sleep`` may raise
+    Interrupted then.
     """
 
     pipeline: Pipeline
@@ -168,6 +169,12 @@ class Context:
     facts: Mapping[str, Any] = field(default_factory=dict)
     requested_by: str = ""
     catalogue: tuple[Pipeline, ...] = ()
+    stopping: Callable[[], bool] = lambda: False
+
+    def may_stop_here(self) -> None:
+        """Between two steps of something long: raises Interrupted when the process ends."""
+        if self.stopping():
+            raise Interrupted
 
 
 ProgressSink = Callable[[Progress], None]

@@ -17,7 +17,7 @@ from pipeline.gather import measure
 from pipeline.operations.base import ChangeOperation, Context, Param, Plan, ProgressSink, Risk, plan_id
 from pipeline.operations.dlq import sample, size_of_queue, subscription_of
 from pipeline.operations.dlq_job import advice, as_job, run_job, verify_job
-from pipeline.operations.dlq_run import replay
+from pipeline.operations.dlq_run import replay, sent_before
 from pipeline.operations.dlq_words import effects, pace_words, report_of_run, warnings
 from pipeline.report import Evidence, Finding, NextStep, Report, duration, percent, plural
 from pipeline.rules import facts
@@ -112,7 +112,8 @@ class DlqReplay(ChangeOperation):
         if plan.refusal:
             raise Refused(plan.refusal)
         if not plan.params["force"] and (reason := _standing(ctx, set())[0]):
-            raise Refused(f"{reason} That changed since the plan was made; nothing was sent.")
+            more = "nothing more" if sent_before(ctx, plan) else "nothing"
+            raise Refused(f"{reason} That changed since the plan was made; {more} was sent.")
         if plan.params.get("as_job"):
             return run_job(ctx, plan, progress)
         outcome = replay(ctx, plan, progress)

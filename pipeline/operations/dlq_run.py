@@ -1,7 +1,8 @@
 """The replay itself: pull, send, wait for the answer, write the ledger, only then acknowledge.
 
 A few go first and are watched; the rest follows at a capped rate; it stops by itself when what it
-sent fails again.  Killed anywhere it loses nothing, and run again it goes on.
+sent fails again.  Killed anywhere it loses nothing, and run again it goes on; told to stop it gives back
+what it holds.
 """
 
 from __future__ import annotations
@@ -44,10 +45,15 @@ _TOLERATED: Final = 0.05  # of what was sent, after the canary; of the canary no
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run did."""
+    """What a run did, and what of its plan was done before."""
 
     sent: int = 0
-    resumed: int = 0  # of these, published by an earlier run of the same plan
+    earlier: Counter[str] = field(
+        default_factory=Counter
+    )  # published by earlier runs of the same plan, to where
+    resumed: Counter[str] = field(
+        default_factory=Counter
+    )  # of those sent, published before, and only acknowledged now
     topics: Counter[str] = field(default_factory=Counter)
     stayed: Counter[Fate] = field(default_factory=Counter)
     sinks: Counter[str] = field(default_factory=Counter)
@@ -58,6 +64,11 @@ class Outcome:
     stopped: str = ""
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def of_plan(self) -> int:
+        """How many dead letters of the plan are published by now, each counted once."""
+        return self.earlier.total() + self.sent - self.resumed.total()
+
 
 def replay(ctx: Context, plan: Plan, progress: ProgressSink) -> Outcome:
     """Runs the plan; whatever is not sent goes back to the queue, also when it fails midway."""
@@ -67,6 +78,11 @@ def replay(ctx: Context, plan: Plan, progress: ProgressSink) -> Outcome:
     finally:
         run.give_back()
     return run.outcome
+
+
+def sent_before(ctx: Context, plan: Plan) -> Counter[str]:
+    """What earlier runs of this plan published, to where, by the ledger; PipelineError when it cannot be read."""
+    return Counter(ctx.history.sent_by(plan.id) if ctx.history is not None else {})
 
 
 class _Run:
@@ -99,6 +115,7 @@ class _Run:
         if not self._plan.data.get("part"):
             self._snapshot()
         while self.outcome.sent < self._want and not self.outcome.stopped:
+            self._ctx.may_stop_here()
             if not self._waiting and not self._fill():
                 return
             chunk, self._waiting = self._waiting[: self._room()], self._waiting[self._room() :]
@@ -185,14 +202,15 @@ class _Run:
 
         done = self._published_before(items)
         for target, chunk in chunks(items):
-            fresh = [item for item in chunk if item.message.id not in done]
+            fresh = self._of_plan([item for item in chunk if item.message.id not in done])
             refused = self._sender.send(fresh)
             sent = [item for item in fresh if item.message.id not in refused]
             self._keep_refused(target, fresh, refused)
             self._gone.update(item.message.id for item in sent)
             self._write_ledger(target, sent)
-            self.outcome.resumed += len(chunk) - len(fresh)
-            gone = [*sent, *(item for item in chunk if item.message.id in done)]
+            again = [item for item in chunk if item.message.id in done]
+            self.outcome.resumed[target] += len(again)
+            gone = [*sent, *again]
             # Between this line and the next a kill leaves the chunk both sent and queued.
             self._tell(f"{number(len(gone))} stored in {target}, acknowledging")
             pubsub.acknowledge(self._ctx.clients, self._project, self._name, [item.message for item in gone])
@@ -201,7 +219,16 @@ class _Run:
             self.outcome.sent += len(gone)
             into = self.outcome.sinks if chunk[0].decision.sink else self.outcome.topics
             into[target] += len(gone)
-            self._tell(f"{number(self.outcome.sent)} of {number(self._want)} sent back")
+            self._tell(f"{number(self.outcome.of_plan)} of {number(self._want)} sent back")
+
+    def _of_plan(self, fresh: Sequence[Item]) -> Sequence[Item]:
+        """As many as the plan has left; what is beyond it was sent by an earlier run in the place of these."""
+        if not self._resumes:
+            return fresh
+        room = max(0, self._want - self.outcome.of_plan)
+        for item in fresh[room:]:
+            self._keep[item.message.id] = self._kept[item.message.id] = item.message
+        return fresh[:room]
 
     def _keep_refused(self, target: str, items: Sequence[Item], refused: Mapping[str, str]) -> None:
         for item in items:
@@ -224,9 +251,10 @@ class _Run:
     def _was_begun(self) -> bool:
         """Whether the ledger knows this plan already; a fresh one need not be asked for every message."""
         try:
-            return self._ctx.history is not None and self._ctx.history.was_begun(self._plan.id)
+            self.outcome.earlier = sent_before(self._ctx, self._plan)
         except PipelineError:
             return True
+        return bool(self.outcome.earlier)
 
     def _write_ledger(self, target: str, sent: Sequence[Item]) -> None:
         """A ledger that cannot be written is told; the messages are out and must be acknowledged."""
@@ -336,4 +364,4 @@ class _Run:
             self.outcome.notes.append(text)
 
     def _tell(self, text: str) -> None:
-        self._progress(Progress(text, self.outcome.sent, self._want))
+        self._progress(Progress(text, self.outcome.of_plan, self._want))

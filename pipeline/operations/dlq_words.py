@@ -75,8 +75,11 @@ def warnings(preview: Preview, forced_against: str | None) -> tuple[str, ...]:
 
 def report_of_run(ctx: Context, plan: Plan, outcome: Outcome) -> Report:
     """What was sent and what stayed."""
-    went = {**outcome.topics, **{sink_words(sink): count for sink, count in outcome.sinks.items()}}
-    rows = tuple((target, number(count)) for target, count in sorted(went.items()))
+    sinks = plan.data.get("sinks", {})
+    went = outcome.topics + outcome.sinks + outcome.earlier - outcome.resumed
+    named = {sink_words(target) if target in sinks else target: count for target, count in went.items()}
+    rows = tuple((target, number(count)) for target, count in sorted(named.items()))
+    total, earlier = outcome.of_plan, outcome.earlier.total()
     findings = [
         Finding(
             "sent",
@@ -89,7 +92,7 @@ def report_of_run(ctx: Context, plan: Plan, outcome: Outcome) -> Report:
         findings.append(Finding("stayed", "info", f"{number(count)}: {FATES[fate]}."))
     refused = outcome.refused.total()
     for target, count in sorted(outcome.refused.items()):
-        name = sink_words(target) if target in plan.data.get("sinks", {}) else f"Topic {target}"
+        name = sink_words(target) if target in sinks else f"Topic {target}"
         text = (
             f"{name} would not take {plural(count, 'message')}; left in the queue: {outcome.refusals[target]}"
         )
@@ -98,10 +101,10 @@ def report_of_run(ctx: Context, plan: Plan, outcome: Outcome) -> Report:
         text = f"Stopped by itself: {outcome.stopped}. What was not sent is in the queue as before."
         findings.append(Finding("stopped_itself", "warning", text))
     findings += [Finding("note", "info", note) for note in outcome.notes]
-    if outcome.resumed:
-        text = f"{plural(outcome.resumed, 'message')} of an earlier run of this plan were published then, not again."
+    if earlier:
+        text = f"{plural(earlier, 'message')} of this plan went before it was interrupted, and not again."
         findings.append(Finding("resumed", "info", text))
-    missing = int(plan.data["going"]) - outcome.sent
+    missing = int(plan.data["going"]) - total
     if missing > 0 and not refused and not outcome.stopped:
         text = (
             f"{plural(missing, 'message')} of the plan not met: others hold them, or they are gone already."
@@ -109,12 +112,13 @@ def report_of_run(ctx: Context, plan: Plan, outcome: Outcome) -> Report:
         findings.append(Finding("not_met", "info", text))
     severity: Severity = "warning" if refused or outcome.stopped else "ok"
     stayed = sum(outcome.stayed.values())
+    before = f", {number(earlier)} of them before an interruption" if earlier else ""
     stopped = f"; stopped by itself, {outcome.stopped}" if outcome.stopped else ""
     return Report(
         operation=plan.operation,
         pipeline=plan.pipeline,
         title=f"Replay of {plan.pipeline}",
-        verdict=f"Replayed {plural(outcome.sent, 'dead letter')}; {plural(stayed + refused, 'message')} "
+        verdict=f"Replayed {plural(total, 'dead letter')}{before}; {plural(stayed + refused, 'message')} "
         f"looked at and left in the queue{stopped}.",
         severity=severity,
         as_of=ctx.now(),
@@ -128,7 +132,8 @@ def report_of_run(ctx: Context, plan: Plan, outcome: Outcome) -> Report:
             "stayed": dict(outcome.stayed),
             "sinks": dict(outcome.sinks),
             "refused": refused,
-            "resumed": outcome.resumed,
+            "resumed": outcome.resumed.total(),
+            "earlier": earlier,
             "came_back": outcome.came_back,
             "stopped": outcome.stopped,
         },

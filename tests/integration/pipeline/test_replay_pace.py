@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
-from pipeline.errors import Denied, Unreachable
+from pipeline.errors import Denied, Interrupted, Unreachable
 from pipeline.google import pubsub
 from pipeline.history import History
 from pipeline.operations import ChangeOperation, get
@@ -184,6 +186,45 @@ def test_an_uncapped_replay_pulls_ahead_and_gives_back_what_it_does_not_send(sta
     with pytest.raises(Denied):
         operation.run(ready.ctx, plan, refuse_the_second)
     assert len(queue(stand)) == 800, "what was pulled ahead is back at once"
-    assert ready.run(plan).data["sent"] == 800
-    assert len(arrived(stand)) == 1300
-    assert queue(stand) == {}
+    again = ready.run(plan)
+    assert (again.data["sent"], again.data["earlier"]) == (600, 500), "no more than the plan in all"
+    assert "Replayed 1,100 dead letters, 500 of them before an interruption" in again.verdict
+    assert [(row[0].rpartition("/")[2], row[1]) for row in again.tables[0].rows] == [("clicks", "1,100")]
+    assert len(arrived(stand)) == 1100
+    assert len(queue(stand)) == 200
+    assert len(pubsub.take(stand.ctx.clients, "demo-project", "dead-letter-sub", 300)) == 200
+
+
+def test_a_replay_that_is_told_to_stop_gives_back_what_it_holds_and_goes_on_as_if_it_had_not_stopped(
+    stand: Stand,
+) -> None:
+    """Between two chunks, as a bot that is stopped does; twice, and in a pause at last."""
+    tapped(stand)
+    stand.dead_letters(*clicks(700), envelope(b"{"))
+    ready = stand.knowing(**UP)
+    plan = ready.plan("dlq.replay", canary=0, rate=200)
+    operation = get("dlq.replay")
+    assert isinstance(operation, ChangeOperation)
+    stop = threading.Event()
+
+    def told(step: Progress) -> None:
+        if "sent back" in step.text:
+            stop.set()
+
+    def paused(_: float) -> None:
+        if stop.is_set():
+            raise Interrupted
+
+    ctx = replace(ready.ctx, stopping=stop.is_set)
+    for left, sleep in ((501, lambda _: None), (301, lambda _: None), (101, paused)):
+        stop.clear()
+        with pytest.raises(Interrupted):
+            operation.run(replace(ctx, sleep=sleep), plan, told)
+        assert len(queue(stand)) == left, "whoever looks now finds it, without waiting for the end of a lease"
+    assert len(arrived(stand)) == 600
+    last = ready.run(plan)
+    assert (last.data["sent"], last.data["earlier"], last.severity) == (100, 600, "ok")
+    assert "Replayed 700 dead letters, 600 of them before an interruption" in last.verdict
+    sent = Counter(message.attributes["replay_of"] for message in arrived(stand))
+    assert (len(sent), set(sent.values())) == (700, {1})
+    assert len(queue(stand)) == 1
