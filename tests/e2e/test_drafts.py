@@ -61,7 +61,7 @@ def offered(people: People, room: str, title: str, since: int = 0) -> Json:
     return people.saw(f"for you: {title}", channel=room, since=since)
 
 
-def press(people: People, step: Json, answer: str) -> None:
+def press(people: People, step: Json, answer: str, user: str = "alice") -> None:
     """The button of this answer, or the one that ticks the step off."""
     for block in step["blocks"]:
         for element in block.get("elements", ()):
@@ -69,7 +69,7 @@ def press(people: People, step: Json, answer: str) -> None:
                 continue
             said = f'"answer":"{answer}"'
             if (said in element["value"]) if answer else ('"answer"' not in element["value"]):
-                people.click("alice", step, "step_done", value=element["value"])
+                people.click(user, step, "step_done", value=element["value"])
                 return
     raise AssertionError(f"no button for {answer or 'done'}: {step}")
 

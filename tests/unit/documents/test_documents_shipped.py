@@ -1,10 +1,11 @@
 """The documents that are shipped: without mistakes, and true to the operations document."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from bot.core import walk
 from bot.core.policy import Policy
 from bot.core.rehearsal import Outage, PersonActs
 from bot.core.roster import CONTACTS, Always, PhoneNumber, owners
@@ -185,3 +186,19 @@ def test_every_owner_is_known_to_the_roster(documents: Documents) -> None:
     known = owners(documents.roster)
     assert {book.owner for book in documents.runbooks if (book.owner or "").casefold() not in known} == set()
     assert documents.faults == ()
+
+
+def test_every_shipped_draft_is_reminded_of_while_nobody_ticks_its_step_off(documents: Documents) -> None:
+    """In its own time, and by whoever has it; a checklist of the calendar reminds in its own way."""
+    at = datetime(2026, 11, 23, 3, 10, tzinfo=UTC)
+    drafts = [(book, step) for book in documents.runbooks for step in book.steps if step.draft]
+    assert {step.contact for _, step in drafts} == set(CONTACTS)
+    for book, step in drafts:
+        assert step.remind is not None, f"{book.name}: {step.title}"
+        run = walk.fold(None, walk.STARTED, at, "alice", walk.started(book, None))
+        assert run is not None
+        run = walk.fold(run, walk.TAKEN, at, "streamwatch", walk.taken(run, book, step, "alice"))
+        assert walk.reminder(run, at + step.remind - timedelta(seconds=1)) is None
+        told = walk.reminder(run, at + step.remind)
+        assert told is not None
+        assert (told["title"], told["waits_for"]) == (step.title, "alice")
