@@ -46,4 +46,4 @@ def set_up(level: str, *, people: bool = False) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     for noisy in ("apscheduler", "slack_sdk", "slack_bolt", "aiohttp.access", "httpx", "google"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

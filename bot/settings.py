@@ -131,7 +131,7 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
 
 def _port(text: str, mistakes: list[str], name: str = "PORT") -> int:
-    if text.isdigit() and 0 <= int(text) <= 65535:
+    if re.fullmatch(r"[0-9]{1,5}", text) and int(text) <= 65535:
         return int(text)
     mistakes.append(f"{name} must be a number from 0 to 65535, not {text!r}.")
     return 0

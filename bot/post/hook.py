@@ -67,4 +67,4 @@ def _answered(status: int, headers: Mapping[str, str], again: timedelta) -> Outc
 def _asked_wait(headers: Mapping[str, str]) -> timedelta:
     """Retry-After in seconds, within reason; a date there counts as nothing."""
     asked = headers.get("Retry-After", "").strip()
-    return timedelta(seconds=min(float(asked), LONGEST_WAIT_S)) if asked.isdigit() else timedelta(0)
+    return timedelta(seconds=min(float(asked), LONGEST_WAIT_S)) if asked.isdecimal() else timedelta(0)

@@ -101,4 +101,4 @@ def retry_after(headers: Mapping[str, str]) -> timedelta:
         seconds = float(raw)
     except ValueError:
         seconds = RATE_LIMIT_DEFAULT_S
-    return timedelta(seconds=min(max(seconds, RATE_LIMIT_DEFAULT_S), 600.0))
+    return timedelta(seconds=min(max(RATE_LIMIT_DEFAULT_S, seconds), 600.0))

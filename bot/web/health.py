@@ -80,7 +80,11 @@ def routes(
 
     async def metrics(_: Request) -> Response:
         registry = CollectorRegistry()
-        found: dict[str, Any] = dict(await figures())
+        try:
+            found: dict[str, Any] = dict(await figures())
+        except Exception as error:  # noqa: BLE001 - a scraper sees that there are none
+            body = {"error": "no figures now", "hint": type(error).__name__}
+            return JSONResponse(body, status_code=503)
         for name, value in found.items():
             Gauge(f"streamwatch_{name}", _NAMES.get(name, name), registry=registry).set(float(value))
         text = generate_latest(registry) + (lateness.text() if lateness is not None else b"")

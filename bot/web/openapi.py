@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 _ERROR = {"type": "object", "properties": {"error": {"type": "string"}, "hint": {"type": "string"}}}
+_KINDS = ["text/html", "application/json"]
 _ACCEPTED = {
     "type": "object",
     "required": ["status"],
@@ -42,13 +43,22 @@ def _webhook(summary: str, security: list[dict[str, list[str]]], unusable: str, 
     }
 
 
-def _get(summary: str, kinds: list[str], *, found: bool = False) -> dict[str, Any]:
-    responses: dict[str, Any] = {"200": {"description": "it", "content": {kind: {} for kind in kinds}}}
+def _probe(summary: str, kind: str, away: str) -> dict[str, Any]:
+    answers = {"200": {"description": "it", "content": {kind: {}}}, "503": _json(away, _ERROR)}
+    return {"get": {"summary": summary, "responses": answers}}
+
+
+def _page(summary: str, kinds: list[str], *, found: bool = False) -> dict[str, Any]:
+    responses: dict[str, Any] = {
+        "200": {"description": "it", "content": {kind: {} for kind in kinds}},
+        "401": {
+            "description": "WEB_TOKEN is needed: as a bearer, as ?token=, or by the cookie that this sets"
+        },
+        "403": {"description": "there is no WEB_TOKEN, so only this machine is shown it"},
+    }
     if found:
         responses["404"] = {"description": "there is none, or it is private"}
-        responses["401"] = {"description": "WEB_TOKEN is needed"}
-    operation: dict[str, Any] = {"summary": summary, "responses": responses}
-    return {"get": operation}
+    return {"get": {"summary": summary, "security": [{"web": []}], "responses": responses}}
 
 
 def _link(summary: str) -> dict[str, Any]:
@@ -71,8 +81,8 @@ def document() -> dict[str, Any]:
         "schema": {"type": "string"},
         "example": "INC-7",
     }
-    one = _get("one incident", ["text/html", "application/json"], found=True)
-    review = _get("its review", ["text/markdown"], found=True)
+    one = _page("one incident", _KINDS, found=True)
+    review = _page("its review", ["text/markdown"], found=True)
     for path in (one, review):
         path["parameters"] = [incident]
     return {
@@ -83,6 +93,7 @@ def document() -> dict[str, Any]:
                 "basic": {"type": "http", "scheme": "basic"},
                 "token": {"type": "apiKey", "in": "query", "name": "auth_token"},
                 "oidc": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "web": {"type": "http", "scheme": "bearer"},
             }
         },
         "paths": {
@@ -98,27 +109,24 @@ def document() -> dict[str, Any]:
             "/slack/events": {
                 "post": {
                     "summary": "Slack's events, commands and clicks; signed",
-                    "responses": {"200": {"description": "acknowledged"}},
+                    "responses": {
+                        "200": {"description": "acknowledged"},
+                        "400": _json("a signed body that cannot be read", _ERROR),
+                        "401": _json("not signed by Slack just now, or sent before", _ERROR),
+                        "413": _json("more than 1 MiB", _ERROR),
+                    },
                 }
             },
-            "/healthz": _get("is it alive, is it late", ["application/json"]),
-            "/readyz": _get("can it store", ["application/json"]),
-            "/metrics": _get("Prometheus metrics", ["text/plain"]),
-            "/incidents": _get("the incidents", ["text/html", "application/json"], found=True),
+            "/healthz": _probe("is it alive, is it late", "application/json", "the database is away"),
+            "/readyz": _probe("can it store", "application/json", "it cannot; see Retry-After"),
+            "/metrics": _probe("Prometheus metrics", "text/plain", "the database is away"),
+            "/incidents": _page("the incidents", _KINDS),
             "/incidents/{id}": one,
-            "/oncall": _get(
-                "who is on call, and the next two weeks", ["text/html", "application/json"], found=True
+            "/oncall": _page("who is on call, and the next two weeks", _KINDS),
+            "/operations": _page(
+                "statistics, the operations calendar, open actions, what could not be used or sent", _KINDS
             ),
-            "/operations": _get(
-                "statistics, the operations calendar, open actions, what could not be used or sent",
-                ["text/html", "application/json"],
-                found=True,
-            ),
-            "/audit": _get(
-                "what the gates let through and refused, and what people signed for",
-                ["text/html", "application/json"],
-                found=True,
-            ),
+            "/audit": _page("what the gates let through and refused, and what people signed for", _KINDS),
             "/incidents/{id}/review": review,
             "/ack/{token}": {
                 "parameters": [

@@ -59,8 +59,13 @@ def remember(request: Request, response: Response, token: str) -> None:
         path="/",
         httponly=True,
         samesite="lax",
-        secure=request.url.scheme == "https",
+        secure=request.url.scheme == "https" or _outside(request) == "https",
     )
+
+
+def _outside(request: Request) -> str:
+    """What the first proxy was asked by, as it says. Nothing is let in for it: the cookie is only held tighter."""
+    return request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
 
 
 def _loopback(request: Request) -> Welcome | Unwelcome:

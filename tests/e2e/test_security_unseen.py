@@ -22,6 +22,7 @@ PAGES = (
     "/incidents/INC-1",
     "/incidents/INC-1/review",
     "/oncall",
+    "/operations",
     "/audit",
     "/healthz",
     "/metrics",

@@ -28,7 +28,7 @@ def test_every_mistake_is_told_and_no_password_shown() -> None:
     given = {
         "SMTP_HOST": "mail.example.com",
         "SMTP_TLS": "none",
-        "SMTP_PORT": "x",
+        "SMTP_PORT": "²",
         "SMTP_PASSWORD": "hunter2",
     }
     with pytest.raises(ConfigError) as told:

@@ -67,7 +67,7 @@ def test_a_broken_connection_is_in_doubt(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("7", 7), ("0", 1), ("nonsense", 1), ("99999", 600), ("2.5", 2.5)]
+    ("header", "seconds"), [("7", 7), ("0", 1), ("nonsense", 1), ("99999", 600), ("2.5", 2.5), ("nan", 1)]
 )
 def test_retry_after_is_kept_within_reason(header: str, seconds: float) -> None:
     failed = answered(429, {"ok": False, "error": "ratelimited"}, {"retry-after": header})

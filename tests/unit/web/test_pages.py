@@ -345,6 +345,16 @@ async def test_a_token_in_the_address_becomes_a_cookie_and_leaves_the_address() 
         assert (await web.get("/incidents/8", headers=HTML)).status_code == 200
 
 
+@pytest.mark.parametrize("scheme", ["https", "HTTPS, http"])
+async def test_behind_a_proxy_that_ends_https_the_cookie_is_for_https_alone(scheme: str) -> None:
+    async with browse(TOKEN, client="10.1.2.3", base="http://bot.example") as web:
+        headers = {**HTML, "x-forwarded-proto": scheme}
+        first = await web.get("/incidents/7", params={"token": TOKEN}, headers=headers)
+        assert "Secure" in first.headers["set-cookie"]
+        plain = await web.get("/incidents/7", params={"token": TOKEN}, headers=HTML)
+        assert "Secure" not in plain.headers["set-cookie"]
+
+
 async def test_a_script_with_the_token_in_the_address_gets_its_answer_at_once() -> None:
     async with browse(TOKEN, client="10.1.2.3") as web:
         assert (await web.get("/incidents/7", params={"token": TOKEN}, headers=JSON)).json()["id"] == "INC-7"
