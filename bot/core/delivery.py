@@ -45,7 +45,6 @@ class Kind(StrEnum):
     EPHEMERAL = "ephemeral"
     RESPOND = "respond"
     FILE = "file"
-    ARCHIVE = "archive"
 
 
 POSTED = (Kind.PAGE_MAIL, Kind.PAGE_HOOK, Kind.HOOK_RESOLVE)

@@ -23,7 +23,7 @@ _THIS_PERSON = frozenset({"user_not_found", "cant_invite", "user_is_restricted",
 
 
 class Furniture:
-    """Puts INVITE, TOPIC, BOOKMARK, PIN and ARCHIVE rows. Raises Failure."""
+    """Puts INVITE, TOPIC, BOOKMARK and PIN rows. Raises Failure."""
 
     def __init__(self, api: Api, directory: Directory) -> None:
         self._api = api
@@ -36,8 +36,6 @@ class Furniture:
                 return await self._invite([str(ref) for ref in out.data.get("people") or ()], channel)
             case Kind.BOOKMARK:
                 return await self._bookmark(out.data.get("items") or (), channel)
-            case Kind.ARCHIVE:
-                return await self._allow("conversations.archive", {"already_archived"}, channel=channel)
             case Kind.TOPIC if incident is not None:
                 return await self._allow(
                     "conversations.setTopic", set(), channel=channel, topic=topic(incident)

@@ -20,7 +20,6 @@ _TIERS = {
     "conversations.create": _TIER_2,
     "conversations.list": _TIER_2,
     "conversations.setTopic": _TIER_2,
-    "conversations.archive": _TIER_2,
     "pins.add": _TIER_2,
     "bookmarks.add": _TIER_2,
     "bookmarks.list": _TIER_2,

@@ -60,7 +60,6 @@ _METHODS = {
     Kind.EPHEMERAL: "chat.postEphemeral",
     Kind.RESPOND: "response_url",
     Kind.FILE: "files.completeUploadExternal",
-    Kind.ARCHIVE: "conversations.archive",
 }
 # The person is not in that channel, or we are not: what is meant for them alone reaches them directly.
 _ELSEWHERE = frozenset({"user_not_in_channel", "not_in_channel", "channel_not_found", "is_archived"})
@@ -194,7 +193,7 @@ class Sender:
         match out.kind:
             case Kind.CREATE_CHANNEL:
                 return await create(self.api, str(out.data["name"]), private=bool(out.data.get("private")))
-            case Kind.INVITE | Kind.TOPIC | Kind.BOOKMARK | Kind.PIN | Kind.ARCHIVE:
+            case Kind.INVITE | Kind.TOPIC | Kind.BOOKMARK | Kind.PIN:
                 return await self._furniture.put(out, incident, await self._channel(out, incident))
             case Kind.EPHEMERAL:
                 return await self._whisper(row, incident)

@@ -8,14 +8,13 @@ uvicorn's. Where its inside does not look as expected, nothing is offered and ap
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 EXTENSION = "streamwatch.answer"
-Answering = Callable[[bytes, bytes], bool]
 
 _NEEDED = {"transport", "flow", "access_log", "default_headers", "message_event", "keep_alive", "on_response"}
 AVAILABLE = set(inspect.signature(RequestResponseCycle.__init__).parameters) >= _NEEDED
