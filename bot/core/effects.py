@@ -55,7 +55,7 @@ def effects(before: Incident | None, after: Incident, events: Sequence[Event]) -
     """The rows for these events, in the order in which they happened; ``after`` is the folded state."""
     rows: list[Outbound] = []
     kinds = {item.type for item in events}
-    unsaid = _said_elsewhere(before, kinds)
+    unsaid = _said_elsewhere(before, after, kinds)
     for item in events:
         rows += _of(before, after, item, unsaid)
     if has_room(after) and (stated := [e for e in events if e.type == "review_stated"]):
@@ -71,12 +71,14 @@ def effects(before: Incident | None, after: Incident, events: Sequence[Event]) -
     return rows
 
 
-def _said_elsewhere(before: Incident | None, kinds: Collection[str]) -> frozenset[str]:
+def _said_elsewhere(before: Incident | None, after: Incident, kinds: Collection[str]) -> frozenset[str]:
     """What needs no line of its own, as another message of the same change says it: the headline and the page which
-    facts an incident opened with, the resolve that all of them are over, the page who escalated and why."""
+    facts an incident opened with, a resolve or a recovery that it is over, the page who escalated and why."""
     found = {"fact_began"} if before is None else set()
-    if "resolved" in kinds:
+    if "resolved" in kinds or ("recovering" in kinds and not after.holding):
         found.add("fact_ended")
+    if "recovering" in kinds and len(after.alerts) == 1:
+        found.add("alert_closed")
     if "paged" in kinds:
         found.add("escalated")
     return frozenset(found)
@@ -147,7 +149,7 @@ def _of(before: Incident | None, after: Incident, e: Event, unsaid: Collection[s
             key = f"pin:{after.name}:{ts}"
             yield in_channel(after, Kind.PIN, key, Priority.FURNITURE, {"ts": ts}, apart="pin")
         case "alert_opened" | "alert_closed" if has_room(after) and (
-            len(after.alerts) > 1 or e.type == "alert_closed"
+            len(after.alerts) > 1 or (e.type == "alert_closed" and e.type not in unsaid)
         ):
             yield _alerts(after)
         case "severity_changed" if after.wants_channel and before is not None and not before.wants_channel:
@@ -192,7 +194,7 @@ def _spoken(i: Incident, e: Event) -> Outbound:
     text = sentence(i, e)
     if e.type == "runbook_ended" and i.active:
         # Whoever ticked off "Close the incident" has not closed it yet.
-        text += f" {i.name} stays {i.status} until it is resolved."
+        text += f" {i.name} itself is not resolved yet: resolve it when it is over."
         more["buttons"] = [_resolve(i)]
     return line(i, f"line:{i.name}:{e.seq}", text, priority=priority, **more)
 

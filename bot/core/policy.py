@@ -50,9 +50,12 @@ FACTS: tuple[str, ...] = (
 """Every fact that a rule can be about ("Rules: Facts")."""
 
 
+_WORDS = {"persistent_minor": "persistent minor issue", "error_rate": "high error rate", "cost": "high cost"}
+
+
 def fact_words(fact: str) -> str:
     """A fact's id for people: "budget overrun"."""
-    return "persistent minor issue" if fact == "persistent_minor" else fact.replace("_", " ")
+    return _WORDS.get(fact) or fact.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

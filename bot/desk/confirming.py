@@ -128,7 +128,10 @@ def cancel(tx: Tx, house: House, run_id: str, person: str | None, reply: Mapping
     changed = tx.move_run(run_id, ["planned", "approval"], "cancelled", reply={**run.reply, **reply})
     if not changed:
         raise _late(
-            run, f"This plan is {_IN_WORDS.get(run.state, run.state)}; it cannot be cancelled any more."
+            run,
+            "This plan was cancelled already."
+            if run.state == "cancelled"
+            else f"This plan is {_IN_WORDS.get(run.state, run.state)}; it cannot be cancelled any more.",
         )
     note(tx, house, run, "plan_cancelled", person or "")
     show_plan(tx, house, _planned_run(tx, run_id), "cancelled")

@@ -19,6 +19,7 @@ from bot.core.book import Barred
 from bot.core.delivery import Outbound
 from bot.core.errors import KeyTaken
 from bot.core.refusal import Refused
+from bot.core.text import cut
 from bot.desk import (
     confirming,
     gates,
@@ -166,7 +167,7 @@ class FrontDesk:
         if word not in table:
             guess = complete_word(_MEANT.get(word, word), table)
             hint = f"Did you mean `{name} {guess}`?" if guess else f"There are: {', '.join(table)}."
-            raise Refused(f"I don't know `{name} {word}`.", f"{hint} `{name} help` explains them.")
+            raise Refused(f"I don't know `{name} {cut(word, 40)}`.", f"{hint} `{name} help` explains them.")
         return table[word](replace(asked, words=asked.words[1:]))
 
     # --- clicks -------------------------------------------------------------------------------------------

@@ -75,7 +75,8 @@ def _measured(report: Report) -> tuple[Measured, float]:
         return Measured(id=FACT, on=True, text=text), ratio
     if facts and all(fact.on is False for fact in facts):
         return Measured(id=FACT, on=False, text=facts[0].text), ratio
-    return Measured(id=FACT, on=None, text=report.verdict), ratio
+    why = next((f.text for f in report.findings if f.id == "normal"), report.verdict)
+    return Measured(id=FACT, on=None, text=why.rstrip(".")), ratio
 
 
 def _probed(tx: Tx, house: House, standing: Incident, report: Report, found: Measured) -> None:

@@ -191,9 +191,16 @@ def values_of(incident: Incident) -> dict[str, str]:
         "title": incident.title,
         "severity": str(incident.severity),
         "since": f"{incident.opened_at:%Y-%m-%d %H:%M} UTC",
-        "verdict": incident.probe_verdict.rstrip(".") or incident.title,
+        "verdict": _trouble(incident).rstrip("."),
         "status": incident.last_status,
     }
+
+
+def _trouble(incident: Incident) -> str:
+    """What is wrong, as it was last measured; a look that found nothing wrong, or nothing at all, does not tell it."""
+    if incident.probe_verdict and incident.measurable and incident.good_since is None:
+        return incident.probe_verdict
+    return next((fact.text for fact in incident.holding if fact.text), incident.title)
 
 
 def buttons(step: Step, ref: str, place: Mapping[str, Any], *, unknown: bool = False) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from bot.core.asks import OpenForm
 from bot.core.delivery import Outbound
 from bot.core.incident import Incident, Status
 from bot.core.refusal import Refused
-from bot.core.text import counted, listed
+from bot.core.text import counted, cut, listed
 from bot.desk import round_notes, words_incident, words_oncall, words_runbook
 from bot.desk.answers import private
 from bot.desk.asked import Asked, may, need, sees, which
@@ -145,7 +145,9 @@ def review_actions(asked: Asked) -> Answers:
                 asked.asker, asked.key, f"Action {words[0]} is {'done' if word == 'done' else 'open again'}."
             )
         ]
-    raise Refused(f"I don't know `/review actions {word}`.", "There are: add TEXT, done N, undone N.")
+    raise Refused(
+        f"I don't know `/review actions {cut(word, 40)}`.", "There are: add TEXT, done N, undone N."
+    )
 
 
 def action_form(asked: Asked, incident: Incident) -> OpenForm:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bot.core.delivery import Outbound
 from bot.core.refusal import Refused
+from bot.core.text import cut
 from bot.desk import gates, runs
 from bot.desk.answers import private
 from bot.desk.asked import Asked
@@ -51,7 +52,7 @@ def command(asked: Asked, name: str, registry: Mapping[str, Operation]) -> list[
         guess = ELSEWHERE.get(word) if name == "/pipeline" else None
         guess = guess or complete_word(word, known)
         hint = f"Did you mean `{name} {guess}`?" if guess else f"There are: {', '.join(known)}."
-        raise Refused(f"I don't know `{name} {word}`.", f"{hint} `{name} help` explains them.")
+        raise Refused(f"I don't know `{name} {cut(word, 40)}`.", f"{hint} `{name} help` explains them.")
     operation = registry[f"{family}.{word}"]
     if any(token in ("help", "--help", "-h") for token in rest):
         return _flags_of(asked, name, operation)

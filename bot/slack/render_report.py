@@ -50,7 +50,7 @@ def render_report(data: Mapping[str, Any], frame: Frame) -> Message:
         f"{severity_mark(report.severity)}  *{verdict}*" if verdict else severity_mark(report.severity),
     )
     for finding in report.findings[:FINDINGS_SHOWN]:
-        _finding(body, finding, report.as_of)
+        _finding(body, finding, report)
     if len(report.findings) > FINDINGS_SHOWN:
         body.say(f"and {len(report.findings) - FINDINGS_SHOWN} more findings")
     for part in report.tables:
@@ -68,10 +68,14 @@ def render_report(data: Mapping[str, Any], frame: Frame) -> Message:
     return body.message(buttons_of(data), {"event_type": "streamwatch_report", "event_payload": payload})
 
 
-def _finding(body: Body, finding: Finding, as_of: datetime) -> None:
+def _finding(body: Body, finding: Finding, report: Report) -> None:
     text = inline(finding.text, 600)
-    plain = _evidence(finding.evidence[:8], as_of, moment)
-    marked = _evidence(finding.evidence[:8], as_of, date_mark)
+    plain = _evidence(finding.evidence[:8], report.as_of, moment)
+    marked = _evidence(finding.evidence[:8], report.as_of, date_mark)
+    if (finding.text, finding.severity) == (report.verdict, report.severity):
+        if plain:
+            body.say(plain, marked)
+        return
     body.say(
         f"- {severity_word(finding.severity)}: {text}" + (f" ({plain})" if plain else ""),
         f"• {severity_mark(finding.severity)}: {text}" + (f"\n      {marked}" if marked else ""),

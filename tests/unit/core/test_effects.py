@@ -93,6 +93,12 @@ def test_nothing_is_said_twice_within_one_change() -> None:
     resolved = lifecycle.event("resolved", case.now, "alice", reason="")
     assert said(rows(case, [over, resolved])) == ["INC-7 is resolved by alice."]
     assert said(rows(case, [over])) == ["Over: down (resolved)."]
+    case.end("down")
+    recovering = lifecycle.event("recovering", case.now, "streamwatch", reason="all its alerts are closed")
+    (told,) = said(rows(case, [over, recovering]))
+    assert told.startswith("INC-7 is recovering: all its alerts are closed."), (
+        "which says that its facts are over"
+    )
     by_hand = list(lifecycle.escalate(case.incident, Level.L2, "help", case.now, "alice"))
     assert said(rows(case, by_hand)) == ["alice escalates to L2: help."]
     paged = page_by_hand(case.incident, Level.L2, roster(), case.now, "alice", "help")
@@ -116,7 +122,10 @@ def test_a_runbook_that_ends_offers_to_resolve_because_its_end_does_not() -> Non
         "runbook_ended", case.now, "streamwatch", runbook="health", reason="it is through"
     )
     (line,) = [row for row in rows(case, [ended]) if row.kind is Kind.POST]
-    assert line.data["text"] == "Runbook health ends: it is through. INC-7 stays open until it is resolved."
+    assert (
+        line.data["text"]
+        == "Runbook health ends: it is through. INC-7 itself is not resolved yet: resolve it when it is over."
+    )
     (button,) = line.data["buttons"]
     assert (button["action"], button["label"], button["value"]) == ("incident_resolve", "Resolve INC-7", "7")
     assert button["confirm"]["title"] == "Resolve INC-7?"
