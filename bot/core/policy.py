@@ -50,7 +50,12 @@ FACTS: tuple[str, ...] = (
 """Every fact that a rule can be about ("Rules: Facts")."""
 
 
-_WORDS = {"persistent_minor": "persistent minor issue", "error_rate": "high error rate", "cost": "high cost"}
+_WORDS = {
+    "persistent_minor": "persistent minor issue",
+    "error_rate": "high error rate",
+    "cost": "high cost",
+    "security": "suspected security incident",
+}
 
 
 def fact_words(fact: str) -> str:

@@ -135,7 +135,7 @@ def _reminder(tx: Tx, run: Run) -> dict[str, Any] | None:
 def _closed(run: Run, events: Sequence[Event], before: Walk | None, after: Walk | None) -> list[Outbound]:
     """The messages of the step that waited: they say what became of it, and have no buttons any more."""
     visit = before.current if before is not None else None
-    if before is None or visit is None or visit.how == "read":
+    if before is None or visit is None:
         return []
     ref = before.ref(visit)
     if after is not None and after.at(ref) is not None:
@@ -145,7 +145,7 @@ def _closed(run: Run, events: Sequence[Event], before: Walk | None, after: Walk 
     state = str(ticked.data["state"]) if ticked is not None else "not done"
     note = str(ticked.data.get("note", "")) if ticked is not None else ""
     text = step_words.closed(visit.place, visit.of, visit.title, state, note)
-    offers = [n for n, e in mine if e.type == walk.TAKEN or offers_again(e)]
+    offers = [n for n, e in mine if (e.type == walk.TAKEN and visit.how != "read") or offers_again(e)]
     return [replace(_line(run, f"{run.id}:{n}", text, (), ()), replaces=True) for n in offers]
 
 

@@ -141,7 +141,7 @@ def _channel_created(tx: Tx, house: House, incident: Incident, outcome: Sent) ->
     if incident.private:
         on_call = (*on_call, *roster.holders(house.roster, Level.L2, now), *_contacts(house))
     links = []
-    if house.base_url:
+    if house.base_url and not incident.private:
         links.append(
             {"title": f"{incident.name} page", "link": f"{house.base_url}/incidents/{incident.name}"}
         )

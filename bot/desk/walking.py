@@ -121,19 +121,22 @@ def _close(tx: Tx, before: Incident | None, after: Incident, stored: Sequence[Ev
     """The message of the step that waited says what became of it, and has no buttons any more."""
     walked = before.walk if before is not None else None
     visit = walked.current if walked is not None else None
-    if walked is None or visit is None or visit.how == "read":
+    if walked is None or visit is None:
         return
     ref = walked.ref(visit)
+    ticked = next((e for e in stored if e.type == walk.STEP and e.data.get("ref") == ref), None)
     if after.active and after.walk is not None and after.walk.at(ref) is not None:
         return
-    ticked = next((e for e in stored if e.type == walk.STEP and e.data.get("ref") == ref), None)
+    if visit.how == "read" and (ticked is None or ticked.actor == BOT):
+        return
     over = "the runbook has gone on or ended" if after.active else f"{after.name} is {after.status}"
     state = str(ticked.data["state"]) if ticked is not None else f"not done, {over}"
     note = str(ticked.data.get("note", "")) if ticked is not None else ""
     data = {"form": "text", "text": step_words.closed(visit.place, visit.of, visit.title, state, note)}
     # It was offered once more after each time that its operation was cut off, or did not work.
     again = [e.seq for e in tx.events(after.id) if e.data.get("ref") == ref and offers_again(e)]
-    keys = [f"offer:{after.name}:{ref}", *(f"offer:{after.name}:{seq}" for seq in again)]
+    first = [] if visit.how == "read" else [f"offer:{after.name}:{ref}"]
+    keys = [*first, *(f"offer:{after.name}:{seq}" for seq in again)]
     tx.enqueue([in_channel(after, Kind.POST, key, Priority.NEWS, data, replaces=True) for key in keys])
 
 

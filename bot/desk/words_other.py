@@ -45,17 +45,11 @@ def review_show(asked: Asked) -> Answers:
     missing = review.may_close(after)
     lines = [f"still missing: {what}" for what in missing] or ["nothing is missing: `/review done` closes it"]
     lines += _action_lines(after)
-    where = (
-        f"its channel and /incidents/{incident.name}/review"
-        if incident.channel_id
-        else f"/incidents/{incident.name}/review"
-    )
-    return [
-        *rows,
-        private(
-            asked.asker, asked.key, f"The review of {incident.name} is in {where}.", form="list", lines=lines
-        ),
-    ]
+    # A private incident has no page.
+    page = [] if incident.private else [f"{asked.house.base_url}/incidents/{incident.name}/review"]
+    where = [*(["its channel"] if incident.channel_id else []), *page] or [f"`bot review {incident.name}`"]
+    head = f"The review of {incident.name} is here: {listed(where)}"
+    return [*rows, private(asked.asker, asked.key, head, form="list", lines=lines)]
 
 
 def review_edit(asked: Asked) -> Answers:

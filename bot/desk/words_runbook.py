@@ -253,7 +253,8 @@ def done_by_button(asked: Asked, value: str) -> Answers:
     """A click on a step's button: it is done, with the answer that stands on the button."""
     wanted = json.loads(value)
     _may(asked, wanted)
-    return _ticked(asked, wanted, str(wanted["step"]), str(wanted.get("answer") or ""), "")
+    _ticked(asked, wanted, str(wanted["step"]), str(wanted.get("answer") or ""), "")
+    return []  # The message that was clicked says it, to everybody.
 
 
 def note_form(asked: Asked, value: str) -> Answers:
