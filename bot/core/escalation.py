@@ -277,12 +277,15 @@ def _idle(i: Incident) -> Iterable[Timer]:
 
 
 def _recovery(i: Incident) -> Iterable[Timer]:
-    """Probes good for ten minutes resolve; without a probe, ten quiet minutes. Never a declared one.
+    """Probes good for ten minutes resolve; without a probe, ten quiet minutes. Never a declared one, nor what people
+    said that nobody has taken back.
 
     Quiet is not enough where data was late and nobody can say that it caught up; and what flaps must be
     quiet for longer.
     """
     if i.status is not Status.RECOVERING or i.declared or i.recovering_since is None:
+        return
+    if any(fact.stated for fact in i.holding):
         return
     since = max(i.good_since, i.recovering_since) if i.good_since else i.recovering_since
     if i.good_since is None and (i.measurable or any(f.id in BEHIND for f in i.holding)):

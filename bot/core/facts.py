@@ -85,6 +85,8 @@ def _one(incident: Incident, m: Measured, now: datetime, actor: str) -> Iterable
             data = {"fact": m.id, "begin": stamp(begin), "text": m.text, "by_probe": True}
             yield Event(type="fact_began", at=now, actor=actor, data=data)
         return
+    if fact.stated and not m.on:
+        return  # what people saw no probe disproves
     if m.on is None:
         if fact.unknown_since is None:
             data = {"fact": m.id, "last_measured": stamp(fact.last_true), "text": m.text}

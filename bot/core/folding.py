@@ -172,6 +172,7 @@ def _fact_began(s: Incident, e: Event) -> Incident:
         text=e.data.get("text", ""),
         last_true=e.at,
         by_probe=bool(e.data.get("by_probe")),
+        stated=bool(e.data.get("stated")),
     )
     return replace(s, facts={**s.facts, fact.id: fact})
 

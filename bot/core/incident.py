@@ -97,6 +97,7 @@ class FactState:
     false_since: datetime | None = None
     last_true: datetime | None = None
     by_probe: bool = False
+    stated: bool = False  # a person said so: it is over when people say so, and no measurement disproves it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from bot.core.refusal import Refused
 from bot.core.text import counted
 
 BOT = "streamwatch"
+DATA_LOSS = "data_loss"
 
 
 def event(name: str, now: datetime, actor: str, /, **data: Any) -> Event:
@@ -147,6 +148,38 @@ def set_severity(incident: Incident, to: Severity, reason: str, now: datetime, a
             **{"from": str(incident.severity), "to": str(to), "reason": reason},
         )
     ]
+
+
+def lost_data(incident: Incident, what: str, now: datetime, actor: str) -> list[Event]:
+    """A person says that data is lost or corrupted (rules: Facts): critical, and its rule pages at once."""
+    _need_active(incident)
+    known = incident.facts.get(DATA_LOSS)
+    holds = known is not None and known.ended_at is None
+    if holds and known is not None and known.stated:
+        raise Refused(f"{incident.name} says so already: {known.text}.", "`/incident note` adds to it.")
+    begin = known.begin if holds and known is not None else now
+    told = event(
+        "fact_began",
+        now,
+        actor,
+        fact=DATA_LOSS,
+        begin=stamp(begin),
+        text=f"{what}, says {actor}",
+        stated=True,
+    )
+    if incident.severity is Severity.CRITICAL:
+        return [told]
+    return [told, *set_severity(incident, Severity.CRITICAL, "data is lost", now, actor)]
+
+
+def data_found(incident: Incident, why: str, now: datetime, actor: str) -> list[Event]:
+    """The loss that a person told of is over."""
+    _need_active(incident)
+    known = incident.facts.get(DATA_LOSS)
+    if known is None or known.ended_at is not None or not known.stated:
+        raise Refused(f"Nobody said that {incident.name} loses data.")
+    text = f"says {actor}" + (f": {why}" if why else "")
+    return [event("fact_ended", now, actor, fact=DATA_LOSS, text=text)]
 
 
 def resolve(incident: Incident, now: datetime, actor: str, reason: str, *, confirmed: bool) -> list[Event]:

@@ -152,6 +152,23 @@ def severity(asked: Asked) -> Answers:
     return _done(asked, f"{incident.name} is {to} now.")
 
 
+def loss(asked: Asked) -> Answers:
+    """loss [ID] WHAT: data is lost or corrupted; L2 is paged at once. `loss over [WHY]` takes it back"""
+    incident, rest = which(asked)
+    need(asked, "respond", incident)
+    if not rest:
+        raise Refused(
+            "What was lost, or is wrong?", "`/incident loss the prices of 02:00 to 02:40 are wrong`"
+        )
+    if rest[0].lower() == "over":
+        _store(
+            asked, incident, lifecycle.data_found(incident, " ".join(rest[1:])[:300], asked.now, asked.name)
+        )
+        return _done(asked, f"The data loss of {incident.name} is over.")
+    _store(asked, incident, lifecycle.lost_data(incident, " ".join(rest)[:300], asked.now, asked.name))
+    return _done(asked, f"Data loss stands on {incident.name}'s timeline: it is critical, and escalates at once.")
+
+
 def _text(asked: Asked, what: str) -> tuple[Incident, str]:
     incident, rest = which(asked)
     need(asked, "tell", incident)
@@ -319,6 +336,7 @@ WORDS: dict[str, Callable[[Asked], Answers | OpenForm]] = {
     "ack": ack,
     "assign": assign,
     "severity": severity,
+    "loss": loss,
     "status": status,
     "note": note,
     "escalate": escalate,
@@ -336,6 +354,7 @@ NEEDS: dict[str, Action] = {
     "ack": "acknowledge",
     "assign": "respond",
     "severity": "respond",
+    "loss": "respond",
     "status": "tell",
     "note": "tell",
     "escalate": "respond",

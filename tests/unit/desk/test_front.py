@@ -10,12 +10,14 @@ from typing import Any, cast
 import pytest
 
 from bot.clock import ManualClock
-from bot.core import lifecycle, review
+from bot.core import lifecycle, review, signals
 from bot.core.alert_model import Kind, Severity
 from bot.core.asks import Asker, Click, Command, Form, FormErrors, OpenForm
+from bot.core.delivery import Sent, settle
+from bot.core.facts import Measured
 from bot.core.incident import Incident
 from bot.core.sentences import sentence
-from bot.desk.change import change
+from bot.desk.change import change, fire_due
 from bot.desk.front import FrontDesk
 from bot.desk.ports import Store
 from bot.slack.views import view_of
@@ -67,7 +69,9 @@ class Office:
 
     async def types(self, who: str, name: str, text: str, channel: str = ROOM) -> str:
         await self._desk.command(Command(asker=self.asker(who, channel), name=name, text=text))
-        rows = self.database.write(lambda tx: tx.claim(50))
+        rows = self.database.write(lambda tx: tx.claim(100))
+        for row in rows:
+            self.database.write(lambda tx, r=row: tx.finish(r, settle(r, Sent())))  # type: ignore[misc]
         answers = [row.outbound.data for row in rows if row.outbound.key.startswith("answer:")]
         return "\n".join(str(line) for data in answers for line in (data["text"], *data.get("lines", ())))
 
@@ -185,3 +189,47 @@ async def test_all_that_a_review_asks_for_can_be_stated(office: Office) -> None:
         "dave stated what went well.",
         "dave stated the learnings.",
     } <= stated
+
+
+async def test_a_person_says_that_data_is_lost_and_l2_is_paged_at_once(office: Office) -> None:
+    """Corruption, above all, is nothing that a probe could see."""
+    office.open("info")
+    assert "What was lost" in await office.types("alice", "/incident", "loss")
+    told = await office.types("alice", "/incident", "loss prices of 02:00 to 02:40 are wrong")
+    assert told == "Data loss stands on INC-1's timeline: it is critical, and escalates at once."
+    incident = office.incident()
+    assert (incident.severity, [f.id for f in incident.holding]) == ("critical", ["data_loss"])
+    assert ("dave", "L2") in [(p.person, p.level) for p in incident.pages.values()]
+    assert "says so already" in await office.types("bob", "/incident", "loss and more")
+    assert office.incident().pages.keys() == incident.pages.keys()
+
+
+async def test_what_a_person_said_of_data_is_over_when_people_say_so_and_by_no_probe(office: Office) -> None:
+    office.open()
+    await office.types("alice", "/incident", "loss prices are wrong")
+
+    def probe(minutes: float) -> None:
+        cast(ManualClock, office.database.clock).advance(minutes * 60)
+
+        def look(tx: Any) -> None:
+            seen = (Measured(id="data_loss", on=False, text="none"), Measured(id="down", on=False))
+            events = signals.probed(
+                tx.incident(1), healthy=True, verdict="healthy", severity="ok", measured=seen, deletion_at=None,
+                now=tx.now(),
+            )  # fmt: skip
+            if events:
+                change(tx, HOUSE, tx.incident(1), 1, events)
+            fire_due(tx, HOUSE, 1)
+
+        office.database.write(look)
+
+    for _ in range(4):
+        probe(6)
+    assert office.incident().active
+    assert [f.id for f in office.incident().holding] == ["data_loss"]
+    told = await office.types("dave", "/incident", "loss over backfilled from the topic")
+    assert told == "The data loss of INC-1 is over."
+    assert office.incident().holding == ()
+    for _ in range(4):
+        probe(6)
+    assert office.incident().status == "resolved"
