@@ -60,6 +60,7 @@ def learn(tx: Tx, house: House, pipeline: Pipeline, report: Report) -> None:
     held = holds.holds_now(tx, house, pipeline.name)
     standing = tx.open_incident(correlation_key(pipeline.project, pipeline.name, "stream"))
     if standing is not None:
+        _forget_trouble(tx, pipeline)
         if any(hold.why is Why.MAINTENANCE for hold in held):
             facts = measured_meanwhile(facts, [fact.id for fact in standing.holding])
         events = signals.probed(
@@ -76,6 +77,7 @@ def learn(tx: Tx, house: House, pipeline: Pipeline, report: Report) -> None:
             change(tx, house, standing, standing.id, events)
         return
     if held and not any(fact.id == ALWAYS and fact.on for fact in facts):
+        _forget_trouble(tx, pipeline)
         return
     _maybe_open(tx, house, pipeline, report, healthy, facts)
 
@@ -117,12 +119,11 @@ def _maybe_open(
     "Down" opens at once: its fact already carries its own proof. So does a loss whose instant is known (a job that was
     cancelled), even where the next job runs well already; but not again, where it was resolved with it.
     """
-    mark = f"trouble:{pipeline.name}"
+    mark = _trouble(pipeline)
     last = tx.last_incident(correlation_key(pipeline.project, pipeline.name, "stream"))
     lost = any(f.id == ALWAYS and f.on and f.since and not _was_over(last, f.since) for f in facts)
     if not lost and (healthy is not False or report.severity not in ("warning", "critical")):
-        if tx.get_value(mark):
-            tx.put_value(mark, None)
+        _forget_trouble(tx, pipeline)
         return
     since = _instant(tx.get_value(mark))
     now = tx.now()
@@ -136,6 +137,16 @@ def _maybe_open(
         reopen_from_probe(tx, house, last, report.verdict, facts)
     else:
         _open_stream(tx, house, pipeline, report, facts, last)
+
+
+def _trouble(pipeline: Pipeline) -> str:
+    return f"trouble:{pipeline.name}"
+
+
+def _forget_trouble(tx: Tx, pipeline: Pipeline) -> None:
+    """What is told, held or over by now is not what the next bad look goes on with."""
+    if tx.get_value(_trouble(pipeline)):
+        tx.put_value(_trouble(pipeline), None)
 
 
 def _was_over(last: Incident | None, since: datetime) -> bool:

@@ -166,7 +166,9 @@ def loss(asked: Asked) -> Answers:
         )
         return _done(asked, f"The data loss of {incident.name} is over.")
     _store(asked, incident, lifecycle.lost_data(incident, " ".join(rest)[:300], asked.now, asked.name))
-    return _done(asked, f"Data loss stands on {incident.name}'s timeline: it is critical, and escalates at once.")
+    return _done(
+        asked, f"Data loss stands on {incident.name}'s timeline: it is critical, and escalates at once."
+    )
 
 
 def _text(asked: Asked, what: str) -> tuple[Incident, str]:

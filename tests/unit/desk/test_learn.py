@@ -10,7 +10,7 @@ import pytest
 
 from bot.clock import ManualClock
 from bot.core import lifecycle
-from bot.core.alert_model import Kind
+from bot.core.alert_model import Kind, Severity
 from bot.core.incident import Incident, Status
 from bot.core.policy import Level, Policy
 from bot.core.roster import Always, FirstLevel, Person, Roster
@@ -112,3 +112,26 @@ def test_a_silent_source_opens_a_quality_incident_after_two_minutes_and_does_not
     for _ in range(2):
         (incident,) = look(WELL)
     assert incident.status is Status.RECOVERING
+
+
+def test_trouble_of_long_ago_does_not_count_for_the_trouble_of_now(look: Look, database: Database) -> None:
+    """An incident stood meanwhile: after it, as before, one bad look alone opens nothing."""
+    look(SILENT)
+    first = lifecycle.opened(
+        project="p", pipeline="orders", family="stream", title="An alert", kind=Kind.QUALITY,
+        severity=Severity.WARNING, policy=HOUSE.policy, now=NIGHT, actor="cloud-monitoring", reason="it says so",
+    )  # fmt: skip
+    made = database.write(lambda tx: change(tx, HOUSE, None, tx.next_number(), [first]))
+    look(SILENT)
+
+    def resolve(tx: Tx) -> None:
+        known = tx.incident(made.id)
+        assert known is not None
+        change(
+            tx, HOUSE, known, made.id, lifecycle.resolve(known, tx.now(), "alice", "mended", confirmed=True)
+        )
+
+    database.write(resolve)
+    assert [str(one.status) for one in look(SILENT)] == ["resolved"]
+    look(SILENT)
+    assert [str(one.status) for one in look(SILENT)] == ["open"], "two minutes of it do"
