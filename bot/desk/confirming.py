@@ -72,7 +72,7 @@ def confirm(
         _break_glass(tx, house, run, person or "", glass)
         needs_second = False
     state = "approval" if needs_second else "confirmed"
-    changes = {"confirmed_by": person or "", "reply": {**run.reply, **reply}}
+    changes: dict[str, Any] = {"confirmed_by": person or "", "reply": {**run.reply, **reply}}
     if not tx.move_run(run_id, ["planned"], state, **changes):
         raise _late(run, "Somebody was faster: this plan is being run, or is done, already.")
     note(tx, house, run, "plan_confirmed", person or "", **({"typed": typed.strip()} if typed else {}))
@@ -113,7 +113,7 @@ def approve(tx: Tx, house: House, run_id: str, person: str | None, reply: Mappin
         return gates.TOO_OLD
     gates.unaltered(house, tx, run)
     gates.not_while_running(tx, run)
-    changes = {"approved_by": person or "", "reply": {**run.reply, **reply}}
+    changes: dict[str, Any] = {"approved_by": person or "", "reply": {**run.reply, **reply}}
     if not tx.move_run(run_id, ["approval"], "confirmed", **changes):
         raise _late(run, "This was approved already.")
     note(tx, house, run, "plan_approved", person or "")

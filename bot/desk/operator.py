@@ -171,11 +171,9 @@ class Operator:
         self._wake()
 
 
-def again(tx: Tx, stale: Run, state: str) -> None:
-    """Put back a run whose process died, unless another replica did and it is being carried out already."""
-    run = tx.run(stale.id)
-    if run is not None and run.attempts == stale.attempts:
-        tx.move_run(stale.id, [stale.state], state)
+def again(tx: Tx, stale: Run, state: str) -> bool:
+    """Put back a run whose process died; not one that another replica put back before, which is under way again."""
+    return tx.move_run(stale.id, [stale.state], state, attempt=stale.attempts)
 
 
 def claim(tx: Tx, house: House, state: str, to: str) -> tuple[Run | None, bool]:

@@ -198,8 +198,10 @@ class Tx(Protocol):
         """Take the oldest run in ``state`` whose lease is free, moving it to ``to`` under a lease."""
         ...
 
-    def move_run(self, run_id: str, frm: Sequence[str], to: str, **changes: Any) -> bool:
-        """Compare-and-set of the state; False when it was in none of ``frm``."""
+    def move_run(
+        self, run_id: str, frm: Sequence[str], to: str, *, attempt: int | None = None, **changes: Any
+    ) -> bool:
+        """Compare-and-set of the state; False when it was in none of ``frm``, or in another attempt."""
         ...
 
     def renew_run(self, run_id: str) -> bool:

@@ -57,14 +57,16 @@ class Runs(Session):
         held = sa.update(runs).where(runs.c.id == run_id, runs.c.lease_until.is_not(None))
         self._execute(held.values(lease_until=self.wall()))
 
-    def move_run(self, run_id: str, frm: Sequence[str], to: str, **changes: Any) -> bool:
+    def move_run(
+        self, run_id: str, frm: Sequence[str], to: str, *, attempt: int | None = None, **changes: Any
+    ) -> bool:
         """Compare-and-set of the state, with other fields of the run; a change of state frees the lease.
 
-        False, and nothing is changed, when it was in none of ``frm`` or does not exist.
+        False, and nothing is changed, when it was in none of ``frm``, in another ``attempt``, or does not exist.
         """
         self._serialise(_RUNS)
         run = self.run(run_id)
-        if run is None or run.state not in frm:
+        if run is None or run.state not in frm or attempt not in (None, run.attempts):
             return False
         moved = replace(run, **{"updated_at": self.now(), **changes, "state": to})
         change = sa.update(runs).where(runs.c.id == run_id).values(**_columns(moved))

@@ -124,6 +124,11 @@ def test_state_moves_only_from_where_it_was_expected(database: Database, clock: 
     assert database.write(lambda tx: tx.move_run("r1", ["planned"], "confirmed", confirmed_by="alice"))
     assert not database.write(lambda tx: tx.move_run("r1", ["planned"], "confirmed", confirmed_by="bob"))
     assert not database.write(lambda tx: tx.move_run("r9", ["planned"], "confirmed"))
+    assert database.write(lambda tx: tx.claim_run("confirmed", "running")) is not None
+    assert not database.write(lambda tx: tx.move_run("r1", ["running"], "confirmed", attempt=0)), (
+        "it is the first now"
+    )
+    assert database.write(lambda tx: tx.move_run("r1", ["running"], "confirmed", attempt=1))
     found = database.read(lambda tx: tx.run("r1"))
     assert found is not None
     assert (found.state, found.confirmed_by, found.updated_at) == ("confirmed", "alice", clock.now())
