@@ -6,9 +6,10 @@ found afterwards, and told with how late; and a changed roster is a hand-over to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.core import access, lifecycle, oncall
@@ -46,11 +47,15 @@ class Change:
     by_roster: bool
 
 
-def changes(tx: Tx, house: House) -> list[Change] | None:
-    """What changed hands since somebody last looked, in the order of the roster; None when nobody ever did."""
-    known, now = tx.get_value(HOLDERS), tx.now()
-    if known is None:
-        return None
+def seen(tx: Tx) -> Mapping[str, Any] | None:
+    """Who held what when somebody last looked, {"at", "holders"}; None when nobody ever did."""
+    found: Mapping[str, Any] | None = tx.get_value(HOLDERS)
+    return found
+
+
+def changes(tx: Tx, house: House, known: Mapping[str, Any]) -> list[Change]:
+    """What changed hands since then (``seen``), in the order of the roster."""
+    now = tx.now()
     looked = instant(known["at"]) or now
     roster = oncall.with_overrides(house.roster, tx.overrides(looked))
     places = {place.key: place for place in oncall.places(roster)}
@@ -79,14 +84,16 @@ def changes(tx: Tx, house: House) -> list[Change] | None:
 
 def look(tx: Tx, house: House) -> int:
     """Tell what changed hands, and remember who holds what now. Returns how many changes were told."""
-    found = changes(tx, house)
-    known = tx.get_value(HOLDERS) or {}
+    known = seen(tx)  # read once: a second read could see what another replica stored meanwhile
+    found = changes(tx, house, known) if known is not None else []
     roster = live(tx, house).roster
     holders = {place.key: place.holder.on_duty(tx.now()) for place in oncall.places(roster)}
-    if found is None or found:
+    if known is None or found:
         tx.put_value(HOLDERS, {"at": stamp(tx.now()), "holders": holders})
+    if known is None:
+        return 0
     # Replicas look at the same stored state, so the one who comes second finds each of these taken.
-    fresh = [c for c in found or () if tx.once("handover", f"{c.key}:{known['at']}:{c.incoming}")]
+    fresh = [c for c in found if tx.once("handover", f"{c.key}:{known['at']}:{c.incoming}")]
     if fresh:
         _tell(tx, live(tx, house), fresh, str(known["at"]))
     return len(fresh)

@@ -10,9 +10,11 @@ from bot.desk.ports import Tx
 
 def due(tx: Tx, house: House) -> bool:
     """Whether a turn has anything to do; only reads, so that it may be asked every few seconds."""
-    changed = hand_overs.changes(tx, house)
+    known = hand_overs.seen(tx)
+    if known is None or hand_overs.changes(tx, house, known):
+        return True
     roster = live(tx, house).roster
-    return changed is None or bool(changed or test_pages.due(tx, roster) or test_pages.unanswered(tx, roster))
+    return bool(test_pages.due(tx, roster) or test_pages.unanswered(tx, roster))
 
 
 def turn(tx: Tx, house: House) -> int:

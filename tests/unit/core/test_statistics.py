@@ -116,7 +116,7 @@ def test_steps_that_failed_were_left_or_never_reached() -> None:
     assert "Steps never reached: book: mend." in statistics_words.lines(found)
 
 
-def test_actions_are_due_on_their_day_and_weekly_from_then_on() -> None:
+def test_actions_are_due_on_their_day_and_once_a_week_from_then_on() -> None:
     incident, _ = told(7)
     actions = (
         Action(id=1, text="later", due="2026-03-20"), Action(id=2, text="late", owner="bob", due="2026-03-02"),
@@ -128,7 +128,7 @@ def test_actions_are_due_on_their_day_and_weekly_from_then_on() -> None:
     assert found[0].words == "INC-7 action 2, late (owner bob, due 2026-03-02, 10 d overdue)"
     assert [todo.reminder(today) for todo in found] == ["action:INC-7:2:2026-W11", None, None]
     (first, *_) = todos([replace(incident, actions=actions)], date(2026, 3, 2))
-    assert first.reminder(date(2026, 3, 2)) == "action:INC-7:2:2026-03-02"
+    assert first.reminder(date(2026, 3, 2)) == "action:INC-7:2:2026-W10"
 
 
 def why(book: Runbook, today: date, **more: Any) -> list[str]:
