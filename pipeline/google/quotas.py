@@ -12,7 +12,7 @@ from pipeline.google.metrics import quoted, series
 CPUS: Final = "compute.googleapis.com/cpus"
 _USED: Final = "serviceruntime.googleapis.com/quota/allocation/usage"
 _LIMIT: Final = "serviceruntime.googleapis.com/quota/limit"
-_WINDOW_S: Final = 3 * 3600.0  # quotas are sampled now and then
+_WINDOW_S: Final = 25 * 3600.0  # what stays as it is comes once a day at the least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,9 @@ def compute_quotas(
         f"AND resource.labels.location={quoted(region)}"
     )
     used, limits = (
-        series(clients, project, f'metric.type="{metric}" AND {where}', now, _WINDOW_S, deadline_s)
+        series(
+            clients, project, f'metric.type="{metric}" AND {where}', now, _WINDOW_S, deadline_s, newest=True
+        )
         for metric in (_USED, _LIMIT)
     )
     limit_of = {one.labels.get("quota_metric", ""): one for one in limits}

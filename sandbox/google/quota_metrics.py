@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 RESOURCE = "consumer_quota"
 USED = "serviceruntime.googleapis.com/quota/allocation/usage"
 LIMIT = "serviceruntime.googleapis.com/quota/limit"
+# Quotas are not sampled each minute: a use or a limit that stays as it is comes once a day at the least.
+EVERY_S = 12 * 3600.0
 QUOTA, LIMIT_NAME = "compute.googleapis.com/cpus", "CPUS-per-project-region"
 # The limit that the service names when a job fails for its quota.
 MOST_CPUS = 24

@@ -21,7 +21,9 @@ def collect(world: World, metric: Metric, project: str, start: float, end: float
     Points lie on whole minutes, and one at `end` when that is about now: a laptop need not wait for sampling.
     """
     readings: dict[Key, list[tuple[float, float | str]]] = {}
-    for sample in _samples(world, start - MINUTE if metric.kind == "DELTA" else start, end, now):
+    begin = start - MINUTE if metric.kind == "DELTA" else start
+    every = quota_metrics.EVERY_S if metric.resource == quota_metrics.RESOURCE else MINUTE
+    for sample in _samples(world, begin, end, now, every):
         for key, value in _read(world, metric, project, sample):
             readings.setdefault(key, []).append((min(sample.at, end), value))
     out: list[Series] = []
@@ -42,15 +44,16 @@ def collect(world: World, metric: Metric, project: str, start: float, end: float
     return out
 
 
-def _samples(world: World, start: float, end: float, now: float) -> Iterator[WorldSample]:
-    moment = ceil(start / MINUTE) * MINUTE
+def _samples(world: World, start: float, end: float, now: float, every: float) -> Iterator[WorldSample]:
+    moment = ceil(start / every) * every
     if moment == start:
-        moment += MINUTE
+        moment += every
     while moment <= min(end, now):
         yield world.sample(moment)
-        moment += MINUTE
+        moment += every
     # The asker's now is a moment before ours; its newest point is the world as it stands.
-    if end > now // MINUTE * MINUTE and now % MINUTE and start < now:
+    about_now = end > now // MINUTE * MINUTE or end >= now
+    if about_now and now % every and start < now:
         yield world.sample(now)
 
 

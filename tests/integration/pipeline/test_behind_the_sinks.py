@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
+from pipeline.google.quotas import CPUS, compute_quotas
 from pipeline.history import History
 from pipeline.report import Finding, Report
 from tests.integration.sandbox_google.google import PROJECT
@@ -86,6 +88,14 @@ def test_health_tells_a_quota_without_room_as_a_resource_issue(served: Served) -
     assert fact is not None
     assert fact.on is True
     assert fact.value == 1.0
+
+
+def test_a_quota_is_known_though_google_tells_it_once_a_day(served: Served) -> None:
+    fresh = served.after()
+    project, region = fresh.ctx.pipeline.project, fresh.ctx.pipeline.region
+    earlier = fresh.ctx.now() - timedelta(hours=4)
+    (cpus,) = compute_quotas(fresh.ctx.clients, project, region, earlier, 10.0)
+    assert (cpus.name, cpus.used, cpus.limit) == (CPUS, 4, 24)
 
 
 def test_a_stage_that_falls_behind_is_a_trend_until_it_is_a_degradation(served: Served) -> None:
