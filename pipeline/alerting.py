@@ -112,7 +112,8 @@ def _error_rate(pipeline: Pipeline, key: str, above: float, severity: str) -> Po
         severity=severity,
         kind="quality",
         runbook="data-quality",
-        advice="So many of the events received within 5 minutes are invalid; `/pipeline quality` names the cause.",
+        advice=f"So many of the events received within {duration(pipeline.limits.rate_s)} are invalid; "
+        "`/pipeline quality` names the cause.",
     )
 
 
@@ -122,11 +123,12 @@ def error_rate_query(pipeline: Pipeline) -> str:
     The counters are gauges that only rise, so ``delta`` and not ``increase``; they stand by job, so one that
     starts anew is a series of its own.
     """
-    invalid, received = (_growth(pipeline, kind) for kind in ("invalid", "received"))
+    invalid, received = (growth_query(pipeline, kind) for kind in ("invalid", "received"))
     return f"{invalid} / ({received} >= {pipeline.limits.least_received:g})"
 
 
-def _growth(pipeline: Pipeline, kind: str) -> str:
+def growth_query(pipeline: Pipeline, kind: str) -> str:
+    """By how much the counters of a kind ("received") grew in that time, in PromQL."""
     names = "|".join(f"{event}_{kind}" for event in EVENT_TYPES)
     chosen = f'monitored_resource="dataflow_job",job_name={quoted(pipeline.job_name)},metric_name=~"{names}"'
     window = f"{pipeline.limits.rate_s:g}s"

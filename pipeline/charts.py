@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pipeline.alerting import error_rate_query, of_job, of_subscriptions, owned, quoted
+from pipeline.alerting import error_rate_query, growth_query, of_job, of_subscriptions, owned, quoted
 from pipeline.catalogue import EVENT_TYPES, Pipeline
 from pipeline.report import duration
 
@@ -52,11 +52,8 @@ def charts(pipeline: Pipeline) -> list[Chart]:
     limits = pipeline.limits
     found: list[Chart] = [
         (
-            "Throughput: events read and rows written each second",
-            [
-                _set(of_job(pipeline, "pubsub/read_count"), "ALIGN_RATE", "REDUCE_SUM", legend="read"),
-                _set(of_job(pipeline, "bigquery/write_count"), "ALIGN_RATE", "REDUCE_SUM", legend="written"),
-            ],
+            "Throughput: events received and stored each second",
+            [_rate(pipeline, "received"), _rate(pipeline, "settled", legend="stored")],
             [],
         ),
         ("System lag (s)", [_set(of_job(pipeline, "system_lag"), "ALIGN_MAX")], [limits.system_lag_s]),
@@ -148,6 +145,16 @@ def _stores(pipeline: Pipeline) -> list[Chart]:
             ),
         ]
     return found
+
+
+def _rate(pipeline: Pipeline, counter: str, legend: str = "") -> Json:
+    """What the pipeline counted, a second."""
+    query = f"{growth_query(pipeline, counter)} / {pipeline.limits.rate_s:g}"
+    return {
+        "timeSeriesQuery": {"prometheusQuery": query},
+        "plotType": "LINE",
+        "legendTemplate": legend or counter,
+    }
 
 
 def _queue(metric: str, names: tuple[str, ...]) -> Json:

@@ -7,7 +7,8 @@ from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pipeline.catalogue import Pipeline
+from pipeline.alerting import of_job
+from pipeline.catalogue import EVENT_TYPES, Pipeline
 from pipeline.errors import PipelineError
 from pipeline.gaps import Gap
 from pipeline.patience import Together
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.google.metrics import Series
 
 _HOUR: Final = timedelta(hours=1)
-_LATE_S: Final = 120.0
+_LATE_S: Final = 240.0
 _BIGTABLE: Final = "bigtable.googleapis.com/"
 
 T = TypeVar("T")
@@ -64,23 +65,24 @@ class _Look:
         return None if now is None else Rate(now, of(self._now - _HOUR))
 
     def rows(self, at: datetime) -> float | None:
-        """Rows that the pipeline's jobs wrote into BigQuery, a second."""
+        """Events that the pipeline's jobs have stored in BigQuery, a second, by the pipeline's own counters.
+
+        BigQuery's count of rows comes hours late, and Dataflow's knows those of Beam's own writer alone.
+        """
         from pipeline.google import metrics
 
-        pipeline = self._pipeline
-        return self._per_second(
+        names = " OR ".join(
+            f"metric.labels.metric_name={metrics.quoted(f'{kind}_settled')}" for kind in EVENT_TYPES
+        )
+        filter_ = f"{of_job(self._pipeline, 'user_counter')} AND ({names})"
+        found = self._asked(
             "rows into BigQuery",
-            at,
-            lambda: metrics.job_series(
-                self._clients,
-                pipeline.project,
-                pipeline.job_name,
-                "bigquery/write_count",
-                at,
-                self._span_s,
-                self._deadline_s,
+            lambda: metrics.series(
+                self._clients, self._pipeline.project, filter_, at, self._span_s + _LATE_S, self._deadline_s
             ),
         )
+        begin = at - timedelta(seconds=self._span_s)
+        return sum(_grown(one, begin) for one in found) / self._span_s if found else None
 
     def requests(self, at: datetime) -> float | None:
         """Requests to the instance of Bigtable, a second."""
@@ -140,6 +142,11 @@ class _Look:
             if gap not in self.gaps:
                 self.gaps.append(gap)
             return None
+
+
+def _grown(one: Series, begin: datetime) -> float:
+    """How much a counter grew; of one that is first seen later, since then."""
+    return max(0.0, one.last.value - (one.at(begin) or one.points[0]).value)
 
 
 def _sum(found: tuple[Series, ...]) -> float:

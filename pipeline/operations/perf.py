@@ -83,7 +83,7 @@ def report(
         severity=severity,
         as_of=m.now,
         findings=tuple(findings),
-        tables=(*_tables(speed, rates), *query_table(stores, m.now)),
+        tables=(*_tables(speed, rates, stores), *query_table(stores, m.now)),
         next=_next(down, found),
         facts=(down, known["degraded"]),
         data={
@@ -145,8 +145,9 @@ def _verdict(name: str, down: Fact, speed: Speed, found: Bottleneck | None) -> s
     return f"{name} keeps up: its slowest stage, {slowest.name}, is {duration(slowest.lag_s)} behind."
 
 
-def _tables(speed: Speed, rates: tuple[tuple[str, float], ...]) -> tuple[Table, ...]:
+def _tables(speed: Speed, rates: tuple[tuple[str, float], ...], stores: Sinks) -> tuple[Table, ...]:
     tables = []
+    rates += (("rows into BigQuery", stores.rows.now),) if stores.rows else ()
     if speed.stages:
         rows = tuple(
             (
@@ -183,15 +184,13 @@ def scaling(found: Bottleneck) -> tuple[NextStep, ...]:
 
 
 def _rates(gauge: SpeedGauge, now: datetime) -> tuple[tuple[str, float], ...]:
-    """Elements of each transform and rows into BigQuery, per second over five minutes."""
+    """Elements of each transform, per second over five minutes."""
 
     def rate(one: Series) -> float:
         begin = now - timedelta(seconds=FRESH_S)
         return sum(point.value for point in one.points if point.at > begin) / FRESH_S
 
-    out = [
+    return tuple(
         (one.labels.get("ptransform", "elements"), rate(one))
         for one in gauge.series("elements_produced_count", FRESH_S)
-    ]
-    out += [("rows into BigQuery", rate(one)) for one in gauge.series("bigquery/write_count", FRESH_S)]
-    return tuple(out)
+    )

@@ -18,11 +18,16 @@ from pipeline.operations.restart_run import restart, watch
 from pipeline.report import Report, duration, plural
 from pipeline.rules import stands_still
 
+_ANEW: Final = (
+    "Windows begin anew: summaries of those that were open, and of those that late events reach, will hold a part "
+    "only; backfill them from raw_events."
+)
 _EFFECTS: Final[dict[str, tuple[str, ...]]] = {
     "launch": (
         "Launches {template} under the fixed name {name}.",
         "In flight: nothing; the dead job holds nothing. What was not acknowledged waits in the subscriptions "
         "and is read by the new job; what a failed job had acknowledged into its state is not recovered by it.",
+        _ANEW,
     ),
     "update": (
         "Replaces job {id} compatibly (update) by one from {template}, under the same name {name}.",
@@ -33,11 +38,13 @@ _EFFECTS: Final[dict[str, tuple[str, ...]]] = {
         "Drains job {id}, waits until it is DRAINED, then launches {template} as {name}.",
         "In flight: finished; but open windows close early and write partial aggregates. Nothing is read until "
         "the new job runs; it waits in the subscriptions.",
+        _ANEW,
         "If the drain does not finish in time, it stops there and asks a person; it never cancels.",
     ),
     "await": (
         "Job {id} is {state}: waits for its end, then launches {template} as {name}.",
         "In flight: as the stop that is under way leaves it; new data waits in the subscriptions.",
+        _ANEW,
     ),
 }
 

@@ -17,6 +17,9 @@ The watermark is that of publishing, as Pub/Sub gives it; windows are of the eve
 - An event dated more than a day (``AHEAD``) after its publication misses its window as well: the
   watermark would reach it, and its state be freed, perhaps in years.
 - Without publish times (a batch run) nothing is late.
+- A job that is launched anew, and not as an update, has the windows of the one before no more: of a window that was
+  open, or that a late event reaches, it writes what it saw itself, under the same numbers.  The raw table has all
+  of it, and the plan of a restart says so.
 """
 
 from __future__ import annotations

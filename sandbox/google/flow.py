@@ -278,13 +278,14 @@ class Flow:
 def whole_counters(values: Mapping[tuple[str, str], float]) -> dict[str, int]:
     """Beam counters of one job, `{type}_{received,valid,invalid,dead_lettered,duplicates}`; they add up.
 
-    Of the invalid ones there is one more for each root cause that occurred.
+    `settled` are the valid ones whose row is stored: here all. Of the invalid ones there is one more for each root
+    cause that occurred.
     """
     out: dict[str, int] = {}
     for kind in sorted({kind for kind, _ in values}):
         parts = {result: int(values.get((kind, result), 0.0)) for result in RESULTS}
         out[f"{kind}_received"] = sum(parts.values())
-        out[f"{kind}_valid"] = parts["valid"]
+        out[f"{kind}_valid"] = out[f"{kind}_settled"] = parts["valid"]
         out[f"{kind}_invalid"] = out[f"{kind}_dead_lettered"] = parts["dead_lettered"]
         out[f"{kind}_duplicates"] = parts["duplicates"]
         causes = ((cause, int(values.get((kind, cause), 0.0))) for cause in ROOT_CAUSES)

@@ -181,7 +181,6 @@ JOB_METRICS = (
     _job_metric(
         "total_streaming_data_processed", lambda v: _sum(v, "_received") * BYTES_PER_EVENT, unit="By"
     ),
-    _job_metric("bigquery/write_count", lambda v: _sum(v, "_valid"), kind="DELTA"),
     _job_metric("pubsub/read_count", lambda v: _sum(v, "_received"), kind="DELTA"),
     _job_metric("pubsub/late_messages_count", lambda v: 0, kind="DELTA"),
     _job_metric("duplicates_filtered_out_count", lambda v: _sum(v, "_duplicates"), kind="DELTA"),

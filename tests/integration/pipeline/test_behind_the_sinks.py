@@ -30,6 +30,8 @@ def test_in_a_healthy_world_both_stores_are_at_ease(served: Served) -> None:
     bigquery, bigtable = finding(report, "bigquery"), finding(report, "bigtable")
     assert (bigquery.severity, bigtable.severity) == ("ok", "ok")
     assert measured(bigquery, "rows into BigQuery") > 1
+    (throughput,) = (one for one in report.tables if one.title.startswith("Throughput"))
+    assert throughput.rows[-1][0] == "rows into BigQuery"
     assert 0 < report.data["bigquery_slots"] < 1
     assert "12 queries in the last hour" in bigquery.text
     assert "CPU 12.0 % of 3 nodes" in bigtable.text

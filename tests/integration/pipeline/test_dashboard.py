@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from bot.core.alerts import parse_monitoring
 from bot.core.correlation import PipelineClaims, correlate
+from pipeline.alerting import of_job
 from pipeline.charts import charts, dashboard, dashboard_id, differs
 from pipeline.errors import ConfigError
 from pipeline.google import dashboards, metrics
@@ -18,6 +20,7 @@ from sandbox.app import running
 
 from .conftest import Stand
 
+COUNTERS = re.compile(r'metric_name=~"([a-z_|]+)"')
 PARENT = "projects/demo-project"
 TOPIC = f"{PARENT}/topics/monitoring-alerts"
 KEYS = {"job_failed", "system_lag", "backlog_age", "dead_letters", "error_rate", "error_rate_critical"}
@@ -89,14 +92,22 @@ def test_every_chart_of_a_job_or_queue_shows_something_in_a_healthy_world(stand:
     shown = {}
     for title, sets, _ in charts(stand.ctx.pipeline):
         for one in sets:
-            query = one["timeSeriesQuery"].get("timeSeriesFilter")
-            if query and "bigtable" not in query["filter"]:
-                found = metrics.series(
-                    stand.ctx.clients, "demo-project", query["filter"], stand.clock.now(), 600
-                )
-                shown[title] = len(found)
+            query = one["timeSeriesQuery"]
+            for filter_ in _filters(stand, query):
+                found = metrics.series(stand.ctx.clients, "demo-project", filter_, stand.clock.now(), 600)
+                shown[title, filter_] = len(found)
     assert min(shown.values()) > 0, shown
-    assert len(shown) == 9
+    assert len({title for title, _ in shown}) == 10
+
+
+def _filters(stand: Stand, query: Mapping[str, Any]) -> list[str]:
+    """A data set's filter, or one for each counter that its query adds up."""
+    if "prometheusQuery" in query:
+        names = {name for found in COUNTERS.findall(query["prometheusQuery"]) for name in found.split("|")}
+        of_it = of_job(stand.ctx.pipeline, "user_counter")
+        return [f'{of_it} AND metric.labels.metric_name="{name}"' for name in sorted(names)]
+    filter_ = str(query["timeSeriesFilter"]["filter"])
+    return [] if "bigtable" in filter_ else [filter_]
 
 
 def test_a_dashboard_that_was_changed_by_hand_is_mended(stand: Stand) -> None:

@@ -43,7 +43,7 @@ def test_a_healthy_world_has_no_bottleneck(stand: Stand) -> None:
     assert not any(words in report.dumps() for words in CAUSES.values())
     workers = next(finding for finding in report.findings if finding.id == "worker_count")
     assert "2 workers of at most 6 at work, 41.0 % busy" in workers.text
-    assert {row[0] for row in report.tables[1].rows} >= {"ReadEvents", "rows into BigQuery"}
+    assert {row[0] for row in report.tables[1].rows} >= {"ReadEvents", "ParseAndValidate"}
 
 
 def test_a_stopped_pipeline_is_not_called_slow(stand: Stand) -> None:

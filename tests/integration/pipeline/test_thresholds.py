@@ -14,9 +14,10 @@ from pipeline.catalogue import load
 from pipeline.charts import charts
 from pipeline.operations import Plan
 from pipeline.report import Severity
+from tests.unit.pipeline.test_events import CLICK
 
 from .conftest import Stand
-from .test_dead_letters import CLICK, envelope
+from .test_dead_letters import envelope
 
 
 @pytest.mark.parametrize(

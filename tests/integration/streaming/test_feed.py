@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from pipeline.streaming.counting import Board
 from pipeline.streaming.feed import Feed
 from pipeline.streaming.steps import utc_now
@@ -16,6 +18,7 @@ def test_a_run_goes_on_when_pubsub_cannot_be_told_what_is_written(stand: Stand) 
     board = Board()
     feed = Feed(stand.ctx.clients, "demo-project", {"click": "dead-letter-sub"}, board, utc_now)
     events = feed.read_multiple(None)
+    assert isinstance(events, Generator)
     try:
         next(one for one in events if one.HasField("element_event"))
         board.add({"click_received": 3, "click_valid": 3, "click_settled": 3})
