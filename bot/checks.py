@@ -167,8 +167,8 @@ def _read(env: Mapping[str, str]) -> tuple[str, list[str], list[str], House | No
         return "", str(error).splitlines(), [], None
     told = counted(len(house.faults), "mistake") if house.faults else "no mistake"
     said = (
-        f"{directory}: {len(house.runbooks)} runbooks, {len(house.pipelines)} pipelines, "
-        f"{len(house.roster.people)} people, {len(house.policy.rules)} rules: {told}."
+        f"{directory}: {counted(len(house.runbooks), 'runbook')}, {counted(len(house.pipelines), 'pipeline')}, "
+        f"{len(house.roster.people)} people, {counted(len(house.policy.rules), 'rule')}: {told}."
     )
     return said, [], list(house.warnings), house
 

@@ -162,7 +162,7 @@ def _overview() -> int:
     for name, operation in registry().items():
         words = name.removeprefix("pipeline.").replace(".", " ")
         print(f"  {words:<14} {operation.summary} ({operation.risk.value})")
-    print(f"  {'run direct':<14} Run the pipeline on this machine (read)")
+    print(f"  {'run direct':<14} Run the pipeline on this machine, against emulators or the sandbox")
     print(f"  {'run flex':<14} Launch the pipeline on Dataflow (change)")
     print("\nChanges: --dry-run shows the plan; --yes goes on; production: --confirm NAME.")
     print("Exit: 0 fine or info; 1 warning or critical found; 2 unknown, wrong use, unreachable.")

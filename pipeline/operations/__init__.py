@@ -130,7 +130,10 @@ def by_words(words: Sequence[str]) -> tuple[Operation, list[str]]:
             if len(words) >= length and name in _WHERE:
                 return _make(name), list(words[length:])
     known = sorted({name.removeprefix("pipeline.").replace(".", " ") for name in _WHERE})
-    family = any(name.startswith(f"{words[0]} ") for name in known)
+    family = [name.removeprefix(f"{words[0]} ") for name in known if name.startswith(f"{words[0]} ")]
+    if family and (len(words) == 1 or words[1].startswith("-")):
+        # Nothing is guessed here: one of them deletes.
+        raise UsageError(f"`{words[0]}` is followed by {', '.join(family[:-1])} or {family[-1]}.")
     first = " ".join(words[: 2 if family else 1])
     guess = complete_word(first, known)
     hint = f" Did you mean {guess}?" if guess else ""

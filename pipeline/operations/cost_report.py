@@ -240,8 +240,8 @@ def _stands(ctx: Context, budgets: list[BudgetReport], limit: float | None, expo
     spent = f"{_money(top.cost, top.currency)} of {_money(amount, top.currency)}"
     if ratio is None:
         return f"{top.budget} stands at {_money(top.cost, top.currency)}; a budget of zero has no ratio."
-    state = "is overrun" if ratio > 1 else "is used up" if ratio == 1 else "is kept"
-    return f"{top.budget} {state}: {spent} ({percent(ratio)}) since {top.period[:10]}."
+    state = "is overrun:" if ratio > 1 else "is used up:" if ratio == 1 else "stands at"
+    return f"{top.budget} {state} {spent} ({percent(ratio)}) since {top.period[:10]}."
 
 
 def _data(report: BudgetReport, limit: float | None) -> dict[str, Any]:

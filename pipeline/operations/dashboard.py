@@ -167,8 +167,9 @@ def _report(
     from pipeline.google import alerting, dashboards
 
     links = {key: alerting.link(ctx.pipeline.project, name) for key, name in (names or {}).items()}
+    columns: tuple[str, ...] = ("policy", "severity", "kind", "runbook", *(("link",) if links else ()))
     rows = tuple(
-        (one.title, one.severity, one.kind, one.runbook, links.get(one.key, ""))
+        (one.title, one.severity, one.kind, one.runbook, *((links.get(one.key, ""),) if links else ()))
         for one in policies(ctx.pipeline)
     )
     drawn = dashboards.link(ctx.pipeline)
@@ -180,7 +181,7 @@ def _report(
         severity=worst(finding.severity for finding in findings),
         as_of=ctx.now(),
         findings=tuple(findings),
-        tables=(Table("Alert policies", ("policy", "severity", "kind", "runbook", "link"), rows),),
+        tables=(Table("Alert policies", columns, rows),),
         data={
             "policies": list(plan.data["policies"]),
             "topic": plan.data["topic"],

@@ -49,7 +49,8 @@ def _report(ctx: Context, queue: str, seen: int, export: exports.Export | None, 
     findings = []
     severity: Severity = "ok"
     if export is None:
-        verdict = f"Nothing was exported: {queue} gave {plural(seen, 'message')}, none of them wanted."
+        gave = f"{plural(seen, 'message')}, none of them wanted" if seen else "no message"
+        verdict = f"Nothing was exported: {queue} gave {gave}."
         severity = "info"
     else:
         count = len(export.ids)

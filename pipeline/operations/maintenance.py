@@ -108,8 +108,8 @@ class Maintenance(ChangeOperation):
     def verify(self, ctx: Context, plan: Plan) -> Report:
         running = _running(ctx)
         if (running is None) == bool(plan.params["end"]):
-            state = f"until {running.until:%H:%M} UTC" if running else "over"
-            return _report(ctx, plan, Finding("verified", "ok", f"Verified: the maintenance is {state}."))
+            state = f"lasts until {running.until:%H:%M} UTC" if running else "is over"
+            return _report(ctx, plan, Finding("verified", "ok", f"Verified: the maintenance {state}."))
         state = "still stands" if running else "was not stored"
         return _report(ctx, plan, Finding("verified", "warning", f"Not verified: the maintenance {state}."))
 

@@ -66,8 +66,9 @@ def operation_of(words: list[str]) -> tuple[Operation, list[str]]:
     if mode in operations:
         return operations[mode](), words[1:]
     guess = complete_word(mode, _MODES) if mode else None
+    wrong = f", not {mode!r}" if mode else ""
     hint = f" Did you mean {guess}?" if guess else ""
-    raise UsageError(f"`run` is followed by direct or flex, not {mode!r}.{hint}")
+    raise UsageError(f"`run` is followed by direct or flex{wrong}.{hint}")
 
 
 def direct_settings(ctx: Context, params: Mapping[str, Any]) -> Settings:

@@ -73,7 +73,9 @@ def test_production_wants_its_name_before_a_change(stand: Stand) -> None:
     ("words", "said"),
     [
         (["helth"], "Did you mean health?"),
-        (["dlq"], "Did you mean dlq"),
+        (["dlq"], "`dlq` is followed by ack, export, peek, replay or stats."),
+        (["cost"], "`cost` is followed by drivers, forecast, leaks or report."),
+        (["run"], "`run` is followed by direct or flex."),
         (["health", "--pipelin", "orders"], "Did you mean --pipeline?"),
         (["health", "--pipeline", "order"], "Did you mean orders?"),
         (["dlq", "peek", "--limit", "many"], "whole number"),
