@@ -77,17 +77,20 @@ def _topic(published: Sequence[dict[str, float] | None], topic: str) -> Compared
 
 
 def _published(clients: Clients, pipeline: Pipeline, at: datetime, deadline_s: float) -> dict[str, float]:
-    """Messages published to each topic in the ten minutes before ``at``."""
+    """Messages published to each topic in the ten minutes before ``at``; by those whose samples are there."""
     from pipeline.google import metrics
 
     if not pipeline.topics:
         return {}
     wanted = " OR ".join(f"resource.labels.topic_id={metrics.quoted(name)}" for name in pipeline.topics)
     filter_ = f'metric.type="{_TOPIC}" AND resource.type="pubsub_topic" AND ({wanted})'
+    found = metrics.series(clients, pipeline.project, filter_, at, SPAN_S, deadline_s)
+    seconds = metrics.covered_s(found, at - timedelta(seconds=SPAN_S))
+    share = SPAN_S / seconds if seconds > 0 else 1.0
     out: dict[str, float] = {}
-    for one in metrics.series(clients, pipeline.project, filter_, at, SPAN_S, deadline_s):
+    for one in found:
         topic = one.labels.get("topic_id", "")
-        out[topic] = out.get(topic, 0.0) + sum(point.value for point in one.points)
+        out[topic] = out.get(topic, 0.0) + share * sum(point.value for point in one.points)
     return out
 
 

@@ -82,7 +82,8 @@ class _Look:
             ),
         )
         begin = at - timedelta(seconds=self._span_s)
-        return sum(_grown(one, begin) for one in found) / self._span_s if found else None
+        seconds = metrics.covered_s(found or (), begin)
+        return sum(_grown(one, begin) for one in found or ()) / seconds if seconds > 0 else None
 
     def requests(self, at: datetime) -> float | None:
         """Requests to the instance of Bigtable, a second."""
@@ -120,8 +121,11 @@ class _Look:
         return self._asked("queries of BigQuery", ask)
 
     def _per_second(self, what: str, at: datetime, ask: Callable[[], tuple[Series, ...]]) -> float | None:
-        found = self._asked(what, ask)
-        return _sum(found) / self._span_s if found else None
+        from pipeline.google import metrics
+
+        found = self._asked(what, ask) or ()
+        seconds = metrics.covered_s(found, at - timedelta(seconds=self._span_s))
+        return _sum(found) / seconds if seconds > 0 else None
 
     def _bigtable(self, name: str, resource: str, at: datetime) -> tuple[Series, ...]:
         from pipeline.google import metrics

@@ -111,6 +111,11 @@ def series(
     return tuple(one for one in found if one.points)
 
 
+def covered_s(found: Iterable[Series], begin: datetime) -> float:
+    """Seconds from ``begin`` to the newest point of all: samples come minutes late, so a window ends before now."""
+    return max(((one.last.at - begin).total_seconds() for one in found), default=0.0)
+
+
 def quoted(text: str) -> str:
     """A string literal of Google's filter languages; quotes and backslashes cannot end it."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")

@@ -6,6 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
+from pipeline.gather_background import published
+from pipeline.gather_sinks import sinks
 from pipeline.google.quotas import CPUS, compute_quotas
 from pipeline.history import History
 from pipeline.report import Finding, Report
@@ -98,6 +102,19 @@ def test_a_quota_is_known_though_google_tells_it_once_a_day(served: Served) -> N
     earlier = fresh.ctx.now() - timedelta(hours=4)
     (cpus,) = compute_quotas(fresh.ctx.clients, project, region, earlier, 10.0)
     assert (cpus.name, cpus.used, cpus.limit) == (CPUS, 4, 24)
+
+
+def test_samples_that_come_minutes_late_do_not_look_like_less(served: Served) -> None:
+    ctx = served.after(15).ctx
+    clients, pipeline, now = ctx.clients, ctx.pipeline, ctx.now()
+    late = now + timedelta(minutes=3)  # so the newest samples are three minutes old
+    seen, then = (sinks(clients, pipeline, at, 10.0, closely=False) for at in (now, late))
+    for one, other in ((seen.rows, then.rows), (seen.requests, then.requests)):
+        assert one is not None
+        assert other is not None
+        assert other.now == pytest.approx(one.now, rel=0.1)
+    came, told = (published(clients, pipeline, at, 10.0)["clicks"].now for at in (now, late))
+    assert told == pytest.approx(came, rel=0.1)
 
 
 def test_a_stage_that_falls_behind_is_a_trend_until_it_is_a_degradation(served: Served) -> None:
