@@ -216,7 +216,7 @@ class Sender:
             try:
                 return Sent(result={**row.result, **await edit(self.api, channel, ts, message)})
             except Failure as failure:
-                if failure.code != "message_not_found":
+                if failure.code != "message_not_found" and not await self._moved(out, channel, failure):
                     raise
                 if out.kind not in (Kind.HEADLINE, Kind.ANNOUNCE):
                     return Sent(result=row.result)
@@ -228,6 +228,14 @@ class Sender:
             if failure.code not in _ELSEWHERE or incident is not None or not out.data.get("user"):
                 raise
         return Sent(result=await self._nearby(channel, str(out.data["user"]), message))
+
+    async def _moved(self, out: Outbound, channel: str, failure: Failure) -> bool:
+        """What was said in public cannot be changed where it stands: whether another channel has taken that one's
+        place. Raises Failure where there is none yet; the same one is joined again."""
+        if not _public(out) or failure.code not in {"is_inactive", *_ELSEWHERE}:
+            return False
+        self._forget()
+        return await self._channel(out, None) != channel
 
     async def _nearby(self, channel: str, ref: str, message: Message) -> dict[str, Any]:
         """In a channel that we are not in: joined where it is public, else to the person who asked there."""
@@ -324,12 +332,19 @@ class Sender:
         raise Failure("no_channel", NotSent(reason="the incident has no channel yet", retry_in=SOON))
 
     def _settled(self, out: Outbound, failure: Failure) -> Outcome:
-        public = out.kind is Kind.ANNOUNCE or out.data.get("room")
-        if public and failure.code in _ELSEWHERE:
-            self._announcements.forget()
-            self._operations.forget()
+        if _public(out) and failure.code in _ELSEWHERE:
+            self._forget()
             return NotSent(reason=failure.code, retry_in=timedelta(seconds=10))
         return failure.outcome
+
+    def _forget(self) -> None:
+        self._announcements.forget()
+        self._operations.forget()
+
+
+def _public(out: Outbound) -> bool:
+    """It goes to a channel that the settings name."""
+    return out.kind is Kind.ANNOUNCE or bool(out.data.get("room"))
 
 
 def _thread(out: Outbound, incident: Incident | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import strftime, strptime
 from typing import Any
 
 from sandbox.slack.blocks import Checker, Rule
@@ -216,6 +217,7 @@ def _options(most: int) -> Rule:
     def rule(checker: Checker, item: Json, at: str) -> None:
         for pointer, option in checker.items(item, at, "options", most):
             _option(checker, option, pointer)
+        _begins(checker, item, at, item.get("options"))
 
     return rule
 
@@ -224,9 +226,46 @@ def _static_select(checker: Checker, item: Json, at: str) -> None:
     if item.get("option_groups") is None:
         _options(100)(checker, item, at)
         return
+    known: list[Any] = []
     for pointer, group in checker.items(item, at, "option_groups", 100):
         checker.text(group, pointer, "label", 75, kinds=PLAIN, needed=True)
-        _options(100)(checker, group, pointer)
+        for place, option in checker.items(group, pointer, "options", 100):
+            _option(checker, option, place)
+            known.append(option)
+    _begins(checker, item, at, known)
+
+
+def _begins(checker: Checker, item: Json, at: str, options: Any) -> None:
+    """What is chosen at first is one of the options, member for member."""
+    known = options if isinstance(options, list) else []
+    first = item.get("initial_option")
+    if first is not None and first not in known:
+        checker.refuse(f"{at}/initial_option", "must be one of the options", "enum")
+    several = item.get("initial_options")
+    if several is not None and not (
+        isinstance(several, list) and several and all(o in known for o in several)
+    ):
+        checker.refuse(f"{at}/initial_options", "must be some of the options", "enum")
+
+
+def _datepicker(checker: Checker, item: Json, at: str) -> None:
+    _instant(checker, item, at, "initial_date", "%Y-%m-%d")
+
+
+def _timepicker(checker: Checker, item: Json, at: str) -> None:
+    _instant(checker, item, at, "initial_time", "%H:%M")
+
+
+def _instant(checker: Checker, item: Json, at: str, name: str, form: str) -> None:
+    value = item.get(name)
+    if value is None:
+        return
+    try:
+        good = isinstance(value, str) and strftime(form, strptime(value, form)) == value
+    except ValueError:
+        good = False
+    if not good:
+        checker.refuse(f"{at}/{name}", f"must be of the form {form}", "format", form)
 
 
 def _plain_text_input(checker: Checker, item: Json, at: str) -> None:
@@ -234,7 +273,8 @@ def _plain_text_input(checker: Checker, item: Json, at: str) -> None:
         value = item.get(name)
         if value is not None and not (isinstance(value, int) and 0 <= value <= 3000):
             checker.refuse(f"{at}/{name}", "must be between 0 and 3000", "range", [0, 3000])
-    checker.string(item, at, "initial_value", 3000)
+    longest = item.get("max_length")
+    checker.string(item, at, "initial_value", longest if isinstance(longest, int) else 3000)
 
 
 _ELEMENTS: dict[str, Rule] = {
@@ -242,6 +282,8 @@ _ELEMENTS: dict[str, Rule] = {
     "overflow": _options(5),
     "checkboxes": _options(10),
     "radio_buttons": _options(10),
+    "datepicker": _datepicker,
+    "timepicker": _timepicker,
     "static_select": _static_select,
     "multi_static_select": _static_select,
     "plain_text_input": _plain_text_input,

@@ -106,13 +106,15 @@ def post_ephemeral(call: Call) -> Json:
     required="channel ts",
     errors=_CONTENT_ERRORS
     + _METADATA_ERRORS
-    + "channel_not_found message_not_found cant_update_message msg_too_long",
+    + "channel_not_found message_not_found cant_update_message is_inactive msg_too_long",
     missing={"channel": "channel_not_found", "ts": "message_not_found"},
 )
 def update(call: Call) -> Json:
     """Change one of the app's own messages. New text without blocks takes the blocks away."""
     channel = call.channel()
     message = call.message(channel, "ts")
+    if channel.is_archived:
+        raise SlackError("is_inactive")
     if message.bot_id != ids.BOT:
         raise SlackError("cant_update_message")
     if len(call.args.text("text")) > UPDATE_TEXT:

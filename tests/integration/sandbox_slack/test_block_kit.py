@@ -187,3 +187,35 @@ def test_block_ids_are_unique_in_a_view() -> None:
     view = {"type": "modal", "title": plain(1), "blocks": [{"type": "divider", "block_id": "b"}] * 2}
     lines = [problem.line() for problem in check_view(view)]
     assert lines == ["block_id already exists [json-pointer:/view/blocks/1/block_id]"]
+
+
+@pytest.mark.parametrize(
+    ("element", "pointer"),
+    [
+        ({"type": "static_select", "initial_option": {"text": plain(3), "value": "b"}}, "initial_option"),
+        ({"type": "static_select", "initial_option": {"text": plain(2), "value": "a"}}, "initial_option"),
+        ({"type": "radio_buttons", "initial_option": "a"}, "initial_option"),
+        ({"type": "multi_static_select", "initial_options": [{"text": plain(9), "value": "z"}]}, "initial_options"),
+        ({"type": "checkboxes", "initial_options": {}}, "initial_options"),
+        ({"type": "datepicker", "initial_date": "1 March"}, "initial_date"),
+        ({"type": "datepicker", "initial_date": "2026-02-30"}, "initial_date"),
+        ({"type": "timepicker", "initial_time": "24:00"}, "initial_time"),
+        ({"type": "plain_text_input", "initial_value": "abcd", "max_length": 3}, "initial_value"),
+    ],
+)  # fmt: skip
+def test_what_a_field_begins_with_is_one_of_its_own(element: dict[str, Any], pointer: str) -> None:
+    def wrong(element: dict[str, Any]) -> list[str]:
+        view = {"type": "modal", "title": plain(1), "submit": plain(1), "blocks": [
+            {"type": "input", "label": plain(1), "element": element}]}  # fmt: skip
+        return [problem.pointer for problem in check_view(view)]
+
+    choice = {"text": plain(3), "value": "a"}
+    many = (
+        {} if element["type"] in ("datepicker", "timepicker", "plain_text_input") else {"options": [choice]}
+    )
+    assert wrong({**many, **element}) == [f"/view/blocks/0/element/{pointer}"]
+    good: dict[str, Any] = {
+        "initial_option": choice, "initial_options": [choice], "initial_date": "2026-02-28", "initial_time": "23:59",
+        "initial_value": "abc",
+    }  # fmt: skip
+    assert wrong({**many, **element, pointer: good[pointer]}) == []

@@ -132,6 +132,15 @@ def test_channel_names_follow_slacks_rules_and_stay_taken(sim: Sim, client: WebC
     assert refusal(caught) == "is_archived"
 
 
+def test_what_stands_in_an_archived_channel_stays_as_it_is(sim: Sim, client: WebClient) -> None:
+    channel = client.conversations_create(name="inc-0001-x")["channel"]["id"]
+    ts = client.chat_postMessage(channel=channel, text="x")["ts"]
+    client.conversations_archive(channel=channel)
+    with pytest.raises(SlackApiError) as caught:
+        client.chat_update(channel=channel, ts=ts, text="y")
+    assert refusal(caught) == "is_inactive"
+
+
 def test_invitations_name_every_refusal(sim: Sim, client: WebClient) -> None:
     channel = client.conversations_create(name="inc-0001-x")["channel"]["id"]
     with pytest.raises(SlackApiError) as caught:

@@ -226,6 +226,25 @@ async def test_announcements_find_their_channel_join_it_and_are_edited(sender: S
     assert "<#C0INC7>" in messages[0]["text"]
 
 
+async def test_an_announcement_goes_on_in_a_new_channel_when_its_own_was_archived(
+    sender: Sender, slack: Slack, hub: Hub
+) -> None:
+    """What stands in the old one cannot be changed any more."""
+    out = row(Kind.ANNOUNCE, key="announce:7", lane="announce")
+    first = await deliver(sender, out, incident())
+    old = hub.workspace.channels["C02INCIDENTS"]
+    hub.workspace.channels["C0NEWER1"] = replace(old, id="C0NEWER1", messages={}, members=[])
+    old.is_archived, old.name = True, "incidents-of-old"
+    held = leased(out, result=first.result)
+    waits = await sender.send(held, incident(channel_id="C0INC7"))
+    done = waits if isinstance(waits, Sent) else await sender.send(held, incident(channel_id="C0INC7"))
+    assert isinstance(done, Sent), done
+    assert done.result["channel"] == "C0NEWER1"
+    messages = [m for m in (await slack.channel("incidents"))["messages"] if "INC-7" in m["text"]]
+    assert len(messages) == 1
+    assert "<#C0INC7>" in messages[0]["text"]
+
+
 async def test_a_channel_given_by_its_id_is_not_searched_for(slack: Slack) -> None:
     sender = Sender(make_client("xoxb-sandbox", f"{slack.base_url}/api/"), "C02INCIDENTS", Clock())
     done = await deliver(sender, row(Kind.ANNOUNCE, key="announce:7", lane="announce"), incident())
