@@ -101,6 +101,8 @@ def letter_rows(i: Incident, e: Event) -> Iterable[Outbound]:
             "page": d["page"],
             "due_at": d["due_at"],
             "to": d["value"],
+            "person": d["value"],
+            "level": d["subject"],
             "written": d["text"],
             "by": e.actor,
         }

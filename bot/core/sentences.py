@@ -131,7 +131,8 @@ def _delivered(_: Incident, e: Event) -> str:
     quiet = ", do-not-disturb was on" if e.data.get("dnd") else ""
     again = " (may be a repeat)" if e.data.get("repeat") else ""
     where = PLACES.get(e.data["place"], e.data["place"])
-    return f"The page to {e.data['person']} ({e.data['level']}) went out {where}{again}{words}{quiet}."
+    what = "message" if e.data.get("letter") else "page"
+    return f"The {what} to {e.data['person']} ({e.data['level']}) went out {where}{again}{words}{quiet}."
 
 
 PLACES = {

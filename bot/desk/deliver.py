@@ -208,7 +208,14 @@ class Deliverer:
 
     async def _settle(self, row: Leased, outcome: Outcome) -> None:
         house = self._house()
-        await self._store.awrite(lambda tx: settled(tx, house, row, outcome))
+        try:
+            await self._store.awrite(lambda tx: settled(tx, house, row, outcome))
+        except StorageError:
+            raise
+        except Exception:
+            # What it means for the incident cannot be told; that it left must be kept, or it would leave for ever.
+            log.exception("not_told", action="not_told", key=row.outbound.key)
+            await self._store.awrite(lambda tx: tx.finish(row, settle(row, outcome)))
         data = row.outbound.data
         if isinstance(outcome, Sent) and "late_s" in data and not data.get("refresh"):
             self._on_page(float(data["late_s"]))

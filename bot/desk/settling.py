@@ -124,6 +124,7 @@ def _sent(tx: Tx, house: House, incident: Incident, row: Leased, outcome: Sent) 
                 repeat=bool(data.get("repeat")),
                 ts=outcome.result.get("ts", ""),
                 stale=kind is Kind.PAGE_DM and bool(incident.channel_id) and not data.get("channel"),
+                **({"letter": True} if data.get("written") else {}),
             )
         ]
     if kind is Kind.CREATE_CHANNEL and not incident.channel_id:

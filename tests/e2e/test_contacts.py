@@ -84,6 +84,14 @@ def test_a_mailbox_gets_what_a_person_edited_and_the_timeline_has_it(people: Peo
     assert "/ack/" not in mail["text"]
     assert people.saw("alice wrote to the data contact (data-sources@yourcompany.com)", channel=room)
 
+    def told() -> list[Json]:
+        return [e for e in people.events("INC-1", "page_delivered") if e["data"].get("letter")]
+
+    (out,) = people.stage.until(told, WAIT_S, "the timeline does not say that the mail went out")
+    assert (out["data"]["person"], out["data"]["place"]) == ("data-sources@yourcompany.com", "e-mail")
+    people.stage.until_quiet()  # nothing of it waits to be sent once more
+    assert len(mailed()) == 1
+
 
 def test_nobody_answered_so_the_writer_is_reminded_once_and_an_answer_ends_it(people: People) -> None:
     """The reminder is a timer like any other, so it is listed, and a snooze moves it."""

@@ -12,7 +12,8 @@ import pytest
 from bot.clock import ManualClock
 from bot.core import lifecycle
 from bot.core.alert_model import Kind, Severity
-from bot.core.delivery import Ambiguous, Leased, LookupFailed, Outcome, Sent
+from bot.core.delivery import Ambiguous, Leased, LookupFailed, Outbound, Outcome, Priority, Sent, State
+from bot.core.delivery import Kind as Row
 from bot.core.incident import Incident
 from bot.core.policy import Policy
 from bot.desk.change import change
@@ -26,9 +27,11 @@ class Blind:
 
     def __init__(self) -> None:
         self.looked = 0
+        self.sent: list[str] = []
         self.pages: list[bool] = []  # each page that was sent: whether it says that it may be a repeat
 
     async def send(self, row: Leased, incident: Incident | None) -> Outcome:
+        self.sent.append(row.outbound.key)
         return Sent(result={"channel": "C1", "name": "inc", "ts": "1.0"})
 
     async def send_pages(
@@ -67,3 +70,27 @@ async def test_so_many_failed_lookups_as_the_policy_of_the_incident_says(
             clock.advance(timedelta(seconds=3))
     assert slack.pages == [False, True]
     assert slack.looked == lookups
+
+
+async def test_what_left_is_never_sent_again_because_nobody_can_say_what_it_means(tmp_path: Path) -> None:
+    clock, slack = ManualClock(SUNDAY), Blind()
+    first = lifecycle.opened(
+        project="p", pipeline="orders", family="stream", title="Orders stopped", kind=Kind.HEALTH,
+        severity=Severity.WARNING, policy=Policy(), now=SUNDAY, actor="watch", reason="x",
+    )  # fmt: skip
+    with Database(f"sqlite:///{tmp_path / 'bot.db'}", clock, create=True) as database:
+        deliverer = Deliverer(
+            store=database, sender=slack, house=lambda: HOUSE, now=clock.now, monotonic=clock.monotonic
+        )
+        database.write(lambda tx: change(tx, HOUSE, None, tx.next_number(), [first]))
+        nameless = Outbound(
+            key="page:x:mail", kind=Row.PAGE_MAIL, lane="x", priority=Priority.PAGE, incident=1,
+            data={"page": "x", "due_at": SUNDAY.isoformat()},
+        )  # fmt: skip
+        database.write(lambda tx: tx.enqueue([nameless]))
+        for _ in range(10):
+            await deliverer.turn()
+            await deliverer.drain(30)
+            clock.advance(timedelta(seconds=30))
+        assert database.read(lambda tx: tx.outbox_state("page:x:mail")) == (State.SENT, "")
+    assert slack.sent.count("page:x:mail") == 1
