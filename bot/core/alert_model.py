@@ -7,7 +7,7 @@ Pure data and its JSON form. How a notification becomes an alert is said in `bot
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -119,6 +119,17 @@ class Alert:
     def is_open(self) -> bool:
         """True for an open alert, False for a closed one."""
         return self.state == "open"
+
+
+def closed_as(opened: Alert, closed: Alert) -> Alert:
+    """The alert as it opened, with the end that its close told."""
+    return replace(
+        opened,
+        state="closed",
+        ended_at=closed.ended_at,
+        proves_recovery=closed.proves_recovery,
+        observed_text=closed.observed_text,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

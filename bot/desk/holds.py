@@ -8,11 +8,10 @@ and an alert that was held in the very moment of the end is found by the next tu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
 from bot.core import holding
-from bot.core.alert_model import Alert
+from bot.core.alert_model import Alert, closed_as
 from bot.core.correlation import Correlation
 from bot.core.delivery import Kind, Outbound, Priority
 from bot.core.holding import Hold, Tally, Why
@@ -73,21 +72,10 @@ def _merged(new: Alert, known: Alert) -> Alert:
     if known.is_open and new.is_open:
         return new if new.severity > known.severity else known
     if known.is_open:
-        return _closed(known, new)
+        return closed_as(known, new)
     if new.is_open:
-        return _closed(new, known)
-    return _closed(known, new) if new.proves_recovery and not known.proves_recovery else known
-
-
-def _closed(opened: Alert, closed: Alert) -> Alert:
-    """The alert as it opened, with the end that its close told."""
-    return replace(
-        opened,
-        state="closed",
-        ended_at=closed.ended_at,
-        proves_recovery=closed.proves_recovery,
-        observed_text=closed.observed_text,
-    )
+        return closed_as(new, known)
+    return closed_as(known, new) if new.proves_recovery and not known.proves_recovery else known
 
 
 def turn(tx: Tx, house: House, let_go: LetGo) -> list[str]:

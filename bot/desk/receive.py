@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.core import lifecycle, signals
-from bot.core.alert_model import Alert, Kind, Severity, TestNotification, Unusable
+from bot.core.alert_model import Alert, Kind, Severity, TestNotification, Unusable, closed_as
 from bot.core.alerts import begins_at, parse_monitoring
 from bot.core.budget import BudgetNotification, parse_budget, reopens, step, to_alert
 from bot.core.correlation import Correlation, correlate
@@ -114,14 +114,7 @@ def _close(tx: Tx, house: House, alert: Alert, stored: StoredAlert | None) -> No
         return
     if not stored.alert.is_open and (stored.alert.proves_recovery or not alert.proves_recovery):
         return
-    closed = replace(
-        stored.alert,
-        state="closed",
-        ended_at=alert.ended_at,
-        proves_recovery=alert.proves_recovery,
-        observed_text=alert.observed_text,
-    )
-    tx.put_alert(closed, incident=stored.incident)
+    tx.put_alert(closed_as(stored.alert, alert), incident=stored.incident)
     incident = tx.incident(stored.incident) if stored.incident is not None else None
     if incident is not None and incident.active:
         events = signals.alert_closes(incident, alert, tx.now())
@@ -177,7 +170,7 @@ def _open(tx: Tx, house: House, alert: Alert, received_at: datetime) -> None:
 def _open_after_close(tx: Tx, house: House, alert: Alert, closed: Alert, received_at: datetime) -> None:
     """Its close came first: the incident opens recovering and nobody is paged; unproved closes prove nothing."""
     where = correlate(alert, house.claims)
-    done = _closed_as(alert, closed)
+    done = closed_as(alert, closed)
     standing = None if alert.kind is Kind.SECURITY else tx.open_incident(where.key)
     if standing is not None:
         tx.put_alert(done, incident=standing.id)
@@ -194,21 +187,11 @@ def _graver_after_close(
     tx: Tx, house: House, alert: Alert, stored: StoredAlert, received_at: datetime
 ) -> None:
     """A graver copy that its close overtook: it counts as if it had come in time."""
-    done = _closed_as(alert, stored.alert)
+    done = closed_as(alert, stored.alert)
     tx.put_alert(done, incident=stored.incident)
     incident = tx.incident(stored.incident) if stored.incident is not None else None
     if incident is not None and incident.active:
         _opens_and_closes(tx, house, incident, alert, done, received_at)
-
-
-def _closed_as(alert: Alert, closed: Alert) -> Alert:
-    return replace(
-        alert,
-        state="closed",
-        ended_at=closed.ended_at,
-        proves_recovery=closed.proves_recovery,
-        observed_text=closed.observed_text,
-    )
 
 
 def _opens_and_closes(

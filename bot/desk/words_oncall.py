@@ -56,6 +56,8 @@ def override(asked: Asked) -> Answers:
     if level not in tuple(Level):
         raise Refused("Which level? L1, L2, L3 or L4.", HOW)
     name = words.pop(0).lower() if words and words[0].lower() in oncall.FIRST else ""
+    if name and level != Level.L1:
+        raise Refused(f"{level} has no {name}; L1 alone has one.", HOW)
     people = _people(asked, words, most=2)
     if not people:
         raise Refused("Who takes it?", HOW)

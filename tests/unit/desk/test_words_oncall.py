@@ -135,6 +135,7 @@ async def test_nobody_makes_themselves_a_technical_lead(desk: Desk) -> None:
         ("override L1 @alice for 1h", "holds L1 then already"),
         ("override L1 emergency @bob for 1h", "number to dial"),
         ("override L3 @bob for 1h", "several holders"),
+        ("override L3 backup @bob for 1h", "L3 has no backup"),
         ("override L3 @bob @carol for 1h", "bob does not hold L3"),
         ("swap @alice @alice for 1h", "Which two"),
         ("swap @alice @bob", "From when until when"),
