@@ -15,6 +15,7 @@ from typing import Any
 from bot.core import lifecycle, signals
 from bot.core.alert_model import Alert, Kind, Severity, TestNotification, Unusable, closed_as
 from bot.core.alerts import begins_at, parse_monitoring
+from bot.core.budget import SOURCE as BUDGET
 from bot.core.budget import BudgetNotification, parse_budget, reopens, step, to_alert
 from bot.core.correlation import Correlation, correlate
 from bot.core.facts import began_by_alert
@@ -280,12 +281,13 @@ def _budget_from(raw: Mapping[str, Any]) -> BudgetNotification:
 def _budget(tx: Tx, house: House, new: BudgetNotification, row: InboxRow) -> None:
     """The highest cost of the period counts; a repeated threshold is no new alert."""
     limits = house.policy.thresholds
+    # First, because it locks: another notification of this budget is folded after this one, or before it.
+    stored = tx.alert(BUDGET, new.key)
     state, changed = step(budget_state(tx, new.key), new, limits)
     put_budget_state(tx, state)
     alert = to_alert(state, row.received_at, limits)
     if alert is None:
         return
-    stored = tx.alert(alert.source, alert.key)
     incident = tx.incident(stored.incident) if stored and stored.incident else None
     # Once people decided to live with the cost of a period, only what goes beyond the decision counts.
     decided = budget_state(tx, state.key, decided=True) if incident and not incident.active else None

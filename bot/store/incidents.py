@@ -74,6 +74,7 @@ _DUE = (
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
 _LOCK_DUE = _DUE.with_for_update(skip_locked=True)
+_LOCK_ALERT = sa.text("SELECT pg_advisory_xact_lock(5742, hashtext(:name))")
 
 
 class Incidents(Session):
@@ -222,9 +223,13 @@ class Incidents(Session):
         return earliest
 
     def alert(self, source: str, key: str) -> StoredAlert | None:
-        """The alert of a source's key, with the incident that it belongs to."""
+        """The alert of a source's key, with the incident that it belongs to, locked; one that is not there yet too."""
         query = sa.select(alerts).where(alerts.c.source == storable(source), alerts.c.key == storable(key))
         row = self._execute(self._locked(query)).one_or_none()
+        if row is None and self._writable and self._postgres:
+            # No row to lock: whoever has this alert in hand already is waited for, and has stored it by then.
+            self._execute(_LOCK_ALERT, {"name": f"{storable(source)}:{storable(key)}"})
+            row = self._execute(self._locked(query)).one_or_none()
         if row is None:
             return None
         return StoredAlert(alert=loads(row.data, Alert), incident=row.incident, announced=bool(row.announced))
