@@ -49,11 +49,17 @@ class Stopped:
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
-    """A pipeline that was restarted and is being verified, one in the middle of a load test, and one whose dead letters
-    are on their way back; then their bots are told to stop, and started again."""
+    """A pipeline whose dead letters are on their way back, one that was restarted and is being verified, and one in the
+    middle of a load test; their bots are told to stop then, and started again."""
     now = time.time()
     with ExitStack() as stack:
         sender, listener = stack.enter_context(replaying(tmp_path_factory.mktemp("replay")))
+        # Twelve seconds' worth: an orderly end leaves a change six to finish in.
+        confirmed(sender, f"/dlq replay --limit {LETTERS} --canary 0 --rate 250", "dlq.replay")
+        until(lambda: left(sender) < LETTERS, 40, "nothing is sent back", sender.stage.processes.check)
+        stop(sender)
+        left_over, state = left(sender), run_state(sender.stage, "dlq.replay")
+        sender.stage.start_bot()
         starter = People(
             stack.enter_context(staged(tmp_path_factory.mktemp("restart"), clock=f"{now},{now},{SPEED}"))
         )
@@ -62,18 +68,14 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
         starter.channel_of("INC-1", 60)
         confirmed(starter, "/pipeline restart", "pipeline.restart")
         confirmed(tester, "/pipeline loadtest --duration 600 --rate 5", "pipeline.loadtest")
-        # Twelve seconds' worth: an orderly end leaves a change six to finish in.
-        confirmed(sender, f"/dlq replay --limit {LETTERS} --canary 0 --rate 250", "dlq.replay")
         until(lambda: len(new_jobs(starter)) == 1, 40, "no job was launched", starter.stage.processes.check)
         until(
             lambda: run_state(tester.stage, "pipeline.loadtest") == "running",
             40, "the load test does not run", tester.stage.processes.check,
         )  # fmt: skip
-        until(lambda: left(sender) < LETTERS, 40, "nothing is sent back", sender.stage.processes.check)
-        for people in (sender, starter, tester):
+        for people in (starter, tester):
             stop(people)
-        left_over, state = left(sender), run_state(sender.stage, "dlq.replay")
-        for people in (sender, starter, tester):
+        for people in (starter, tester):
             people.stage.start_bot()
         yield Stopped(
             starter=starter, tester=tester, sender=sender, listener=listener, left_over=left_over, state=state
