@@ -136,6 +136,8 @@ class Operator:
             raise Interrupted
 
     async def _do(self, run: Run, house: House) -> None:
+        if self._stop.is_set():  # it waited for another look into the same queue until now
+            raise Interrupted
         operation = self._kit.registry[run.operation]
         facts = await self._store.aread(lambda tx: _facts(tx, house, run.pipeline))
         ctx = self._context(run, house, facts)

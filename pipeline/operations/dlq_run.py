@@ -110,6 +110,8 @@ class _Run:
         self._ahead = Ahead(self._pull)
         self._gone: set[str] = set()  # ids that this run has sent
         self._resumes = self._was_begun()
+        if self.outcome.earlier.total() > self._canary:
+            self._canary = 0  # it held: the rest had begun to follow
 
     def go(self) -> None:
         if not self._plan.data.get("part"):
@@ -288,7 +290,7 @@ class _Run:
 
     def _watch_canary(self) -> None:
         """Looks for a while whether the first ones come back; any that does stops the rest."""
-        self.outcome.canary, self._canary = self.outcome.sent, 0
+        self.outcome.canary, self._canary = self.outcome.of_plan, 0
         if self.outcome.sent >= self._want and not self._plan.data.get("follows"):
             return  # nothing follows; whether they hold is for the verification to see
         self._tell(f"Watching the first {self.outcome.canary}")
@@ -309,7 +311,7 @@ class _Run:
         now = self._ctx.now()
         if now - self._pulled_at >= _PULL_AGAIN and self.outcome.sent < self._want:
             self._look_for_returns()
-        back, sent = self.outcome.came_back, self.outcome.sent
+        back, sent = self.outcome.came_back, self.outcome.of_plan
         if back and (sent <= self.outcome.canary or back > _TOLERATED * sent):
             self.outcome.stopped = f"{plural(back, 'message')} of {number(sent)} came back"
         elif now - self._measured_at >= _MEASURE_AGAIN and sent < self._want:

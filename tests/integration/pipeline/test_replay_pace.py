@@ -171,6 +171,39 @@ def test_nothing_is_kept_under_a_lease_afterwards(stand: Stand, rate: int) -> No
     assert len(left) == 31 - report.data["sent"]
 
 
+@pytest.mark.parametrize(("stopped_at", "watched"), [("5 of 300", True), ("205 of 300", False)])
+def test_a_canary_that_held_is_not_watched_again_after_an_interruption(
+    stand: Stand, stopped_at: str, watched: bool
+) -> None:
+    tapped(stand)
+    stand.dead_letters(*clicks(300))
+    ready = stand.knowing(**UP)
+    plan = ready.plan("dlq.replay", rate=200)
+    operation = get("dlq.replay")
+    assert isinstance(operation, ChangeOperation)
+    told: list[str] = []
+    stop = threading.Event()
+
+    def progress(step: Progress) -> None:
+        told.append(step.text)
+        if step.text.startswith(stopped_at):
+            stop.set()
+
+    def sleep(_: float) -> None:
+        if stop.is_set():
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        operation.run(replace(ready.ctx, sleep=sleep, stopping=stop.is_set), plan, progress)
+    told.clear()
+    # One of the first comes back meanwhile, of many: the rest goes on as it would have.
+    stand.dead_letters(*returned(plan, 0 if watched else 1))
+    report = operation.run(ready.ctx, plan, progress)
+    assert any(text.startswith("Watching the first") for text in told) is watched
+    assert report.data["stopped"] == ""
+    assert len(arrived(stand)) == 300
+
+
 def test_an_uncapped_replay_pulls_ahead_and_gives_back_what_it_does_not_send(stand: Stand) -> None:
     tapped(stand)
     stand.dead_letters(*clicks(1300))
