@@ -100,6 +100,11 @@ def by_day(hours: Sequence[Hour], now: datetime, days: int) -> Table:
     return Table("By day (UTC)", COLUMNS, rows)
 
 
+def told(table: Table) -> bool:
+    """Whether one of these tables has anything of another day than today."""
+    return any(row[1] != _NO_HISTORY for row in table.rows if not row[0].startswith("today"))
+
+
 def finding(hours: Sequence[Hour], now: datetime) -> Finding:
     """Today's error rate beside a usual one; what has no history says so."""
     today = day_until(hours, now, 0)
@@ -108,7 +113,11 @@ def finding(hours: Sequence[Hour], now: datetime) -> Finding:
         return Finding(
             "history", "info", "No history of the quality of today yet; each probe of health adds to it."
         )
-    text = f"Today {percent(today.error_rate)} of {number(today.events)} events were invalid"
+    since_midnight = (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
+    part = (
+        "" if today.measured_s > 0.9 * since_midnight else f", in the {duration(today.measured_s)} measured,"
+    )
+    text = f"Today{part} {percent(today.error_rate)} of {number(today.events)} events were invalid"
     evidence = (Evidence("error rate today", round(today.error_rate, 5), "ratio", now),)
     if usual is None or usual.error_rate is None:
         return Finding("history", "ok", f"{text}; there are too few other days to compare it with.", evidence)

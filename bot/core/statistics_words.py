@@ -25,7 +25,13 @@ def lines(found: Statistics) -> list[str]:
     ]
     parts = [
         ("Causes that came again", [f"{c.name} ({_where(c)})" for c in found.causes]),
-        ("Noisiest alert policies", [f"{c.name} ({c.count} alerts, {c.part} inc.)" for c in found.policies]),
+        (
+            "Noisiest alert policies",
+            [
+                f"{c.name} ({counted(c.count, 'alert')} in {counted(c.part, 'incident')})"
+                for c in found.policies
+            ],
+        ),
         (
             "Rules that fired without effect",
             [f"{c.name} ({c.part} of {c.count}: {', '.join(c.where)})" for c in found.rules if c.part],

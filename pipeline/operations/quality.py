@@ -99,7 +99,9 @@ def _past(ctx: Context, now: datetime, days: int) -> tuple[Finding, list[Table]]
     hours = ctx.history.quality_since(ctx.pipeline.name, at - timedelta(days=max(days, 7) + 1))
     if not hours:
         return trends.finding(hours, at), []
-    return trends.finding(hours, at), [trends.compared(hours, at), trends.by_day(hours, at, days)]
+    tables = [trends.compared(hours, at), trends.by_day(hours, at, days)]
+    # With no other day there is nothing to compare with, which the finding says.
+    return trends.finding(hours, at), tables if any(trends.told(table) for table in tables) else []
 
 
 def _rate(m: Measurements) -> Finding:

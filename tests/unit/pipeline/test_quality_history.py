@@ -123,6 +123,19 @@ def test_what_has_no_history_says_so() -> None:
     assert "too few other days" in trends.finding(so_far(100, 1), NOW).text
 
 
+def test_tables_of_other_days_are_there_only_where_there_was_another_day() -> None:
+    alone, yesterday = so_far(100, 1), [*day(1, 100, 10), *so_far(100, 1)]
+    assert not any(trends.told(t) for t in (trends.compared(alone, NOW), trends.by_day(alone, NOW, 3)))
+    assert trends.told(trends.compared(yesterday, NOW))
+    assert trends.told(trends.by_day(yesterday, NOW, 3))
+
+
+def test_a_day_that_was_measured_in_part_says_how_long() -> None:
+    short = Hour(begin=MIDNIGHT, counts={"received": 100, "invalid": 1, "valid": 99}, measured_s=240)
+    assert "Today, in the 4 min measured, 1.0 % of 100 events" in trends.finding([short], NOW).text
+    assert "Today 1.0 % of 1,000" in trends.finding(so_far(100, 1), NOW).text
+
+
 def test_days_stand_one_by_one_and_whole() -> None:
     table = trends.by_day([*day(2, 10, 1), *day(1, 100, 10)], NOW, 3)
     assert [row[:2] for row in table.rows] == [
