@@ -23,6 +23,7 @@ from bot.core.errors import ConfigError
 from bot.core.holding import Hold, Why
 from bot.core.roster import Reach, Roster
 from bot.desk import chores, errands, gates, holds, oncall, rounds, storms
+from bot.desk.again import written
 from bot.desk.answered import LinkDesk
 from bot.desk.auditing import Auditor
 from bot.desk.deliver import Deliverer
@@ -258,7 +259,7 @@ class Bot:
         if not standing and not await self.database.aread(lambda tx: tx.waiting_holds()):
             return 0
         house = replace(self.house, maintenances=standing)
-        over = await self.database.awrite(lambda tx: holds.turn(tx, house, let_go))
+        over = await written(self.database, lambda tx: holds.turn(tx, house, let_go))
         for name in over:
             await asyncio.to_thread(self.history.maintenance_told, int(name.rpartition(":")[2]))
         if over:

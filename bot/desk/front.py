@@ -17,7 +17,6 @@ from bot.core.alert_model import Kind, Severity
 from bot.core.asks import Asker, Click, Command, Form, FormErrors, GroupChanged, OpenForm, Pin
 from bot.core.book import Barred
 from bot.core.delivery import Outbound
-from bot.core.errors import KeyTaken
 from bot.core.refusal import Refused
 from bot.core.text import cut
 from bot.desk import (
@@ -33,6 +32,7 @@ from bot.desk import (
     words_pipeline,
     words_runbook,
 )
+from bot.desk.again import written
 from bot.desk.answers import private
 from bot.desk.asked import Asked, need, split
 from bot.desk.change import change, load
@@ -127,11 +127,7 @@ class FrontDesk:
             return answers
 
         try:
-            try:
-                answers = await self._store.awrite(once)
-            except KeyTaken:
-                # Another incident of this key was opened in the same moment: now it is there to be found.
-                answers = await self._store.awrite(once)
+            answers = await written(self._store, once)
         except Refused as refused:
             if isinstance(refused, Barred):
                 await self._write_down(house, asker, refused, what)

@@ -15,6 +15,7 @@ import structlog
 from bot.core.holding import Hold
 from bot.core.policy import Thresholds
 from bot.desk import learn_cost
+from bot.desk.again import written
 from bot.desk.house import House
 from bot.desk.kit import Kit
 from bot.desk.learn import learn
@@ -121,7 +122,7 @@ class Watch:
                 await asyncio.to_thread(self._kit.history.record_probe, report)
             standing = await asyncio.to_thread(self._maintenances)
             house = replace(self._house(), maintenances=standing)
-            await self._store.awrite(lambda tx: look.learn(tx, house, pipeline, report))
+            await written(self._store, lambda tx: look.learn(tx, house, pipeline, report))
         except Exception:
             log.exception("probe_not_stored", action="probe_not_stored", pipeline=pipeline.name)
         self._wake()
