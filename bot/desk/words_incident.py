@@ -118,9 +118,10 @@ def ack(asked: Asked) -> Answers:
     incident, _ = which(asked)
     name = need(asked, "acknowledge", incident)
     _store(asked, incident, lifecycle.acknowledge(incident, name, asked.now))
-    return _done(
-        asked, f"You acknowledged {incident.name}. L2 and above are still timed until it is resolved."
-    )
+    # Info has no ladder.
+    timed = incident.severity is not Severity.INFO
+    still = " L2 and above are still timed until it is resolved." if timed else ""
+    return _done(asked, f"You acknowledged {incident.name}.{still}")
 
 
 def assign(asked: Asked) -> Answers:

@@ -233,3 +233,13 @@ async def test_what_a_person_said_of_data_is_over_when_people_say_so_and_by_no_p
     for _ in range(4):
         probe(6)
     assert office.incident().status == "resolved"
+
+
+@pytest.mark.parametrize(
+    ("severity", "more"), [("critical", " L2 and above are still timed until it is resolved."), ("info", "")]
+)
+async def test_an_acknowledgement_says_what_is_still_timed_where_anything_is(
+    office: Office, severity: str, more: str
+) -> None:
+    office.open(severity)
+    assert await office.types("alice", "/incident", "ack") == f"You acknowledged INC-1.{more}"
