@@ -246,7 +246,13 @@ def take(asked: Asked, value: str) -> Answers:
     book = by_name(asked.house.runbooks, name)
     if book is None:
         raise Refused(f"There is no runbook {name} any more.", "`/runbook list` shows the ones there are.")
-    return _run_in(asked, load(asked.tx, int(number)), book)
+    incident = load(asked.tx, int(number))
+    standing = incident.walk if incident.walk is not None and incident.walk.ended_at is None else None
+    if standing is not None and (standing.runbook, standing.epoch) == (book.name, incident.epoch):
+        raise Refused(
+            f"{book.title} is being carried out already.", "`/runbook status` shows where it stands."
+        )
+    return _run_in(asked, incident, book)
 
 
 def done_by_button(asked: Asked, value: str) -> Answers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from bot.core.asks import Asker, Click, Command, Form, FormErrors, OpenForm
 from bot.core.delivery import Sent, settle
 from bot.core.facts import Measured
 from bot.core.incident import Incident
+from bot.core.runbook import Runbook, Step
 from bot.core.sentences import sentence
 from bot.desk.change import change, fire_due
 from bot.desk.front import FrontDesk
@@ -34,7 +36,10 @@ class Office:
         self.database = database
         self.store: Any = database
         self._ids = itertools.count(1)
-        self._desk = FrontDesk(store=cast(Store, self), house=lambda: HOUSE, registry={}, wake=lambda: None)
+        self.house = HOUSE
+        self._desk = FrontDesk(
+            store=cast(Store, self), house=lambda: self.house, registry={}, wake=lambda: None
+        )
         self.aread = database.aread
 
     async def awrite(self, work: Callable[[Any], Any]) -> Any:
@@ -243,3 +248,16 @@ async def test_an_acknowledgement_says_what_is_still_timed_where_anything_is(
 ) -> None:
     office.open(severity)
     assert await office.types("alice", "/incident", "ack") == f"You acknowledged INC-1.{more}"
+
+
+async def test_a_runbook_that_is_offered_is_begun_once_however_often_its_button_is_pressed(
+    office: Office,
+) -> None:
+    steps = (Step(id="look", title="Look", prose="", line=1),)
+    book = Runbook(name="high-latency", title="High latency", kind="performance", steps=steps)
+    office.house = replace(HOUSE, runbooks=(book,))
+    office.open()
+    await office.clicks("alice", "runbook_take", "1:high-latency")
+    await office.clicks("alice", "runbook_take", "1:high-latency")
+    begun = [e for e in office.database.read(lambda tx: tx.events(1)) if e.type == "runbook_started"]
+    assert len(begun) == 1
