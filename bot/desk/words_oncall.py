@@ -86,6 +86,12 @@ def swap(asked: Asked) -> Answers:
         raise Refused("Which two people?", "`/oncall swap @alice @bob until friday 18:00`")
     begin, end, rest = read_span(words, asked.now, zone_of(asked.person))
     first, second = people[0].name, people[1].name
+    for known in asked.tx.overrides(begin):
+        if known.kind == "swap" and set(known.concerns()) == {first, second} and known.begin < end:
+            # Twice would be not at all.
+            raise Refused(
+                f"Override {known.id} swaps them then already.", f"`/oncall cancel {known.id}` ends it."
+            )
     level = _highest_of(asked, {first, second}, begin, end)
     if level is None:
         raise Refused(f"Neither {first} nor {second} holds a level then.", "`/oncall` shows who holds what.")

@@ -110,6 +110,16 @@ async def test_a_swap_begins_and_ends_by_itself_and_can_be_cancelled(desk: Desk)
     assert "no such override" in answer(await desk.says("bob", "cancel 1"))
 
 
+async def test_a_swap_that_is_typed_twice_does_not_undo_itself(desk: Desk) -> None:
+    assert "alice and bob swap" in answer(await desk.says("alice", "swap @alice @bob for 8h"))
+    for again in ("swap @alice @bob for 8h", "swap @bob @alice for 1h"):
+        assert "Override 1 swaps them then already." in answer(await desk.says("bob", again))
+    assert "alice and bob swap" in answer(
+        await desk.says("alice", "swap @alice @bob from tomorrow 09:00 for 8h")
+    )
+    assert len(desk.database.read(lambda tx: tx.overrides(NOW))) == 2
+
+
 async def test_nobody_makes_themselves_a_technical_lead(desk: Desk) -> None:
     """Else anybody could approve what they asked for."""
     for who, text in (
