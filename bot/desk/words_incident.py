@@ -257,9 +257,22 @@ def timeline(asked: Asked) -> Answers:
     need(asked, "read", incident)
     events = [e for e in asked.tx.events(incident.id) if e.type not in ("timer_fired", "probed", "refused")]
     shown = events[-40:]
-    told = [{"at": e.at.isoformat(), "words": f"[e{e.seq}] {sentence(incident, e)}"} for e in shown]
-    head = f"Timeline of {incident.name}: the last {len(shown)} of {len(events)} lines"
+    told: list[dict[str, str]] = []
+    for last, e in zip([None, *shown], shown, strict=False):
+        mark = f"[e{e.seq}]"
+        if last is not None and _says_again(last, e):
+            # The step's line has the report's verdict in it.
+            told.pop()
+            mark = f"[e{last.seq}] {mark}"
+        told.append({"at": e.at.isoformat(), "words": f"{mark} {sentence(incident, e)}"})
+    head = f"Timeline of {incident.name}: the last {len(shown)} of {len(events)} events"
     return [private(asked.asker, asked.key, head, form="timeline", events=told)]
+
+
+def _says_again(report: Event, step: Event) -> bool:
+    return (report.type, step.type) == ("reported", "step") and report.data.get("verdict") == step.data.get(
+        "verdict"
+    )
 
 
 def brief(asked: Asked) -> Answers:

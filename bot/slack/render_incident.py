@@ -232,10 +232,17 @@ def _announce(body: Body, incident: Incident) -> None:
     where = f", channel {channel}" if channel else ""
     body.say(
         f"{severity_word(incident.severity)} {incident.name}, {incident.status}: {title} "
-        f"(pipeline {pipeline}, since {moment(incident.opened_at)}{where})",
+        f"(pipeline {pipeline}, {_lasted(incident, moment)}{where})",
         f"{severity_mark(incident.severity)} *{incident.name}* | {incident.status}: {title}\n"
-        f"Pipeline {pipeline}, since {date_mark(incident.opened_at)}{where}",
+        f"Pipeline {pipeline}, {_lasted(incident, date_mark)}{where}",
     )
+
+
+def _lasted(incident: Incident, shown: Callable[[datetime | None], str]) -> str:
+    """Since when; and until when, once it is over."""
+    if incident.active or incident.resolved_at is None:
+        return f"since {shown(incident.opened_at)}"
+    return f"from {shown(incident.opened_at)} to {shown(incident.resolved_at)}"
 
 
 def render_timers(data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Message:

@@ -5,7 +5,7 @@ Pages to one person within 30 s are one message that lists all, each with its ow
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,13 +81,14 @@ def _one(body: Body, item: PageItem, *, here: bool = False) -> None:
     channel = "" if here or frame.incident is None else channel_link(frame.incident.channel_id)
     if channel:
         body.say(f"Channel: {channel}")
-    body.say(_answered(data) or f"Acknowledge: press the button, or type /incident ack {name}.")
+    ask = f"Acknowledge: press the button, or type /incident ack {name}."
+    body.say(_answered(data, moment) or ask, _answered(data, date_mark) or ask)
 
 
-def _answered(data: Mapping[str, Any]) -> str:
+def _answered(data: Mapping[str, Any], shown: Callable[[str], str]) -> str:
     """What became of a page whose message is edited; empty while somebody is waited for."""
     if data.get("acknowledged"):
-        return f"You acknowledged this page at {moment(data['acknowledged'])}."
+        return f"You acknowledged this page at {shown(str(data['acknowledged']))}."
     if data.get("resolved"):
         return "The incident is resolved; nothing is left to acknowledge."
     if data.get("acknowledged_by"):

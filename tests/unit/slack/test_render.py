@@ -266,6 +266,16 @@ def test_equal_buttons_stand_in_rows_of_their_own() -> None:
     assert sum(1 for block in message.blocks if block["type"] == "actions") == 3
 
 
+def test_an_announcement_says_until_when_once_it_is_over() -> None:
+    open_ = render(row(Kind.ANNOUNCE), Frame(incident=incident())).text
+    assert "since 2026-11-23 03:10 UTC" in open_
+    over = incident(status=Status.RESOLVED, resolved_at=AT + timedelta(minutes=9), resolved_by="alice")
+    assert (
+        "from 2026-11-23 03:10 UTC to 2026-11-23 03:19 UTC"
+        in render(row(Kind.ANNOUNCE), Frame(incident=over)).text
+    )
+
+
 def test_a_private_incident_is_never_announced() -> None:
     with pytest.raises(Unrenderable, match="private"):
         render(row(Kind.ANNOUNCE), Frame(incident=incident(private=True)))
