@@ -47,6 +47,9 @@ def _book(asked: Asked) -> Runbook:
     return found
 
 
+PROSE_SHOWN = 10
+
+
 def list_(asked: Asked) -> Answers:
     """list: the runbooks there are"""
     lines = [f"{b.name}: {b.title} ({b.kind}, {len(b.steps)} steps)" for b in asked.house.runbooks]
@@ -60,7 +63,8 @@ def show(asked: Asked) -> Answers:
     for place, step in enumerate(book.steps, 1):
         how = f"runs {step.run}" if step.run else "for a person"
         lines.append(f"{place}. {step.title} ({how})")
-        lines += [f"    {part}" for part in unwrapped(step.prose).splitlines()][:6]
+        prose = [f"    {part}" for part in unwrapped(step.prose).splitlines()]
+        lines += [*prose[:PROSE_SHOWN], *(["    …"] if len(prose) > PROSE_SHOWN else [])]
     head = [book.title, unwrapped(book.intro)]
     if book.thresholds:
         head.append("Thresholds: " + ", ".join(f"{name} {value}" for name, value in book.thresholds.items()))
