@@ -1,6 +1,7 @@
 """The pages over HTTP: who sees them, what they say, and what they never show."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -465,3 +466,12 @@ async def test_operations_shows_statistics_with_the_chart_as_a_table_too() -> No
     assert "hunter2" not in told["aside"][0]["reason"]
     async with browse(TOKEN, "203.0.113.9") as web:
         assert (await web.get("/operations")).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/incidents", "/incidents/INC-7", "/oncall", "/operations", "/audit"])
+async def test_on_a_telephone_where_no_heads_stand_above_them_cells_say_what_they_hold(path: str) -> None:
+    async with browse() as web:
+        page = (await web.get(path, headers=HTML)).text
+    cells = re.findall("<td[^>]*>", page)
+    assert cells or path == "/incidents"
+    assert [cell for cell in cells if "data-label=" not in cell] == []
