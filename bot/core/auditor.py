@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.core.auditor_reading import Call
-from bot.core.auditor_world import Duty, World
+from bot.core.auditor_world import Duty, World, own_step_of_l1
 from bot.core.incident import Event, instant
 from bot.core.policy import Level, format_duration
 
@@ -204,11 +204,13 @@ def _delivery(name: str, events: Sequence[Event], world: World, now: datetime) -
 
 
 def _called_off(call: Call, events: Sequence[Event]) -> bool:
-    """Nobody waits for it any more: resolved, an L1 page of what is acknowledged, a rung of what is info now."""
+    """Nobody waits for it any more: resolved, a page of L1's steps where it is acknowledged, a rung of what is info
+    now."""
+    of_l1 = call.level is Level.L1 or (own_step_of_l1(call.step) and ":contact:" not in call.step)
     for e in events:
         if e.at < call.made:
             continue
-        if e.type == "resolved" or (e.type == "acknowledged" and call.level is Level.L1):
+        if e.type == "resolved" or (e.type == "acknowledged" and of_l1):
             return True
         lowered = e.type == "severity_changed" and e.data.get("to") == "info"
         if lowered and ":rule:" not in call.step and ":hand:" not in call.step:

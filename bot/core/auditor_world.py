@@ -147,7 +147,7 @@ class World(Known):
         """L2 and above: repeated once after 15 min; critical then goes one level up, unless it is there already."""
         asked: dict[str, list[Call]] = {}
         for call in self._proofs:
-            if call.level is not Level.L1 and call.urgent and not _own_step_of_l1(call.step):
+            if call.level is not Level.L1 and call.urgent and not own_step_of_l1(call.step):
                 asked.setdefault(call.step, []).append(call)
         for step, calls in asked.items():
             root = step.removesuffix(":repeat")
@@ -197,7 +197,7 @@ class World(Known):
         return None if told else moment
 
 
-def _own_step_of_l1(step: str) -> bool:
+def own_step_of_l1(step: str) -> bool:
     """ "e1:c2:backup" and its like, where an empty L1 made them a page to a higher level; not "e1:c2:L2". A contact
     has no repeats either."""
     if ":contact:" in step:

@@ -15,8 +15,9 @@ from bot.core.alert_model import Severity
 from bot.core.delivery import Kind, Outbound, Priority
 from bot.core.incident import AlertState, Event, Incident
 from bot.core.lifecycle import BOT
-from bot.core.page_rows import calls, letter_rows, page_rows, refreshed, taken_back, unsent_keys
-from bot.core.policy import Level
+from bot.core.page_rows import calls as calls_of
+from bot.core.page_rows import letter_rows, page_rows, place_key, refreshed, taken_back, unsent_keys
+from bot.core.roster import Way
 from bot.core.rows import announce, has_room, in_channel, invite, lane, line
 from bot.core.sentences import SPOKEN, sentence, stated_words
 from bot.core.text import channel_name, without
@@ -95,13 +96,15 @@ def cancelled(before: Incident | None, after: Incident, events: Sequence[Event])
         # A bot that was down may page and resolve in one instant; nobody is woken for that.
         gone = list(after.pages.values())
     elif "acknowledged" in kinds:
-        gone = [p for p in before.pages.values() if p.level is Level.L1]
+        gone = [p for p in before.pages.values() if p.of_first_level]
     elif any(e.type == "severity_changed" and e.data["to"] == Severity.INFO for e in events):
         gone = [p for p in before.pages.values() if p.sent_at is None and _LADDER_STEP.match(p.step)]
     else:
         gone = []
     gone += [p for p in before.pages.values() if p.id in answered and p not in gone]
-    return [key for p in gone for key in unsent_keys(p)]
+    over = bool(kinds & {"acknowledged", "resolved"})
+    calls = [place_key(name, Way.HOOK) for name in before.calls] if over else []
+    return [*(key for p in gone for key in unsent_keys(p)), *calls]
 
 
 def _state(i: Incident, kind: Kind, name: str, priority: Priority = Priority.ANSWER) -> Outbound:
@@ -133,7 +136,7 @@ def _of(before: Incident | None, after: Incident, e: Event, unsaid: Collection[s
         case "contact_written":
             yield from letter_rows(after, e)
         case "emergency":
-            yield from calls(after, e)
+            yield from calls_of(after, e)
         case "acknowledged" | "page_acknowledged":
             yield from refreshed(after)
         case "resolved":

@@ -127,6 +127,13 @@ class Page:
         return ":contact:" in self.step
 
     @property
+    def of_first_level(self) -> bool:
+        """It is of one of L1's own steps, which page a higher level where L1 is empty; "e1:c2:L2" is none."""
+        parts = self.step.split(":")
+        own = len(parts) > 2 and parts[1].startswith("c") and parts[2] != "L2"
+        return self.level is Level.L1 or (own and not self.of_contact)
+
+    @property
     def hopeless(self) -> bool:
         """No place of a person's own is left that it may still reach, or has reached."""
         return not any(

@@ -53,7 +53,7 @@ def after_failure(
 
 def _in_hand(i: Incident, page: Page) -> bool:
     """L1 need not be woken any more once somebody acknowledged; the levels above are timed all the same."""
-    return bool(i.acked_by) and page.level == "L1"
+    return bool(i.acked_by) and page.of_first_level
 
 
 def _dial(i: Incident, page: str, person: str, errors: Sequence[str], roster: Roster, now: datetime) -> Event:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core import lifecycle
+from bot.core.auditor import audit
 from bot.core.delivery import Kind, Outbound
 from bot.core.effects import cancelled, effects
 from bot.core.incident import Event
@@ -15,7 +16,7 @@ from bot.core.paging import contact_by_hand
 from bot.core.reach import after_failure
 from bot.core.roster import Contact, Person, Reach, Roster, reached_by
 from bot.core.sentences import sentence
-from tests.unit.core.incident_case import Case, roster
+from tests.unit.core.incident_case import Case, minutes, roster
 
 WAYS = {"dm": Kind.PAGE_DM, "mail": Kind.PAGE_MAIL, "hook": Kind.PAGE_HOOK, "channel": Kind.PAGE_MENTION}
 
@@ -112,6 +113,29 @@ def test_an_answer_cancels_the_places_that_were_not_reached_yet() -> None:
     events = lifecycle.acknowledge(before, "alice", case.now)
     gone = cancelled(before, lifecycle.apply(before, events), events)
     assert sorted(key.rsplit(":", 1)[1] for key in gone) == ["hook", "mail"]
+
+
+def test_an_answer_cancels_the_emergency_step_s_call_that_was_not_made_yet() -> None:
+    case = Case("critical", on_call=awake())
+    case.to(10)
+    (call,) = [row for row in rows_of(case) if row.kind is Kind.PAGE_HOOK and row.data.get("emergency")]
+    before = case.incident
+    events = lifecycle.acknowledge(before, "bob", case.now)
+    assert call.key in cancelled(before, lifecycle.apply(before, events), events)
+
+
+def test_an_answer_cancels_l1_s_steps_also_where_somebody_above_is_paged_for_them() -> None:
+    case = Case("critical", on_call=roster(primary=None, backup=None, upper={"L2": ["carol", "dave"]}))
+    assert {(p.person, p.level) for p in case.incident.pages.values()} == {("carol", "L2"), ("dave", "L2")}
+    before = case.incident
+    events = lifecycle.acknowledge(before, "carol", case.now)
+    after = lifecycle.apply(before, events)
+    (dave,) = [p for p in before.pages.values() if p.person == "dave"]
+    assert f"page:{dave.id}:dm" in cancelled(before, after, events)
+    more = after_failure(after, dave.id, ["broken"], case.roster, case.now)
+    assert more == [], "nor is he called another way"
+    case.store(events)
+    assert audit(7, case.events, case.now + minutes(1)).of("unsent") == (), "nobody waits for it any more"
 
 
 def test_a_resolve_takes_back_what_the_hook_was_told_in_the_lane_of_its_page() -> None:
