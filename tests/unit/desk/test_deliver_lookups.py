@@ -94,3 +94,42 @@ async def test_what_left_is_never_sent_again_because_nobody_can_say_what_it_mean
             clock.advance(timedelta(seconds=30))
         assert database.read(lambda tx: tx.outbox_state("page:x:mail")) == (State.SENT, "")
     assert slack.sent.count("page:x:mail") == 1
+
+
+class Doubtful(Blind):
+    """A Slack of which the first answer got lost, and that shows nothing of what it was sent."""
+
+    async def send(self, row: Leased, incident: Incident | None) -> Outcome:
+        self.sent.append(row.outbound.key)
+        return Ambiguous(reason="reset") if len(self.sent) == 1 else Sent()
+
+    async def look_up(self, row: Leased, incident: Incident | None) -> Sent | None:
+        self.looked += 1
+        return None
+
+
+async def test_a_picture_in_doubt_is_looked_up_and_sent_though_drawing_it_takes_most_of_a_lease(
+    tmp_path: Path,
+) -> None:
+    clock, slack = ManualClock(SUNDAY), Doubtful()
+
+    def monotonic() -> float:
+        clock.advance(timedelta(milliseconds=10))  # nothing takes no time at all
+        return clock.monotonic()
+
+    chart = {"name": "x", "title": "x", "note": "", "rows": [["a", 1.0, "1"]]}
+    picture = Outbound(
+        key="round:x:chart", kind=Row.FILE, lane="x", priority=Priority.NEWS,
+        data={"channel": "C1", "filename": "x.png", "chart": chart},
+    )  # fmt: skip
+    with Database(f"sqlite:///{tmp_path / 'bot.db'}", clock, create=True) as database:
+        deliverer = Deliverer(
+            store=database, sender=slack, house=lambda: HOUSE, now=clock.now, monotonic=monotonic
+        )
+        database.write(lambda tx: tx.enqueue([picture]))
+        for _ in range(4):
+            await deliverer.turn()
+            await deliverer.drain(30)
+            clock.advance(timedelta(seconds=3))
+        assert database.read(lambda tx: tx.outbox_state("round:x:chart")) == (State.SENT, "")
+    assert slack.looked == 1
