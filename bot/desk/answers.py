@@ -16,11 +16,10 @@ def private(asker: Asker, key: str, text: str, **more: Any) -> Outbound:
     """An answer that only the asker sees: by response_url, else an ephemeral message."""
     data = {"form": "text", "text": text, **more}
     if asker.response_url:
-        url = hashlib.sha256(asker.response_url.encode()).hexdigest()[:16]
         return Outbound(
             key=f"answer:{key}",
             kind=Kind.RESPOND,
-            lane=f"url:{url}",
+            lane=_lane(asker.response_url),
             priority=Priority.ANSWER,
             data={"response_url": asker.response_url, "in_channel": False, "replace": False, **data},
         )
@@ -50,11 +49,10 @@ def to(reply: Mapping[str, Any], key: str, incident: Incident | None, **data: An
         return rows.in_channel(incident, Kind.POST, key, priority, data, apart=apart, replaces=replaces)
     if reply.get("response_url") and not reply.get("walk"):
         url = str(reply["response_url"])
-        lane = hashlib.sha256(url.encode()).hexdigest()[:16]
         return Outbound(
             key=f"{key}:{reply.get('nth', 0)}:{data.get('state', '')}",
             kind=Kind.RESPOND,
-            lane=f"url:{lane}",
+            lane=_lane(url),
             priority=Priority.ANSWER,
             data={
                 "response_url": url,
@@ -71,3 +69,8 @@ def to(reply: Mapping[str, Any], key: str, incident: Incident | None, **data: An
         replaces=replaces,
         data={"channel": reply.get("channel", ""), "user": reply.get("user", ""), **data},
     )
+
+
+def _lane(response_url: str) -> str:
+    """Where the order of what is answered to one request is kept; the address itself is a secret."""
+    return f"url:{hashlib.sha256(response_url.encode()).hexdigest()[:16]}"

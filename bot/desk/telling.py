@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bot.core.delivery import Kind, Outbound, Priority
@@ -18,9 +18,7 @@ def tell(person: Person | None, key: str, text: str, **more: Any) -> list[Outbou
     return [row]
 
 
-def announce(
-    key: str, text: str, lines: Sequence[str] = (), buttons: Sequence[Mapping[str, Any]] = ()
-) -> Outbound:
+def announce(key: str, text: str, lines: Sequence[str] = ()) -> Outbound:
     """A message in the announcement channel."""
-    data = {"text": "\n".join([text, *lines]), "buttons": list(buttons)}
+    data = {"text": "\n".join([text, *lines])}
     return Outbound(key=key, kind=Kind.ANNOUNCE, lane="announce", priority=Priority.NEWS, data=data)
