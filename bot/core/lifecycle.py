@@ -177,7 +177,7 @@ def data_found(incident: Incident, why: str, now: datetime, actor: str) -> list[
     _need_active(incident)
     known = incident.facts.get(DATA_LOSS)
     if known is None or known.ended_at is not None or not known.stated:
-        raise Refused(f"Nobody said that {incident.name} loses data.")
+        raise Refused(f"Nobody said that {incident.name} loses data.", "`/incident loss WHAT` says so.")
     text = f"says {actor}" + (f": {why}" if why else "")
     return [event("fact_ended", now, actor, fact=DATA_LOSS, text=text)]
 

@@ -154,14 +154,14 @@ def severity(asked: Asked) -> Answers:
 
 
 def loss(asked: Asked) -> Answers:
-    """loss [ID] WHAT: data is lost or corrupted; L2 is paged at once. `loss over [WHY]` takes it back"""
+    """loss [ID] WHAT: data is lost or corrupted; L2 is paged at once. `loss ended [WHY]` takes it back"""
     incident, rest = which(asked)
     need(asked, "respond", incident)
     if not rest:
         raise Refused(
             "What was lost, or is wrong?", "`/incident loss the prices of 02:00 to 02:40 are wrong`"
         )
-    if rest[0].lower() == "over":
+    if rest[0].lower() == "ended":
         _store(
             asked, incident, lifecycle.data_found(incident, " ".join(rest[1:])[:300], asked.now, asked.name)
         )

@@ -200,7 +200,7 @@ async def test_a_person_says_that_data_is_lost_and_l2_is_paged_at_once(office: O
     """Corruption, above all, is nothing that a probe could see."""
     office.open("info")
     assert "What was lost" in await office.types("alice", "/incident", "loss")
-    told = await office.types("alice", "/incident", "loss prices of 02:00 to 02:40 are wrong")
+    told = await office.types("alice", "/incident", "loss over 2000 prices of 02:00 are wrong")
     assert told == "Data loss stands on INC-1's timeline: it is critical, and escalates at once."
     incident = office.incident()
     assert (incident.severity, [f.id for f in incident.holding]) == ("critical", ["data_loss"])
@@ -232,7 +232,7 @@ async def test_what_a_person_said_of_data_is_over_when_people_say_so_and_by_no_p
         probe(6)
     assert office.incident().active
     assert [f.id for f in office.incident().holding] == ["data_loss"]
-    told = await office.types("dave", "/incident", "loss over backfilled from the topic")
+    told = await office.types("dave", "/incident", "loss ended backfilled from the topic")
     assert told == "The data loss of INC-1 is over."
     assert office.incident().holding == ()
     for _ in range(4):
