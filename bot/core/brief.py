@@ -169,7 +169,8 @@ def _next(i: Incident, newest: Sequence[Event], now: datetime) -> Iterable[str]:
         yield f"runbook {i.runbook}, {where}"
     armed = [t for t in timers(i) if t.kind in _CLIMBING and t.level is not None and t.level > Level.L1]
     if armed:
-        yield f"{armed[0].level} is paged at {clock(armed[0].due_at, now)} ({_said(armed[0].reason)})"
+        again = "told again" if armed[0].level in i.paged_levels() else "paged"
+        yield f"{armed[0].level} is {again} at {clock(armed[0].due_at, now)} ({_said(armed[0].reason)})"
     if i.active and i.assignee and i.assignee != i.acked_by:
         yield f"{i.assignee} has it assigned"
 

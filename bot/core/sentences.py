@@ -26,6 +26,11 @@ def _by(e: Event) -> str:
     return str(e.data.get("who") or e.actor.replace("slack:", "Slack member "))
 
 
+def _written_by(e: Event) -> str:
+    author = e.data["author"]
+    return "" if author == _by(e) else f", written by {author}"
+
+
 def _because(d: Mapping[str, Any], name: str = "reason") -> str:
     text = str(d.get(name) or "").strip()
     return f": {text}" if text else ""
@@ -266,7 +271,7 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     "assigned": lambda i, e: f"{i.name} is assigned to {e.data['person']} by {e.actor}.",
     "status_posted": lambda _, e: f"Status by {_by(e)}: {e.data['text']}",
     "noted": lambda _, e: f"Note by {_by(e)}: {e.data['text']}",
-    "pinned": lambda _, e: f"Pinned by {_by(e)}, written by {e.data['author']}: {e.data['text']}",
+    "pinned": lambda _, e: f"Pinned by {_by(e)}{_written_by(e)}: {e.data['text']}",
     "snoozed": lambda _, e: f"Snoozed by {e.actor} until {when(e.data['until'])}{_because(e.data)}.",
     "paged": _paged,
     "page_delivered": _delivered,
@@ -294,7 +299,7 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     ),
     "warned": _warned,
     "emergency": lambda _, e: (
-        f"EMERGENCY: {e.data['reason']}."
+        f"EMERGENCY: {str(e.data['reason']).removesuffix(': emergency')}."
         + (f" Dial {e.data['number']}." if e.data.get("number") else "")
         + (f" Numbers: {'; '.join(e.data['numbers'])}." if e.data.get("numbers") else "")
     ),

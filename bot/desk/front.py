@@ -277,11 +277,8 @@ class FrontDesk:
                     incident = words_incident.declared(asked, severity, kind, values["title"])
                 except Refused as refused:
                     raise FormErrors({"title": str(refused)}) from refused
-                return [
-                    private(
-                        replace(asked.asker, channel=form.context), asked.key, f"{incident.name} is declared."
-                    )
-                ]
+                asker = replace(asked.asker, channel=form.context)
+                return [private(asker, asked.key, words_incident.declared_words(incident))]
             case "review_edit":
                 incident = load(asked.tx, _number(form.context))
                 need(asked, "respond", incident)

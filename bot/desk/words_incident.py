@@ -54,8 +54,15 @@ def declare(asked: Asked) -> Answers:
     if not title:
         raise Refused("An incident needs a title.", "`/incident declare critical health Orders stopped`")
     incident = declared(asked, severity, kind, title)
+    return _done(asked, declared_words(incident))
+
+
+def declared_words(incident: Incident) -> str:
+    """What whoever declared it reads."""
     where = "Its private channel opens now." if incident.private else "Its channel opens now."
-    return _done(asked, f"{incident.name} is declared ({incident.severity}, {incident.kind}). {where}")
+    if not incident.wants_channel:
+        where = "It stands in the announcements, with a button that opens a channel."
+    return f"{incident.name} is declared ({incident.severity}, {incident.kind}). {where}"
 
 
 def declared(asked: Asked, severity: Severity, kind: Kind, title: str) -> Incident:
