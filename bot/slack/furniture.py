@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import structlog
+
 from bot.core.delivery import Kind, NotSent, Outbound, Outcome, Refused, Sent
 from bot.core.incident import Incident
 from bot.core.text import checked_url, clean, cut
@@ -15,11 +17,14 @@ from bot.slack.people import Directory
 from bot.slack.render_incident import topic
 from bot.slack.words import USER_ID
 
+log = structlog.get_logger(__name__)
 INVITED_MOST = 100
 BOOKMARK_TITLE_MAX = 256
 _IN_ALREADY = frozenset({"already_in_channel", "cant_invite_self"})
-# Of one person, not of the call: the others are still invited.
-_THIS_PERSON = frozenset({"user_not_found", "cant_invite", "user_is_restricted", "org_user_not_in_team"})
+# Of the channel. Any other refusal may be of one person alone, and then the others are still invited.
+_OF_CHANNEL = frozenset(
+    {"channel_not_found", "not_in_channel", "is_archived", "method_not_supported_for_channel_type"}
+)
 
 
 class Furniture:
@@ -68,6 +73,8 @@ class Furniture:
         users = list(dict.fromkeys(users))[:INVITED_MOST]
         if users:
             missing += await self._call_in(channel, users)
+        if missing:
+            log.warning("not_invited", action="not_invited", channel=channel, people=missing)
         return Sent(result={"channel": channel, "people": users, "missing": missing})
 
     async def _call_in(self, channel: str, users: Sequence[str]) -> list[str]:
@@ -79,7 +86,7 @@ class Furniture:
         except Failure as failure:
             if failure.code in _IN_ALREADY and len(users) == 1:
                 return []
-            if failure.code not in _IN_ALREADY | _THIS_PERSON:
+            if failure.code in _OF_CHANNEL or not isinstance(failure.outcome, Refused):
                 raise
             if len(users) == 1:
                 return list(users)

@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 @dataclass(slots=True, kw_only=True)
 class User:
-    """A person or a bot; `dnd` says whether do-not-disturb is on."""
+    """A person or a bot; `dnd` says whether do-not-disturb is on, `deleted` whether the person has left."""
 
     id: str
     name: str
@@ -18,6 +18,7 @@ class User:
     email: str = ""
     is_bot: bool = False
     dnd: bool = False
+    deleted: bool = False
     tz: str = "Europe/Brussels"
 
 

@@ -17,7 +17,7 @@ def user_object(user: User) -> Json:
         "team_id": ids.TEAM,
         "name": user.name,
         "real_name": user.real_name,
-        "deleted": False,
+        "deleted": user.deleted,
         "is_bot": user.is_bot,
         "is_app_user": False,
         "is_admin": False,

@@ -98,7 +98,7 @@ async def certificates(request: Request) -> Json:
 
 
 async def users(request: Request) -> Json:
-    """POST /sim/users {name, email?, real_name?, dnd?}: adds a person, or changes one of that name."""
+    """POST /sim/users {name, email?, real_name?, dnd?, deleted?}: adds a person, or changes one of that name."""
     hub, body = hub_of(request), await body_of(request)
     name = find.text(body, "name").lstrip("@").lower()
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
@@ -114,6 +114,7 @@ async def users(request: Request) -> Json:
         if key in body:
             setattr(found, key, find.text(body, key))
     found.dnd = bool(body.get("dnd", found.dnd))
+    found.deleted = bool(body.get("deleted", found.deleted))
     hub.changes.bump()
     return {"id": found.id, "name": found.name, "email": found.email, "dnd": found.dnd}
 

@@ -101,6 +101,8 @@ def _refusal(call: Call, channel: Channel, user: str) -> str | None:
         return "cant_invite_self"
     if user not in call.workspace.users:
         return "user_not_found"
+    if call.workspace.users[user].deleted:
+        return "cant_invite"
     return "already_in_channel" if user in channel.members else None
 
 
@@ -308,7 +310,8 @@ def members(call: Call) -> Json:
     "conversations.open",
     tier="t3",
     scopes="channels:manage groups:write im:write mpim:write",
-    errors="users_list_not_supplied user_not_found channel_not_found too_many_users " + NOT_FOR_IM,
+    errors="users_list_not_supplied user_not_found user_disabled channel_not_found too_many_users "
+    + NOT_FOR_IM,
 )
 def open_(call: Call) -> Json:
     """Open the direct message with one person (groups of several are not offered)."""
@@ -322,6 +325,8 @@ def open_(call: Call) -> Json:
         raise SlackError("too_many_users")
     if any(user not in call.workspace.users for user in users):
         raise SlackError("user_not_found")
+    if any(call.workspace.users[user].deleted for user in users):
+        raise SlackError("user_disabled")
     if len(users) > 1 or users[0] == ids.BOT_USER:
         raise SlackError(NOT_FOR_IM)
     before = set(call.workspace.channels)

@@ -56,7 +56,10 @@ def list_(call: Call) -> Json:
 def lookup_by_email(call: Call) -> Json:
     """The user with an e-mail address."""
     email = call.args.text("email").lower()
-    found = next((u for u in call.workspace.users.values() if email and u.email.lower() == email), None)
+    found = next(
+        (u for u in call.workspace.users.values() if email and u.email.lower() == email and not u.deleted),
+        None,
+    )
     if found is None:
         raise SlackError("users_not_found")
     return {"user": user_object(found)}

@@ -194,6 +194,22 @@ async def test_the_furniture_is_put_and_may_be_put_twice(sender: Sender, slack: 
     assert len(channel["bookmarks"]) == 1
 
 
+async def test_one_who_cannot_be_invited_keeps_nobody_out(sender: Sender, slack: Slack) -> None:
+    """Whatever Slack calls the reason; what is wrong with the channel is told at once."""
+    await slack.act("users", name="bob", deleted=True)
+    case = await open_channel(sender)
+    await slack.fault("conversations.invite", "error", error="user_team_not_in_channel")
+    people = ["U01ALICE", "U02BOB", "carol@example.com"]
+    done = await deliver(sender, row(Kind.INVITE, people=people), case)
+    assert done.result["missing"] == ["U02BOB"]
+    members = (await slack.channel(case.channel_name))["members"]
+    assert {"U01ALICE", "U03CAROL"} <= {m if isinstance(m, str) else m["id"] for m in members}
+    await slack.fault("conversations.invite", "error", error="is_archived")
+    before = len(await slack.calls("conversations.invite"))
+    assert isinstance(await sender.send(leased(row(Kind.INVITE, key="i:2", people=people)), case), Refused)
+    assert len(await slack.calls("conversations.invite")) == before + 1
+
+
 async def test_the_headline_is_one_message_edited_in_place(sender: Sender, slack: Slack) -> None:
     case = await open_channel(sender)
     first = await deliver(sender, row(Kind.HEADLINE, key="headline:7"), case)
@@ -372,6 +388,15 @@ async def test_who_was_refused_is_looked_up_again(sender: Sender, slack: Slack, 
     await deliver(sender, page("c", slack="bob@example.com", person="bob", incident="INC-9"), None)
     opened = await slack.calls("conversations.open")
     assert [call["args"]["users"] for call in opened] == [bob.id, "U0BOBAGAIN"]
+
+
+@pytest.mark.parametrize("ref", ["U02BOB", "bob@example.com", "@bob"])
+async def test_a_page_to_somebody_who_left_is_refused_at_once(sender: Sender, slack: Slack, ref: str) -> None:
+    """So that the next in line is paged."""
+    await slack.act("users", name="bob", deleted=True)
+    (outcome,) = await sender.send_pages([leased(page(slack=ref, person="bob"))], {})
+    assert isinstance(outcome, Refused)
+    assert await slack.ours() == []
 
 
 # --- answers, files ---------------------------------------------------------------------------------------
