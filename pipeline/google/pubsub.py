@@ -35,6 +35,7 @@ class Subscription:
     topic: str
     ack_deadline_s: int
     retention_s: float
+    expires_s: float | None = None  # without a reader for so long Google deletes it; None: never
     dead_letter_topic: str = ""
 
 
@@ -70,6 +71,7 @@ def describe(clients: Clients, project: str, name: str, deadline_s: float = 20.0
         ack_deadline_s=raw.ack_deadline_seconds or 10,
         # Unset means Google's default of seven days.
         retention_s=(retention.total_seconds() if retention else 0.0) or 7 * _DAY_S,
+        expires_s=_expires_s(raw),
         dead_letter_topic=raw.dead_letter_policy.dead_letter_topic,
     )
 
@@ -184,6 +186,14 @@ def publish(
     with explained("Pub/Sub", f"publishing to {topic}"):
         answer = clients.publisher.publish(request=request, **repeatable(_PUBLISH_S))
     return list(type(answer).pb(answer).message_ids)
+
+
+def _expires_s(raw: Any) -> float | None:
+    """A policy without a time is for ever; no policy at all is Google's default."""
+    plain = type(raw).pb(raw)
+    if not plain.HasField("expiration_policy"):
+        return 31 * _DAY_S
+    return float(plain.expiration_policy.ttl.seconds) or None
 
 
 def _message(raw: Any) -> Message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from pipeline.checks import Check, Failed, Probe, count, made
@@ -18,6 +19,7 @@ from pipeline.streaming.settings import template_parameters
 _PUBSUB: Final = "pubsub.googleapis.com"
 _DATAFLOW: Final = "dataflow.googleapis.com"
 ANSWER_S: Final = 8.0  # for the whole of it; what has not answered by then is unknown
+_FOR_EVER: Final = "--expiration-period=never"
 _DELETED: Final = "_deleted-topic_"
 
 
@@ -167,14 +169,23 @@ def _messaging(ctx: Context) -> Iterator[Probe]:
         path = pubsub.subscription_path(project, name)
         dead = name == pipeline.dead_letter_subscription
         topics = (pipeline.dead_letter_topic,) if dead else pipeline.topics
+        topic = f"{pipeline.dead_letter_topic or 'TOPIC'} {_FOR_EVER}" if dead else "TOPIC"
         yield Probe(
             name=f"subscription {name}",
             look=lambda name=name, topics=topics, dead=dead: _subscription(ctx, name, topics, dead),  # type: ignore[misc]
-            mend=f"gcloud pubsub subscriptions create {name} --topic TOPIC --project {project}",
+            mend=f"gcloud pubsub subscriptions create {name} --topic {topic} --project {project}",
             api=_PUBSUB,
             project=project,
         )
         if dead:
+            yield Probe(
+                name=f"expiry of {name}",
+                look=partial(_expiry, ctx, name),
+                mend=f"gcloud pubsub subscriptions update {name} {_FOR_EVER} --project {project}",
+                api=_PUBSUB,
+                project=project,
+                essential=False,
+            )
             yield Probe(
                 name=f"permission on {name}",
                 look=lambda path=path: environment.granted(  # type: ignore[misc]
@@ -216,6 +227,19 @@ def _subscription(ctx: Context, name: str, topics: tuple[str, ...], dead: bool) 
             f"gcloud pubsub subscriptions update {name} --clear-dead-letter-policy --project {ctx.pipeline.project}",
         )
     return f"on topic {topic}, keeps messages for {duration(found.retention_s)}"
+
+
+def _expiry(ctx: Context, name: str) -> str:
+    """A queue that is only looked at when something is wrong is not read for months."""
+    from pipeline.google import pubsub
+
+    found = pubsub.describe(ctx.clients, ctx.pipeline.project, name, ctx.deadline_s)
+    if found.expires_s is not None:
+        raise Failed(
+            f"Google deletes it when nobody reads it for {duration(found.expires_s)}; dead letters would have nowhere "
+            "to wait"
+        )
+    return "never"
 
 
 def _services(ctx: Context) -> Iterator[Probe]:

@@ -17,6 +17,7 @@ from typing import Any
 from sandbox.google.errors import Refused, invalid
 
 WEEK_S = 7 * 86_400.0
+MONTH_S = 31 * 86_400.0
 ACK_ID = re.compile(r"[^:]+:\d+:\d+")
 
 
@@ -46,6 +47,8 @@ class Settings:
     exactly_once: bool = False
     labels: dict[str, str] = field(default_factory=dict)
     filter: str = ""
+    # Without a reader for so long it is deleted; None: never. Unless one says otherwise, Google takes 31 days.
+    expires_s: float | None = MONTH_S
 
 
 @dataclass(slots=True)

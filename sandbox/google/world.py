@@ -188,7 +188,9 @@ class World:
         if full not in self.pubsub.topics:
             self.pubsub.create_topic(Topic(full))
         if name not in self.pubsub.subscriptions:
-            self.pubsub.create_subscription(name, Settings(topic=full, ack_deadline_s=60), self._at)
+            self.pubsub.create_subscription(
+                name, Settings(topic=full, ack_deadline_s=60, expires_s=None), self._at
+            )
 
     def _advance(self, until: float) -> None:
         step = LONG_STEP_S if until - self._at > LONG_S else STEP_S

@@ -13,7 +13,15 @@ from sandbox.google.errors import Refused, invalid
 from sandbox.google.pubsub import Topic
 from sandbox.google.services.base import Method, Service, from_timestamp, page, pb, received, timestamp
 from sandbox.google.services.streaming import streaming_pull
-from sandbox.google.subscription import WEEK_S, Delivery, Settings, Snapshot, Subscription, check_ack_ids
+from sandbox.google.subscription import (
+    MONTH_S,
+    WEEK_S,
+    Delivery,
+    Settings,
+    Snapshot,
+    Subscription,
+    check_ack_ids,
+)
 from sandbox.google.world import World
 
 EMPTY_PULL_WAIT_S = 0.25
@@ -158,6 +166,7 @@ def _create(world: World, request: Any) -> Any:
         exactly_once=request.enable_exactly_once_delivery,
         labels=dict(request.labels),
         filter=request.filter,
+        expires_s=_expiration(request),
     )
     with world.turn(change=True) as now:
         return _proto(world.pubsub.create_subscription(request.name, settings, now))
@@ -180,7 +189,7 @@ def _update(world: World, request: Any) -> Any:
             "retain_acked_messages": {"retain_acked": new.retain_acked_messages},
             "message_retention_duration": {"retention_s": _retention(new, WEEK_S)},
             "labels": {"labels": dict(new.labels)},
-            "expiration_policy": {},
+            "expiration_policy": {"expires_s": _expiration(new)},
             "dead_letter_policy": {
                 "dead_letter_topic": new.dead_letter_policy.dead_letter_topic,
                 "max_attempts": _attempts(new.dead_letter_policy),
@@ -295,6 +304,15 @@ def _attempts(policy: Any) -> int:
     return int(policy.max_delivery_attempts or 5) if policy.dead_letter_topic else 0
 
 
+def _expiration(message: Any) -> float | None:
+    """A policy without a time is for ever; no policy is Google's own."""
+    raw = pb(message)
+    if not raw.HasField("expiration_policy"):
+        return MONTH_S
+    ttl = raw.expiration_policy.ttl
+    return ttl.seconds + ttl.nanos / 1e9 or None
+
+
 def _retention(message: Any, default: float | None) -> float | None:
     raw = pb(message)
     if not raw.HasField("message_retention_duration"):
@@ -319,6 +337,10 @@ def _proto(subscription: Subscription) -> Any:
         more["dead_letter_policy"] = types.DeadLetterPolicy(
             dead_letter_topic=settings.dead_letter_topic, max_delivery_attempts=settings.max_attempts
         )
+    if settings.expires_s is None:
+        more["expiration_policy"] = types.ExpirationPolicy()
+    else:
+        more["expiration_policy"] = types.ExpirationPolicy(ttl=_duration(settings.expires_s))
     return types.Subscription(
         name=subscription.name,
         topic=settings.topic,

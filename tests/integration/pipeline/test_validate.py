@@ -63,6 +63,35 @@ def test_a_subscription_on_the_wrong_topic_fails(stand: Stand) -> None:
     assert "hangs on topic dead-letter" in rows(stand)["subscription stock-sub"][1]
 
 
+def test_a_queue_of_dead_letters_that_google_may_delete_is_told(stand: Stand) -> None:
+    subscriber = stand.ctx.clients.subscriber
+    path = "projects/demo-project/subscriptions/dead-letter-sub"
+    subscriber.delete_subscription(request={"subscription": path})
+    assert rows(stand)["subscription dead-letter-sub"][2] == (
+        "gcloud pubsub subscriptions create dead-letter-sub --topic dead-letter --expiration-period=never "
+        "--project demo-project"
+    )
+    subscriber.create_subscription(
+        request={"name": path, "topic": "projects/demo-project/topics/dead-letter"}
+    )
+    assert stand.read("pipeline.validate").severity == "warning"
+    result, text, command = rows(stand)["expiry of dead-letter-sub"]
+    assert (result, text) == (
+        "fail",
+        "Google deletes it when nobody reads it for 31 d; dead letters would have nowhere to wait",
+    )
+    assert command == (
+        "gcloud pubsub subscriptions update dead-letter-sub --expiration-period=never --project demo-project"
+    )
+    subscriber.update_subscription(
+        request={
+            "subscription": {"name": path, "expiration_policy": {}},
+            "update_mask": {"paths": ["expiration_policy"]},
+        }
+    )
+    assert rows(stand)["expiry of dead-letter-sub"][:2] == ("pass", "never")
+
+
 def test_a_template_that_is_not_there_fails_and_launches_nothing(stand: Stand) -> None:
     elsewhere = replace(stand.ctx.pipeline, template="gs://demo-project-templates/other.json")
     moved = replace(stand, ctx=replace(stand.ctx, pipeline=elsewhere))
