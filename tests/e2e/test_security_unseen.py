@@ -141,6 +141,8 @@ def test_it_stays_unseen_when_it_is_over_and_reviewed(people: People) -> None:
     room = people.channel_of("INC-1")
     people.ask("carol", room, f"/incident resolve the {SECRET} is revoked", "is resolved")
     people.saw("Review of INC-1", channel=room)
+    shown = people.ask("carol", room, "/review show", "The review of INC-1 is here: its channel")
+    assert "/incidents/" not in str(shown), "it has no page"
     people.stage.until_quiet()
     for user in ("erin", "mallory"):
         for text in everything(people, user):

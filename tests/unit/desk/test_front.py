@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,7 @@ from bot.desk.front import FrontDesk
 from bot.desk.ports import Store
 from bot.slack.views import view_of
 from bot.store.database import Database
+from pipeline.operations import Operation
 from tests.unit.desk.test_hand_overs import HOUSE, SUNDAY
 
 ROOM = "C7"
@@ -35,12 +36,17 @@ class Office:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.store: Any = database
+        self.told: list[dict[str, Any]] = []  # every answer, as its renderer gets it
         self._ids = itertools.count(1)
         self.house = HOUSE
-        self._desk = FrontDesk(
-            store=cast(Store, self), house=lambda: self.house, registry={}, wake=lambda: None
-        )
+        self.knows({})
         self.aread = database.aread
+
+    def knows(self, operations: Mapping[str, Operation]) -> None:
+        """The operations that may be asked for here."""
+        self._desk = FrontDesk(
+            store=cast(Store, self), house=lambda: self.house, registry=operations, wake=lambda: None
+        )
 
     async def awrite(self, work: Callable[[Any], Any]) -> Any:
         return await self.store.awrite(work)
@@ -78,6 +84,7 @@ class Office:
         for row in rows:
             self.database.write(lambda tx, r=row: tx.finish(r, settle(r, Sent())))  # type: ignore[misc]
         answers = [row.outbound.data for row in rows if row.outbound.key.startswith("answer:")]
+        self.told += [dict(data) for data in answers]
         return "\n".join(str(line) for data in answers for line in (data["text"], *data.get("lines", ())))
 
     async def clicks(self, who: str, action: str, value: str) -> OpenForm | None:
