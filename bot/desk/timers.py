@@ -14,8 +14,9 @@ import structlog
 
 from bot.core.delivery import Priority
 from bot.core.errors import KeyTaken, StorageError
+from bot.core.incident import Incident
 from bot.core.policy import format_duration
-from bot.core.rows import announce
+from bot.core.rows import announce, line
 from bot.desk.change import fire_due
 from bot.desk.house import House
 from bot.desk.live import live
@@ -117,8 +118,18 @@ def _fire_apart(tx: Tx, house: House) -> tuple[int, list[tuple[int, Exception]]]
             f"INC-{number}: its timers cannot be worked out, so they page nobody. Look after it yourselves; "
             f"the log says why. It is tried again every {format_duration(STUCK)}."
         )
-        tx.enqueue([announce(f"stuck:INC-{number}:{tx.wall():%Y-%m-%d}", text, Priority.PAGE)])
+        key, private = f"stuck:INC-{number}:{tx.wall():%Y-%m-%d}", _private(tx, number)
+        row = line(private, f"line:{key}", text, priority=Priority.PAGE) if private else None
+        tx.enqueue([row or announce(key, text, Priority.PAGE)])
     return len(due), stuck
+
+
+def _private(tx: Tx, number: int) -> Incident | None:
+    """The incident, if it can be read and is private: its own channel alone may know of it."""
+    found: list[Incident | None] = []
+    tx.apart(lambda: found.append(tx.incident(number, lock=False)))
+    incident = found[0] if found else None
+    return incident if incident is not None and incident.private else None
 
 
 def clock_moved(tx: Tx, moved: timedelta) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bot.core import lifecycle
 from bot.core.alert_model import Kind, Severity
 from bot.core.delivery import Priority, Sent, settle
 from bot.core.policy import Level, Policy
+from bot.core.roster import Rotation
 from bot.desk.change import change
 from bot.desk.ports import Tx
 from bot.desk.timers import STUCK, Timers
@@ -112,3 +114,22 @@ def test_an_incident_that_cannot_be_worked_out_keeps_no_page_of_another_waiting(
     clock.advance(STUCK)
     run(ticking)
     assert Level.L2 in levels(database, 1)
+
+
+def test_of_a_private_incident_that_cannot_be_worked_out_its_own_channel_alone_is_told(
+    database: Database, clock: ManualClock
+) -> None:
+    nobody = Rotation(people=(), every=timedelta(days=1), start=START.date())
+    broken = replace(HOUSE, roster=replace(HOUSE.roster, upper={Level.L2: (nobody,)}))
+    first = lifecycle.opened(
+        project="p", pipeline="orders", family="security", title="t", kind=Kind.SECURITY, severity=Severity.CRITICAL,
+        policy=Policy(), now=START, actor="x", reason="r", declared=True,
+    )  # fmt: skip
+    database.write(lambda tx: change(tx, HOUSE, None, tx.next_number(), [first]))
+    told(database)
+    clock.advance(timedelta(hours=3))
+    run(Timers(store=database, house=lambda: broken, monotonic=clock.monotonic, wake=lambda: None))
+    assert told(database) == []
+    room = lifecycle.event("channel_created", clock.now(), "streamwatch", channel="C1", name="inc")
+    database.write(lambda tx: change(tx, HOUSE, tx.incident(1), 1, [room]))
+    assert any("its timers cannot be worked out" in text for _ in range(20) for text in told(database))
