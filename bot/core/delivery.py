@@ -153,8 +153,9 @@ LEASE = timedelta(seconds=20)
 HTTP_TIMEOUT = timedelta(seconds=5)
 MAIL_TIMEOUT = timedelta(seconds=10)
 DRAWING = timedelta(seconds=8)
-"""For the picture of a row that has a `chart`; it is made when the row is sent, before anything leaves."""
-DRAWINGS = 3
+"""For the picture of a row that has a `chart`; it is made when the row is sent, before anything leaves. What takes
+longer goes on until the row is tried again."""
+DRAWINGS = 5
 """Tries, after which its words go out alone."""
 MARGIN = timedelta(seconds=2)
 

@@ -45,7 +45,7 @@ from bot.slack.posts import edit, post, whisper
 from bot.slack.render import references, render
 from bot.slack.words import Frame
 from pipeline.chart import Chart
-from pipeline.picture import NotDrawn, draw
+from pipeline.picture import NotDrawn, Studio
 
 log = structlog.get_logger()
 SOON = timedelta(seconds=1)
@@ -73,7 +73,8 @@ class Draw(Protocol):
 
 class Sender:
     """One workspace. Channels are names or ids, ``operations_channel`` "" is the announcements'; ``clock`` has
-    now, wall and monotonic; ``draw`` blocks and raises NotDrawn."""
+    now, wall and monotonic; ``draw`` blocks and raises NotDrawn (None:
+    in processes of their own)."""
 
     def __init__(
         self,
@@ -81,9 +82,10 @@ class Sender:
         announcement_channel: str,
         clock: Clock,
         operations_channel: str = "",
-        draw: Draw = draw,
+        draw: Draw | None = None,
     ) -> None:
-        self._draw = draw
+        self._studio = Studio()
+        self._draw: Draw = draw if draw is not None else self._studio
         self.pace = Pace(clock.monotonic)
         self.api = Api(client, self.pace)
         self.directory = Directory(self.api, clock.monotonic)
@@ -99,7 +101,8 @@ class Sender:
         await self.api.open()
 
     async def close(self) -> None:
-        """Close what ``open`` opened."""
+        """Close what ``open`` opened, and end what is being drawn."""
+        self._studio.close()
         await self.api.close()
 
     def ready_in(self, row: Leased) -> float:

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from bot.core.delivery import DRAWING, LEASE, MARGIN, Kind, Outbound, Priority, longest
 from pipeline.chart import Chart, bar
 from pipeline.painter import MOST, WIDTH, paint, size
-from pipeline.picture import NotDrawn, draw
+from pipeline.picture import NotDrawn, Studio, draw
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = Chart(
@@ -144,3 +145,40 @@ def test_a_chart_survives_the_outbox_and_fits_into_its_lease() -> None:
 def test_bars_of_text_have_their_share() -> None:
     assert bar(0.25).endswith(" 25 %")
     assert bar(7).endswith(" 700 %")
+
+
+SLOW = """import os, sys, time
+while not os.path.exists({mark!r}):
+    time.sleep(0.01)
+sys.stdout.buffer.write(b"\\x89PNG\\r\\n\\x1a\\n" + str(os.getpid()).encode())"""
+
+
+def test_what_takes_longer_than_whoever_asks_can_wait_goes_on_and_is_there_the_next_time(
+    tmp_path: Path,
+) -> None:
+    mark = tmp_path / "now"
+    studio = Studio(python=script(tmp_path, SLOW.format(mark=str(mark))))
+    with pytest.raises(NotDrawn, match=r"not ready after 0\.2 s"):
+        studio(CHART, deadline_s=0.2)
+    with pytest.raises(NotDrawn, match="not ready"):
+        studio(Chart.from_json(CHART.to_json()), deadline_s=0.2)
+    mark.touch()
+    first = studio(CHART, deadline_s=40)
+    assert first.startswith(b"\x89PNG")
+    assert studio(CHART, deadline_s=40) != first, "what was given out is not kept"
+    studio.close()
+
+
+def test_a_studio_ends_what_takes_too_long_and_what_nobody_waits_for(tmp_path: Path) -> None:
+    python = script(tmp_path, "import time; time.sleep(600)")
+    studio = Studio(python=python, longest_s=0.5)
+    with pytest.raises(NotDrawn, match=r"longer than 0\.5 s"):
+        studio(CHART, deadline_s=40)
+    other = Studio(python=python)
+    with pytest.raises(NotDrawn, match="not ready"):
+        other(CHART, deadline_s=0.2)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(other, CHART, deadline_s=40)
+        other.close()
+        with pytest.raises(NotDrawn, match=r"nobody waits|-9"):
+            waiting.result(40)
