@@ -65,7 +65,7 @@ def _run(hub: Hub, found: Method, args: Args, request: Request) -> Answer:
         if wait:
             return Answer({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": str(wait)})
         found.check_required(args)
-        return Answer({"ok": True, **found.handler(Call(hub, args))})
+        return Answer({"ok": True, **found.handler(Call(hub, args, found.scopes))})
     except SlackError as error:
         if error.name not in found.errors | COMMON:
             raise RuntimeError(

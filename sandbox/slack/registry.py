@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from sandbox.slack.hub import Hub
 
 
+_FAMILIES = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
+
+
 class Args:
     """A call's arguments: query string, form and JSON merged; values of forms are strings."""
 
@@ -69,6 +72,7 @@ class Call:
 
     hub: Hub
     args: Args
+    scopes: tuple[str, ...] = ()
 
     @property
     def workspace(self) -> Workspace:
@@ -83,7 +87,16 @@ class Call:
             found = self.workspace.find_channel(ref) if ref[0] == "#" or ref.islower() else None
         if found is None or (found.is_private and ids.BOT_USER not in found.members):
             raise SlackError("channel_not_found")
+        self.allowed(found.kind)
         return found
+
+    def allowed(self, kind: str) -> None:
+        """Where the method has scopes for each kind of conversation (channel, group, im), the app needs one of that
+        kind. Raises missing_scope."""
+        needed = [scope for scope in self.scopes if scope.partition(":")[0] == _FAMILIES[kind]]
+        installed = self.hub.config.scopes
+        if needed and not set(needed) & set(installed):
+            raise SlackError("missing_scope", needed=",".join(needed), provided=",".join(installed))
 
     def joined(self, channel: Channel) -> Channel:
         """The same channel. Raises not_in_channel unless the app is a member."""

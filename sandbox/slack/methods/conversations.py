@@ -64,7 +64,9 @@ def _open(channel: Channel) -> Channel:
 def create(call: Call) -> Json:
     """Make a channel; the app is its first member. Names of archived channels stay taken."""
     name = check_name(call, call.args.text("name"))
-    channel = call.workspace.create_channel(name, ids.BOT_USER, is_private=call.args.flag("is_private"))
+    private = call.args.flag("is_private")
+    call.allowed("group" if private else "channel")
+    channel = call.workspace.create_channel(name, ids.BOT_USER, is_private=private)
     return {"channel": channel_object(channel)}
 
 
@@ -251,7 +253,7 @@ def info(call: Call) -> Json:
     return {"channel": channel_object(call.channel())}
 
 
-_TYPES = {"public_channel", "private_channel", "im", "mpim"}
+_TYPES = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
 _LIST_ERRORS = "invalid_cursor invalid_limit invalid_types"
 
 
@@ -269,8 +271,10 @@ def of_user(call: Call) -> Json:
 
 def _listing(call: Call, member: str | None) -> Json:
     kinds = {part.strip() for part in (call.args.text("types") or "public_channel").split(",")}
-    if not kinds <= _TYPES:
+    if not kinds <= set(_TYPES):
         raise SlackError("invalid_types")
+    for kind in sorted(kinds):
+        call.allowed(_TYPES[kind])
     without_archived = call.args.flag("exclude_archived")
     found = [
         channel
@@ -329,6 +333,7 @@ def open_(call: Call) -> Json:
         raise SlackError("user_disabled")
     if len(users) > 1 or users[0] == ids.BOT_USER:
         raise SlackError(NOT_FOR_IM)
+    call.allowed("im")
     before = set(call.workspace.channels)
     channel = call.workspace.open_im(users[0])
     known = {"no_op": True, "already_open": True} if channel.id in before else {}

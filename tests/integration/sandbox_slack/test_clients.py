@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -98,6 +100,36 @@ def test_token_and_scopes_are_checked_in_slacks_order(sim: Sim) -> None:
     }
     assert answer.headers["x-oauth-scopes"] == "channels:read"
     assert answer.headers["x-accepted-oauth-scopes"] == "chat:write"
+
+
+@pytest.mark.parametrize("kind", ["channels", "groups", "im"])
+def test_each_kind_of_channel_wants_its_own_scope(sim: Sim, client: WebClient, kind: str) -> None:
+    """A token that may read public channels may not read private ones, nor the other way about."""
+    places = {
+        "channels": client.conversations_create(name="public")["channel"]["id"],
+        "groups": client.conversations_create(name="private", is_private=True)["channel"]["id"],
+        "im": client.conversations_open(users="U01ALICE")["channel"]["id"],
+    }
+    sim.post("config", scopes=[f"{kind}:history", f"{kind}:read", f"{kind}:write", "channels:join"])
+    types = {"channels": "public_channel", "groups": "private_channel", "im": "im"}
+    for other, place in places.items():
+        calls: list[Callable[[], Any]] = [
+            partial(client.conversations_history, channel=place),
+            partial(client.conversations_info, channel=place),
+            partial(client.conversations_list, types=types[other]),
+        ]
+        if other == "groups":
+            calls.append(partial(client.conversations_create, name="another", is_private=True))
+        if other == "im":
+            calls.append(partial(client.conversations_open, users="U02BOB"))
+        for call in calls:
+            if other == kind:
+                assert call()["ok"]
+                continue
+            with pytest.raises(SlackApiError) as caught:
+                call()
+            assert refusal(caught) == "missing_scope"
+            assert f"{other}:" in caught.value.response["needed"]
 
 
 @pytest.mark.parametrize(
