@@ -253,9 +253,9 @@ _SAYS: dict[str, Callable[[Incident, Event], str]] = {
     ),
     "fact_ended": lambda _, e: f"Over: {_fact(e.data)}{_facts_with(e.data)}.",
     "fact_unknown": lambda _, e: (
-        f"Nobody can measure it now: {_fact(e.data)}{f' ({why})' if (why := e.data.get('text')) else ''}, "
-        f"last measured {when(e.data.get('last_measured'))}."
-        " Its timers run on."
+        f"Whether it still holds cannot be measured now: {_fact(e.data)}"
+        f"{f' ({why})' if (why := e.data.get('text')) else ''}. It was last measured"
+        f" {when(e.data.get('last_measured'))}; its timers run on."
     ),
     "fact_known": lambda _, e: f"Measured again, it still holds: {_fact(e.data)}.",
     "fact_false": lambda _, e: f"Measured, it does not hold now: {_fact(e.data)}. It is over once that has lasted.",

@@ -165,6 +165,8 @@ class Operator:
         report = await asyncio.to_thread(operation.run, ctx, plan, sink)
         verified: Report | None = None
         if report.severity in ("ok", "info", "warning"):
+            # Some look for minutes, and nobody should wonder meanwhile whether anything goes on.
+            await self._progress(run, house, Progress(f"{report.verdict.rstrip('.')}; it is verified next."))
             verified = await asyncio.to_thread(operation.verify, ctx, plan)
         await self._store.awrite(lambda tx: runs.change_done(tx, house, run, report, verified))
 
