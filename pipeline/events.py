@@ -19,7 +19,6 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-EventType = Literal["click", "transaction", "stock"]
 PageType = Literal["product", "category", "search", "home"]
 PaymentMethod = Literal["credit_card", "paypal", "apple_pay", "google_pay"]
 Reason = Literal["restock", "sale", "return", "adjustment", "damaged", "transfer"]

@@ -15,7 +15,6 @@ from pipeline.report import age, clock
 
 STARTING: Final = frozenset({"QUEUED", "PENDING", "STOPPED"})
 TERMINAL: Final = frozenset({"DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED"})
-ENDING: Final = frozenset({"DRAINING", "CANCELLING", "RESOURCE_CLEANING_UP"})
 
 
 # A state that is an end is told as what happened, and not as something that goes on.

@@ -34,12 +34,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Click:
-    """A button: its action_id and value, and the message that it stands on."""
+    """A button: its action_id and value."""
 
     asker: Asker
     action: str
     value: str
-    message_ts: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

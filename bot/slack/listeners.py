@@ -78,7 +78,6 @@ class Listeners:
             asker=asker,
             action=str(action.get("action_id", "")),
             value=_chosen(action),
-            message_ts=str((body.get("message") or body.get("container") or {}).get("ts") or ""),
         )
         await self._soon(asker, asked.action, self._click(asked, str(body.get("trigger_id", ""))))
         await ack()

@@ -22,24 +22,8 @@ from typing import Final
 
 from apache_beam.metrics import Metrics
 
-from pipeline.quality import CAUSES
-
 NAMESPACE: Final = "streamwatch"
 KINDS: Final = ("click", "transaction", "stock", "unknown")
-MEASURES: Final = (
-    "received",
-    "valid",
-    "invalid",
-    "dead_lettered",
-    "duplicates",
-    "late",
-    "missed_window",
-    "load_test",
-    "sink_failed",
-    "settled",
-    # of the invalid ones, by the root cause that their broken rules point to
-    *CAUSES,
-)
 
 
 class Board:
