@@ -376,7 +376,7 @@ SPOKEN = frozenset(
         "flapping",
         "page_late", "page_rerouted", "dial", "contact_told", "hook_failed",
         "contact_written", "contact_answered", "contact_reminded",
-        "runbook_started", "step_reminded", "runbook_ended", "runbook_review_asked", "runbook_reviewed",
+        "runbook_started", "runbook_ended", "runbook_review_asked", "runbook_reviewed",
     }
 )  # fmt: skip
 

@@ -168,6 +168,8 @@ def _rows(
             words = f"Runbook {item.data['runbook']} ends: {item.data['reason']}."
         elif item.type == walk.REMINDED:
             words = waited(item.data)
+            if found is not None and current:
+                shown = buttons(found[1], ref, {"walk": run.id})
         elif found is not None and current:
             words, shown = _offered(tx, house, run, item, *found)
         if words:

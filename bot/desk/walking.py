@@ -18,6 +18,7 @@ from bot.core.folding import evolve
 from bot.core.incident import Event, Incident
 from bot.core.rows import in_channel, line
 from bot.core.runbook import SOMETHING_ELSE, Runbook, Step, by_name, label_of
+from bot.core.sentences import waited
 from bot.desk.house import House
 from bot.desk.ports import Run, Tx
 
@@ -109,6 +110,16 @@ def act(tx: Tx, house: House, before: Incident | None, incident: Incident, store
             tx.put_run(_run(tx, house, incident, step, ref))
         elif item.type == walk.TAKEN:
             tx.enqueue([_offer(house, incident, book, step, ref, f"offer:{incident.name}:{ref}")])
+        elif item.type == walk.REMINDED:
+            data = {
+                "form": "text",
+                "text": waited(item.data),
+                "mentions": list(item.data.get("mentions", ())),
+                "buttons": buttons(step, ref, {"incident": incident.id}),
+            }
+            tx.enqueue(
+                [in_channel(incident, Kind.POST, f"offer:{incident.name}:{item.seq}", Priority.PAGE, data)]
+            )
         elif item.type == walk.CUT_OFF:
             key, note = f"offer:{incident.name}:{item.seq}", step_words.unknown(step)
             tx.enqueue([_offer(house, incident, book, step, ref, key, note)])
@@ -133,7 +144,7 @@ def _close(tx: Tx, before: Incident | None, after: Incident, stored: Sequence[Ev
     state = str(ticked.data["state"]) if ticked is not None else f"not done, {over}"
     note = str(ticked.data.get("note", "")) if ticked is not None else ""
     data = {"form": "text", "text": step_words.closed(visit.place, visit.of, visit.title, state, note)}
-    # It was offered once more after each time that its operation was cut off, or did not work.
+    # It was offered once more with each reminder, and each time that its operation was cut off, or did not work.
     again = [e.seq for e in tx.events(after.id) if e.data.get("ref") == ref and offers_again(e)]
     first = [] if visit.how == "read" else [f"offer:{after.name}:{ref}"]
     keys = [*first, *(f"offer:{after.name}:{seq}" for seq in again)]
@@ -141,8 +152,11 @@ def _close(tx: Tx, before: Incident | None, after: Incident, stored: Sequence[Ev
 
 
 def offers_again(item: Event) -> bool:
-    """Whether a step is put before a person again because of this: nobody knows what came of it, or it failed."""
-    return item.type == walk.CUT_OFF or (item.type == walk.FINISHED and bool(item.data.get("failed")))
+    """Whether a step is put before a person again because of this: they forget it, nobody knows what came of it, or
+    it failed."""
+    return item.type in (walk.CUT_OFF, walk.REMINDED) or (
+        item.type == walk.FINISHED and bool(item.data.get("failed"))
+    )
 
 
 def find(house: House, ref: str) -> tuple[Runbook, Step] | None:

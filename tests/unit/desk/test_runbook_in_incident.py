@@ -353,10 +353,16 @@ def test_whoever_has_a_step_for_too_long_is_reminded_until_it_is_done(desk: Desk
         desk.database.write(lambda tx: fire_due(tx, HOUSE, 1))
     told = desk.events("step_reminded")
     assert [e.data["mentions"] for e in told] == [["U01ALICE"], ["U01ALICE"]]
+    shown = [desk.shown(f"offer:INC-1:{e.seq}") for e in told]
+    assert [len(data["buttons"]) for data in shown] == [4, 4], "what it reminds of can be done there"
+    assert [data["mentions"] for data in shown] == [["U01ALICE"], ["U01ALICE"]]
     desk.tick({"incident": 1}, desk.ref, answer="they_knew")
     desk.clock.advance(timedelta(hours=1))
     desk.database.write(lambda tx: fire_due(tx, HOUSE, 1))
     assert len(desk.events("step_reminded")) == 2
+    closed = [desk.shown(f"offer:INC-1:{e.seq}") for e in told]
+    assert {data["text"] for data in closed} == {"Step 3 of 3, done by alice (they knew): Tell them"}
+    assert not any(data.get("buttons") or data.get("mentions") for data in closed)
 
 
 def test_a_reopened_incident_begins_its_runbook_again(desk: Desk) -> None:
@@ -416,6 +422,7 @@ def test_whoever_has_a_step_at_the_desk_for_too_long_is_reminded_there(desk: Des
     assert desk.database.write(lambda tx: errands.remind(tx, HOUSE)) == 0
     told = next(data for data in desk.said() if "has waited for alice for 31 min" in str(data.get("text")))
     assert (told["channel"], told["mentions"]) == ("C01", ["U01ALICE"])
+    assert told["buttons"], "what it reminds of can be done there"
 
 
 def test_two_replicas_that_look_at_once_remind_of_a_step_at_the_desk_once(desk: Desk) -> None:
