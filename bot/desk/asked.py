@@ -76,14 +76,17 @@ def split(text: str) -> tuple[str, ...]:
         return tuple(text.split())
 
 
-def which(asked: Asked) -> tuple[Incident, tuple[str, ...]]:
+def which(asked: Asked, *, free: bool = False) -> tuple[Incident, tuple[str, ...]]:
     """The incident that the words name first, else the channel's; and the words that are left.
 
-    Raises Refused when there is none, and for a private incident that is not the asker's.
+    free: what is left is somebody's own text. In an incident's channel a bare number before it belongs to it, so that
+    "3 workers died" is nothing about INC-3. Raises Refused when there is no incident, and for a private one that is
+    not the asker's.
     """
     words = asked.words
     found = None
-    if words and (number := number_of(words[0].lstrip("#"))) is not None:
+    named = words[:1] if not (free and _begins_a_text(asked)) else ()
+    if named and (number := number_of(named[0].lstrip("#"))) is not None:
         found = asked.tx.incident(number)
         if found is not None and _is_text(asked, found, words[0]):
             found = None
@@ -100,6 +103,12 @@ def which(asked: Asked) -> tuple[Incident, tuple[str, ...]]:
             "Which incident?", "Name it, like INC-7, or ask in its channel. `/incident list` shows them."
         )
     return _visible(asked, found), words
+
+
+def _begins_a_text(asked: Asked) -> bool:
+    first, *more = asked.words or ("",)
+    text = first.isdigit() and any(not word.startswith("--") for word in more)
+    return text and asked.tx.incident_of_channel(asked.asker.channel) is not None
 
 
 def _is_text(asked: Asked, found: Incident, word: str) -> bool:

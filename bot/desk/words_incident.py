@@ -162,7 +162,7 @@ def severity(asked: Asked) -> Answers:
 
 def loss(asked: Asked) -> Answers:
     """loss [ID] WHAT: data is lost or corrupted; L2 is paged at once. `loss ended [WHY]` takes it back"""
-    incident, rest = which(asked)
+    incident, rest = which(asked, free=asked.words[1:2] != ("ended",))
     need(asked, "respond", incident)
     if not rest:
         raise Refused(
@@ -180,7 +180,7 @@ def loss(asked: Asked) -> Answers:
 
 
 def _text(asked: Asked, what: str) -> tuple[Incident, str]:
-    incident, rest = which(asked)
+    incident, rest = which(asked, free=True)
     need(asked, "tell", incident)
     text = " ".join(rest).strip()
     if not text:
@@ -310,7 +310,7 @@ def timers(asked: Asked) -> Answers:
 
 def resolve(asked: Asked, *, confirmed: bool = False) -> Answers:
     """resolve [ID] [--yes] [REASON]: it is over; asks first while alerts are open"""
-    incident, rest = which(asked)
+    incident, rest = which(asked, free=True)
     need(asked, "respond", incident)
     words = [word for word in rest if word != "--yes"]
     confirmed = confirmed or len(words) < len(rest)
@@ -342,7 +342,7 @@ def _still(before: Incident) -> str:
 
 def reopen(asked: Asked) -> Answers:
     """reopen [ID] [REASON]: it is back; L1 is paged"""
-    incident, rest = which(asked)
+    incident, rest = which(asked, free=True)
     need(asked, "respond", incident)
     taken = None if incident.private else asked.tx.open_incident(incident.key)
     if taken is not None and taken.id != incident.id:

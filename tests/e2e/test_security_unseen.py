@@ -137,6 +137,14 @@ def test_a_number_that_is_a_private_incident_is_only_a_number_to_others(people: 
     people.refused("dave", room, "/incident note INC-1 row lost", "There is no INC-1.")
 
 
+def test_a_number_before_a_text_is_part_of_it_whoever_may_see_the_incident_of_that_number(
+    people: People,
+) -> None:
+    room = people.channel_of("INC-2")
+    people.ask("alice", room, "/incident note 1 row more", "Noted on the timeline of INC-2.")
+    assert people.events("INC-2", "noted")[-1]["data"]["text"] == "1 row more"
+
+
 def test_it_stays_unseen_when_it_is_over_and_reviewed(people: People) -> None:
     room = people.channel_of("INC-1")
     people.ask("carol", room, f"/incident resolve the {SECRET} is revoked", "is resolved")
