@@ -22,7 +22,7 @@ T = TypeVar("T")
 Json = dict[str, Any]
 WAIT_S = 40.0
 WEEK_S = 7 * 86_400.0  # for a person, who takes their time
-ENGINEER = "alice"
+ENGINEER, LEAD = "alice", "carol"
 LOOK_AGAIN = "look-again"
 ANYTHING = Move(says="does it")
 PATIENT = Move(says="looks again: it gets less", answer="it_shrinks")
@@ -85,7 +85,8 @@ class Player:
             move = PATIENT if step_id == LOOK_AGAIN else self._story.moves.get(step_id, ANYTHING)
             self._hint(f"{first}step {step['place']} of {step['of']}: {press(step, move)}")
             first = ""
-            self._ground.until(lambda: self._incident()["acknowledged_by"], WEEK_S, "nobody acknowledged it")
+            begun = partial(self._is_acknowledged_or_done, ref)
+            self._ground.until(begun, WEEK_S, "nobody acknowledged it")
             if move.meanwhile:
                 self._ground.post("/sim/world", self._some_time_ago(move.meanwhile))
             self._ground.until(partial(self._is_done, ref), WEEK_S, f"nobody did {step_id}")
@@ -95,7 +96,18 @@ class Player:
             by_itself = ", or wait: after ten good minutes it is resolved by itself"
         self._hint(f"the runbook is through: press Resolve on the pinned headline{by_itself}")
         self._ground.until(self._over, WEEK_S, "nobody resolved it")
-        self._hint("type /review show in the channel and read what became of it, then /review actions")
+        self._hint(
+            "type /review show in the channel and read what became of it, then /review actions; what it lacks is said "
+            f"in /review edit; {LEAD}, the technical lead, closes it with /review done"
+        )
+        self._ground.until(lambda: self._incident()["status"] == "reviewed", WEEK_S, "nobody reviewed it")
+        self._hint(
+            "the review is closed, and that was the whole story: Ctrl-C in the terminal ends everything"
+        )
+
+    def _is_acknowledged_or_done(self, ref: str) -> bool:
+        """Some go to work without a word."""
+        return bool(self._incident()["acknowledged_by"]) or self._is_done(ref)
 
     def _some_time_ago(self, world: Mapping[str, Any]) -> Json:
         """What somebody outside mended while this person read: what they look at next must show it."""
