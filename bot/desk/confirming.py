@@ -157,16 +157,18 @@ def _fresh(tx: Tx, house: House, run: Run, state: str, person: str | None, reply
 
 
 def _break_glass(tx: Tx, house: House, run: Run, person: str, reason: str) -> None:
-    """Rules: Operations at 03:10: whoever is on call, in a critical incident; it pages, and waits for nobody."""
+    """Rules: Operations at 03:10: whoever is on call, in a critical incident; it pages L2, for L2's own the next level,
+    and waits for nobody."""
     incident = gates.incident_of(tx, run)
     if incident is None or incident.severity != "critical":
         raise _late(run, "Breaking the glass needs a critical incident.", "Ask a second person to approve.")
     now, roster = tx.now(), live(tx, house).roster
-    if rosters.level_of(roster, person, now) is None:
+    held = rosters.level_of(roster, person, now)
+    if held is None:
         on_call = ", ".join(p.name for p in rosters.holders(roster, Level.L1, now)) or "L2 and above"
         raise _late(run, "Breaking the glass is for whoever is on call.", f"These people may: {on_call}.")
     events = [lifecycle.event("break_glass", now, person, operation=run.operation, reason=reason)]
-    level = next_level(incident)
+    level = Level.L2 if held is Level.L1 else next_level(incident)
     events += page_by_hand(incident, level, roster, now, person, f"broke the glass: {reason}")
     change(tx, house, incident, incident.id, events)
     write_down(tx, run, "break_glass", person, {"reason": reason})

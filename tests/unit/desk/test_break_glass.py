@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from bot.clock import ManualClock
 from bot.core import lifecycle
 from bot.core.alert_model import Kind, Severity
 from bot.core.book import Barred
+from bot.core.paging import page_by_hand
+from bot.core.policy import Level
 from bot.desk import confirming, runs
 from bot.desk.change import change, load
-from bot.desk.ports import Run
+from bot.desk.ports import Run, Tx
 from bot.store.database import Database
 from pipeline.operations.base import Plan, Risk
 from tests.unit.desk.test_gates import HOUSE, NIGHT
@@ -23,6 +26,9 @@ from tests.unit.desk.test_gates import HOUSE, NIGHT
 def database(tmp_path: Path) -> Iterator[Database]:
     with Database(f"sqlite:///{tmp_path / 'bot.db'}", ManualClock(NIGHT), create=True) as opened:
         yield opened
+
+
+BEFORE = NIGHT - timedelta(minutes=5)
 
 
 def planned(database: Database, severity: Severity = Severity.CRITICAL) -> None:
@@ -62,6 +68,22 @@ def test_whoever_is_on_call_waits_for_nobody_and_l2_is_paged(database: Database)
         "break_glass",
         "plan_confirmed",
     ]
+
+
+def test_l2_is_paged_also_where_it_was_before(database: Database) -> None:
+    planned(database)
+
+    def escalated(tx: Tx) -> None:
+        incident = load(tx, 1)
+        change(
+            tx, HOUSE, incident, 1, page_by_hand(incident, Level.L2, HOUSE.roster, BEFORE, "alice", "help")
+        )
+
+    database.write(escalated)
+    assert confirmed(database, "alice") == "confirmed"
+    pages = database.read(lambda tx: load(tx, 1)).pages.values()
+    assert [p.person for p in pages if p.level == "L2"] == ["carol", "carol"]
+    assert not [p for p in pages if p.level == "L3"]
 
 
 def test_whoever_holds_no_level_needs_a_second_person(database: Database) -> None:
