@@ -7,6 +7,7 @@ that fails is logged and taken again, a little later each time; only cancelling 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -17,6 +18,7 @@ from bot.core.errors import StorageError
 log = structlog.get_logger()
 # A loop that fails tries less often, but whatever it waited for, it notices its return within this.
 LONGEST_PAUSE_S = 5.0
+CANCEL_AGAIN_S = 0.2
 
 
 class Loop:
@@ -29,6 +31,7 @@ class Loop:
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._over = False
         self._good_at = time.monotonic()
 
     def age(self) -> float:
@@ -51,15 +54,17 @@ class Loop:
 
     async def stop(self) -> None:
         """End between two turns, or in the middle of a wait."""
+        self._over = True
         if self._alarm is not None:
             self._alarm.cancel()
-        if self._task is not None:
+        while self._task is not None and not self._task.done():
+            # Again, because a turn may lose one: asyncio.wait_for does, when what it waits for comes at that moment.
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_S)
 
     async def _run(self) -> None:
         failures = 0
-        while True:
+        while not self._over:
             self._woken.clear()
             try:
                 did = await self._turn()
@@ -77,7 +82,6 @@ class Loop:
                 await asyncio.sleep(0)
                 continue
             pause = min(self._every * (1 + failures), max(self._every, LONGEST_PAUSE_S))
-            try:
-                await asyncio.wait_for(self._woken.wait(), timeout=pause)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
